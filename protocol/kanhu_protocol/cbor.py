@@ -1,0 +1,182 @@
+"""Deterministic CBOR (RFC 8949 section 4.2.1), the subset Kanhu speaks: integers of 64 bits, byte and
+text strings, arrays, maps with integer or text keys, false, true, null. Everything else is refused."""
+
+MAX_SIZE = 1024  # bytes of one item; a serial frame's limit (contracts, section 6)
+MAX_DEPTH = 6  # nested arrays and maps
+
+
+class CborError(ValueError):
+    """args[0] is one word: truncated, trailing, reserved, indefinite, not-shortest, order, duplicate,
+    utf8, depth, size, type, break or range."""
+
+
+def _head(major, value):
+    major <<= 5
+    if value < 24:
+        return bytes((major | value,))
+    if value < 0x100:
+        return bytes((major | 24, value))
+    if value < 0x10000:
+        return bytes((major | 25, value >> 8, value & 255))
+    if value < 0x100000000:
+        return bytes((major | 26,)) + value.to_bytes(4, "big")
+    if value < 0x10000000000000000:
+        return bytes((major | 27,)) + value.to_bytes(8, "big")
+    raise CborError("range")
+
+
+def _encode(obj, depth):
+    if obj is None:
+        return b"\xf6"
+    if obj is True:
+        return b"\xf5"
+    if obj is False:
+        return b"\xf4"
+    if isinstance(obj, int):
+        return _head(0, obj) if obj >= 0 else _head(1, -1 - obj)
+    if isinstance(obj, (bytes, bytearray, memoryview)):
+        return _head(2, len(obj)) + bytes(obj)
+    if isinstance(obj, str):
+        raw = obj.encode()
+        return _head(3, len(raw)) + raw
+    if depth <= 0:
+        raise CborError("depth")
+    if isinstance(obj, (list, tuple)):
+        return _head(4, len(obj)) + b"".join([_encode(item, depth - 1) for item in obj])
+    if isinstance(obj, dict):
+        pairs = []
+        for key, value in obj.items():
+            if key is True or key is False or not isinstance(key, (int, str)):
+                raise CborError("type")
+            pairs.append((_encode(key, 1), _encode(value, depth - 1)))
+        pairs.sort()
+        return _head(5, len(pairs)) + b"".join([key + value for key, value in pairs])
+    raise CborError("type")
+
+
+def dumps(obj, max_size=MAX_SIZE, max_depth=MAX_DEPTH):
+    """Encode one item to bytes, at most max_size of them; CborError when it is outside the subset."""
+    data = _encode(obj, max_depth)
+    if len(data) > max_size:
+        raise CborError("size")
+    return data
+
+
+def _utf8(raw):
+    # MicroPython's own check lets overlong forms and surrogates through (RFC 3629 section 3).
+    pos, end = 0, len(raw)
+    while pos < end:
+        lead = raw[pos]
+        pos += 1
+        if lead < 0x80:
+            continue
+        if 0xC2 <= lead < 0xE0:
+            more, low, high = 1, 0x80, 0xBF
+        elif 0xE0 <= lead < 0xF0:
+            more, low, high = 2, 0xA0 if lead == 0xE0 else 0x80, 0x9F if lead == 0xED else 0xBF
+        elif 0xF0 <= lead < 0xF5:
+            more, low, high = 3, 0x90 if lead == 0xF0 else 0x80, 0x8F if lead == 0xF4 else 0xBF
+        else:
+            raise CborError("utf8")
+        if pos + more > end or not low <= raw[pos] <= high:
+            raise CborError("utf8")
+        for index in range(pos + 1, pos + more):
+            if raw[index] & 0xC0 != 0x80:
+                raise CborError("utf8")
+        pos += more
+    return str(raw, "utf-8")
+
+
+def decode_at(data, pos, depth=MAX_DEPTH):
+    """Decode the item that starts at data[pos]; returns (value, position after it)."""
+    end = len(data)
+    if pos >= end:
+        raise CborError("truncated")
+    major, value = data[pos] >> 5, data[pos] & 31
+    pos += 1
+    if major == 7:
+        if value == 20:
+            return False, pos
+        if value == 21:
+            return True, pos
+        if value == 22:
+            return None, pos
+        if value == 31:
+            raise CborError("break")
+        if 27 < value:
+            raise CborError("reserved")
+        if value >= 24 and pos + (1 << (value - 24)) > end:
+            raise CborError("truncated")
+        if value == 24 and data[pos] < 32:
+            raise CborError("reserved")
+        raise CborError("type")
+    if value > 23:
+        if value == 31:
+            raise CborError("indefinite" if 2 <= major <= 5 else "reserved")
+        if value > 27:
+            raise CborError("reserved")
+        size = 1 << (value - 24)
+        if pos + size > end:
+            raise CborError("truncated")
+        value = int.from_bytes(data[pos : pos + size], "big")
+        if value < 24 or (size > 1 and not value >> (size << 2)):
+            raise CborError("not-shortest")
+        pos += size
+    if major == 0:
+        return value, pos
+    if major == 1:
+        return -1 - value, pos
+    if major == 6:
+        if pos >= end:
+            raise CborError("truncated")
+        raise CborError("type")
+    # Every element takes at least one byte, so a length beyond the data is refused before any allocation.
+    if value > end - pos:
+        raise CborError("truncated")
+    if major < 4:
+        raw = bytes(data[pos : pos + value])
+        return (raw if major == 2 else _utf8(raw)), pos + value
+    if depth <= 0:
+        raise CborError("depth")
+    if major == 4:
+        items = []
+        for _ in range(value):
+            item, pos = decode_at(data, pos, depth - 1)
+            items.append(item)
+        return items, pos
+    result = {}
+    last = b""
+    for _ in range(value):
+        start = pos
+        key, pos = decode_at(data, pos, 0)
+        if key is None or key is True or key is False or isinstance(key, bytes):
+            raise CborError("type")
+        raw = bytes(data[start:pos])
+        if raw <= last:
+            raise CborError("duplicate" if raw == last else "order")
+        last = raw
+        result[key], pos = decode_at(data, pos, depth - 1)
+    return result, pos
+
+
+def loads(data, max_size=MAX_SIZE, max_depth=MAX_DEPTH):
+    """Decode exactly one item; CborError when it is malformed, not deterministic or outside the subset."""
+    if len(data) > max_size:
+        raise CborError("size")
+    value, pos = decode_at(data, 0, max_depth)
+    if pos != len(data):
+        raise CborError("trailing")
+    return value
+
+
+def split_sequence(data, max_items=64, max_depth=MAX_DEPTH):
+    """Split a CBOR sequence (RFC 8742) into the bytes of each item; the whole is refused if one is bad."""
+    items = []
+    pos = 0
+    while pos < len(data):
+        if len(items) >= max_items:
+            raise CborError("size")
+        start = pos
+        _, pos = decode_at(data, pos, max_depth)
+        items.append(bytes(data[start:pos]))
+    return items

@@ -1,0 +1,144 @@
+"""Event kinds and keys: numbers only, so that the hub pays little heap; names.py holds their names.
+
+The kind's range implies its class, so a host relays a kind it does not know. Numbers are never reused."""
+
+# P1 life: 1..31
+CALL = 1
+CALL_UNANSWERED = 2  # the hub says again that nobody has accepted
+FALL = 3
+SMOKE = 4
+GAS = 5
+CARBON_MONOXIDE = 6
+# P2 welfare: 32..63
+INACTIVITY = 32
+VITALS_OUT_OF_RANGE = 33
+WATER_LEAK = 34
+WANDERING = 35
+# P3 technical: 64..127, each fault (even) paired with its restoral (odd)
+MAINS_LOST = 64
+MAINS_BACK = 65
+BATTERY_LOW = 66
+BATTERY_OK = 67
+SENSOR_SILENT = 68
+SENSOR_BACK = 69
+TAMPER = 70
+TAMPER_RESTORED = 71
+LINK_LOST = 72
+LINK_BACK = 73
+CLOCK_FAULT = 74
+CLOCK_OK = 75
+STORAGE_FULL = 76
+STORAGE_OK = 77
+IDENTITY_FAULT = 78  # raised by the host
+IDENTITY_OK = 79
+LINE_FAULT = 80  # supervised wire open or short, see key DETAIL
+LINE_OK = 81
+CONTACT_STUCK = 82
+CONTACT_RELEASED = 83
+HUB_SILENT = 84  # raised by the host
+HUB_BACK = 85
+EVENTS_LOST = 86  # thinned or no longer held: see key LOST
+COMMAND_REFUSED = 88
+# P4 service: 128..191
+BOOT = 128  # the first event of every boot, seq 0
+COMMAND_DONE = 129
+CLOCK_SET = 130
+TEST_PRESS = 131
+PAIRED = 132
+CHECK_IN = 133
+AWAY = 134
+HOME = 135
+WALK_TEST = 136
+SERVICE_REQUEST = 137
+ALARM_ACCEPTED = 138  # raised by the host, as are the next two
+ALARM_CLOSED = 139
+ALARM_CORRECTED = 140
+SMOKE_CLEAR = 141
+GAS_CLEAR = 142
+CARBON_MONOXIDE_CLEAR = 143
+WATER_LEAK_CLEAR = 144
+DOOR_OPEN = 145
+DOOR_CLOSED = 146
+WINDOW_OPEN = 147
+WINDOW_CLOSED = 148
+# P5 information: 192..255
+HEARTBEAT = 192
+MOTION = 193  # motion began after stillness
+MOTION_COUNT = 194
+STILL = 195
+VITALS = 196
+
+# Keys of an event map. One meaning each, for all kinds.
+KIND = 0
+UP_MS = 1  # ms since boot
+UTC_MS = 2  # ms since 1970, only when the clock was synchronised at that moment
+CLOCK = 3  # source of UTC_MS: 1 SNTP, 2 host, 3 modem
+DEVICE = 4  # index in the hub's device table; absent = the hub itself
+FLAGS = 5  # bits; absent = 0
+BATTERY = 6  # percent
+RSSI = 7  # dBm
+ALARM = 8  # [boot, seq] of the alarm's first event
+COUNT = 9  # presses or movements in this event; absent = 1
+ATTEMPT = 10
+SPAN_MS = 11  # the stretch of time, ending at UP_MS, that the event speaks of
+VALUES = 12  # [[code, value, exponent], ...]: value x 10^exponent, see names.QUANTITIES
+DETAIL = 13  # number, see names.DETAILS
+PREVIOUS = 14  # [boot, seq]: the last identity persisted before this boot
+RESET = 15  # reset cause, see names.RESETS
+HEAP = 16  # [free, largest free block] bytes
+LINK = 17  # number of the link in use: 1 MQTT, 2 serial, 3 BLE
+OUTBOX = 18  # [urgent, bulk] events not yet stored
+DROPS = 19  # [P1..P5] dropped since boot
+RADIO = 20  # [scan duty percent, advertisements heard since the last heartbeat]
+FIRMWARE = 21  # version text
+POWER = 22  # [mains present, hub battery percent or null]
+VERSIONS = 23  # [config, device table]
+DOWNLINK = 24  # [epoch, counter] last opened
+LOST = 25  # [[boot, first seq, last seq], ...]
+COMMAND = 26  # number of the command this confirms
+STATE = 27  # number, see names.STATES
+SUBJECT = 28  # hub_id a host's event is about
+OPERATOR = 29  # pseudonymous id of the person who acted (host's events)
+REASON = 30  # text code, e.g. of closing
+REFUSED = 31  # [forged, replayed, malformed] down messages since boot
+
+# Flags
+TEST = 1
+HISTORICAL = 2
+UNVERIFIED = 4
+NOT_SAVED = 8  # flash failed: sent from RAM
+
+P1, P2, P3, P4, P5 = 1, 2, 3, 4, 5
+
+
+def class_of(kind):
+    """Class 1..5 of a kind 1..255; ValueError for any other number."""
+    if not 0 < kind < 256:
+        raise ValueError("kind")
+    return 1 if kind < 32 else 2 if kind < 64 else 3 if kind < 128 else 4 if kind < 192 else 5
+
+
+# Down messages: key TYPE says which; "stored" and "delivered" are receipts, the others commands.
+TYPE = 0
+UPTO = 1  # [[boot, seq], ...]: everything up to and including seq
+SINGLE = 2  # [[boot, seq, ...], ...]
+NUMBER = 3  # the command's number, echoed in COMMAND_DONE
+ALARM_NAME = 4  # [boot, seq]
+ALARM_STATE = 5  # as STATE
+TIME_MS = 6  # UTC, ms since 1970
+RANGES = 7  # [[boot, first, last], ...]
+VERSION_OF = 8
+TABLE = 9  # device table: [[index, role, address, supervision seconds], ...]
+
+STORED = 1
+DELIVERED = 2
+ALARM_IS = 3
+TIME = 4
+REQUEST_MISSING = 5
+PING = 6
+DEVICES = 7
+
+# States of an alarm, in ALARM_IS and STATE
+OPEN = 1
+ACCEPTED = 4
+CLOSED = 7
