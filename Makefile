@@ -1,0 +1,28 @@
+# `make demo` and `make test` do all their own set-up; ARGS is passed on:
+#   make demo ARGS="--seconds 30 --json"
+#   make test ARGS="-k outbox"
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+ARGS ?=
+
+.PHONY: help demo test format clean
+help:
+	@echo "make demo    two simulated hubs, daemon and platform in this terminal; ARGS=... go to kanhu demo"
+	@echo "make test    the whole check: lint, types, tests; ARGS=... go to pytest"
+	@echo "make format  ruff's formatter and automatic fixes"
+	@echo "make clean   remove the virtual environment and caches"
+
+demo:
+	@scripts/setup.sh demo
+	@.venv/bin/kanhu demo $(ARGS)
+
+test:
+	@scripts/setup.sh test
+	@scripts/check.sh $(ARGS)
+
+format:
+	@scripts/setup.sh demo
+	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
+
+clean:
+	@rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
