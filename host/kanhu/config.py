@@ -1,0 +1,118 @@
+"""The daemon's one TOML file: `kanhu run --config kanhu.toml`. docs/kanhu.example.toml explains each key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kanhu.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Broker(_Section):
+    """An MQTT 3.1.1 broker: host, port, credential."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(1883, ge=1, le=65535)
+    username: str | None = None
+    password_file: Path | None = None
+
+    def password(self) -> str | None:
+        """The password's text, without the file's final newline; ConfigError when unreadable."""
+        if self.password_file is None:
+            return None
+        try:
+            return self.password_file.read_text(encoding="utf-8").rstrip("\n")
+        except OSError as error:
+            raise ConfigError(f"password_file {self.password_file}: {error.strerror}") from None
+
+
+class Hubs(_Section):
+    """Where hubs come in."""
+
+    mqtt: Broker | None = None
+    serial: tuple[str, ...] = ()  # pyserial URLs
+    heartbeat_s: int = Field(300, ge=1, le=86_400)
+    missed_heartbeats: int = Field(3, ge=1, le=100)
+
+
+class Platform(_Section):
+    """Where events go out. delivered_by="puback" is for a platform that cannot acknowledge."""
+
+    mqtt: Broker | None = None
+    delivered_by: Literal["ack", "puback"] = "ack"
+    window: int = Field(200, ge=1, le=10_000)  # events awaiting acknowledgement, P1 not counted
+    retry_s: float = Field(10.0, gt=0, le=3600)
+
+
+class Embedded(_Section):
+    """nats-server as a child of the daemon, for one home, tests and the demo."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    port: int = Field(1883, ge=1, le=65535)
+
+
+class Metrics(_Section):
+    """Prometheus metrics over HTTP."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int = Field(9464, ge=0, le=65535)
+
+
+class Retention(_Section):
+    """How long delivered events stay in the journal."""
+
+    days: int = Field(400, ge=1)
+
+
+class Log(_Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class Config(_Section):
+    """Everything `kanhu run` needs; every key has a default except data_dir."""
+
+    data_dir: Path
+    hubs: Hubs = Hubs()
+    platform: Platform = Platform()
+    broker: Embedded = Embedded()
+    metrics: Metrics = Metrics()
+    retention: Retention = Retention()
+    log: Log = Log()
+
+
+def parse(data: dict[str, object], origin: str) -> Config:
+    """Check a parsed TOML document; ConfigError with one line per wrong key."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"])
+            if item["type"] == "extra_forbidden":
+                lines.append(f"{key}: no such key (see docs/kanhu.example.toml)")
+            else:
+                lines.append(f"{key}: {item['msg']}")
+        raise ConfigError(f"{origin}: " + "; ".join(lines)) from None
+
+
+def load(path: Path) -> Config:
+    """Read and check a TOML file; relative data_dir and files are taken from the file's own folder."""
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}; copy docs/kanhu.example.toml to start from") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    config = parse(data, str(path))
+    return config.model_copy(update={"data_dir": (path.parent / config.data_dir).resolve()})
