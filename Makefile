@@ -2,7 +2,6 @@
 #   make demo ARGS="--seconds 30 --json"
 #   make test ARGS="-k outbox"
 SHELL := /bin/bash
-MAKEFLAGS += --no-print-directory
 ARGS ?=
 
 .PHONY: help demo test format clean

@@ -9,6 +9,8 @@ VENV=$PWD/.venv
 STUBS=$VENV/firmware-stubs
 # The programs the tests start: micropython, nats-server and mpremote from the environment, mosquitto from sbin.
 export PATH="$VENV/bin:$PATH:/usr/sbin:/sbin"
+# A test that runs make itself is not a part of this make.
+unset MAKEFLAGS MFLAGS MAKELEVEL
 failed=()
 
 step() {
