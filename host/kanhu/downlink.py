@@ -1,0 +1,234 @@
+"""Receipts and commands down to hubs: sealed, numbered, on the link each hub was last heard on.
+
+Receipts are gathered for a moment (bulk) or leave at once (P1) and are not confirmed: a lost one is
+repaired when the hub says its event again. Commands are said again until the hub confirms them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+from kanhu_protocol import down, kinds, seal
+
+from kanhu.links.hub_link import HubLink
+
+log = structlog.get_logger("kanhu.downlink")
+
+GATHER_S = 0.02  # bulk receipts wait this long for company
+COMMAND_FIRST_S, COMMAND_MAX_S = 2.0, 60.0  # contracts, section 5
+TIME_AGAIN_S = 30.0  # a hub without a clock is told the time at most this often
+SINGLES_MAX = 40  # identities in one receipt: 40 x 6 bytes stays well below a frame
+UPTO_MAX = 20
+
+Identity = tuple[int, int]  # (boot, seq)
+
+
+class Aead(Protocol):
+    def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes: ...
+    def open(self, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes: ...
+
+
+@dataclass
+class Command:
+    """One command on its way to a hub."""
+
+    number: int
+    type: int
+    fields: dict[int, Any]
+    due: float = 0.0
+    delay: float = COMMAND_FIRST_S
+
+
+@dataclass
+class _Hub:
+    boot: int = 0
+    links: dict[str, float] = field(default_factory=dict)  # link name: when last heard, monotonic s
+    stored_upto: dict[int, int] = field(default_factory=dict)
+    stored_single: list[Identity] = field(default_factory=list)
+    delivered_single: list[Identity] = field(default_factory=list)
+    flush: asyncio.TimerHandle | None = None
+    commands: dict[int, Command] = field(default_factory=dict)
+    time_said: float = float("-inf")
+
+
+def _by_boot(singles: Iterable[Identity]) -> list[list[int]]:
+    rows: dict[int, list[int]] = {}
+    for boot, seq in singles:
+        rows.setdefault(boot, [boot]).append(seq)
+    return list(rows.values())
+
+
+class Downlink:
+    """All hubs' way down. `key_of(hub_id)` gives (generation, AEAD) or None for an unknown hub."""
+
+    def __init__(
+        self,
+        key_of: Callable[[str], tuple[int, Aead] | None],
+        next_epoch: Callable[[int], int],
+    ) -> None:
+        self._key_of = key_of
+        self._next_epoch = next_epoch
+        self._epoch = next_epoch(int(time.time()))
+        self._counter = 0
+        self._hubs: dict[str, _Hub] = {}
+        self._links: dict[str, HubLink] = {}
+        self._wake = asyncio.Event()
+        self.sent = 0
+        self.unsent = 0  # no link could take it; repaired by the next resend
+
+    def attach(self, link: HubLink) -> None:
+        self._links[link.name] = link
+
+    def _hub(self, hub_id: str) -> _Hub:
+        hub = self._hubs.get(hub_id)
+        if hub is None:
+            hub = self._hubs[hub_id] = _Hub()
+        return hub
+
+    # What the daemon tells us
+
+    def present(self, hub_id: str, link: str) -> None:
+        """A link can reach this hub (not authenticated: used only while no event has been heard)."""
+        self._hub(hub_id).links.setdefault(link, 0.0)
+
+    def heard(self, hub_id: str, boot: int, link: str) -> None:
+        """An authentic event of this boot came over this link."""
+        hub = self._hub(hub_id)
+        hub.links[link] = time.monotonic()
+        hub.boot = max(hub.boot, boot)
+
+    def restore(self, hub_id: str, boot: int, commands: Iterable[Command]) -> None:
+        """At start: the hub's current boot and its unconfirmed commands, from the journal."""
+        hub = self._hub(hub_id)
+        hub.boot = max(hub.boot, boot)
+        hub.commands = {command.number: command for command in commands}
+
+    def reported(self, epoch: int) -> None:
+        """A heartbeat told the epoch its hub last opened; ours must stay above it."""
+        if epoch > self._epoch:
+            log.warning("a hub has heard a higher epoch than ours; raising ours", epoch=epoch)
+            self._epoch, self._counter = self._next_epoch(epoch + 1), 0
+
+    def stored(self, hub_id: str, upto: Iterable[Identity], single: Iterable[Identity]) -> None:
+        """Events are on disk: UPTO pairs and single identities; singles leave at once."""
+        hub = self._hub(hub_id)
+        for boot, seq in upto:
+            if seq > hub.stored_upto.get(boot, -1):
+                hub.stored_upto[boot] = seq
+        at_once = len(hub.stored_single)
+        hub.stored_single.extend(single)
+        self._schedule(hub_id, hub, at_once=len(hub.stored_single) > at_once)
+
+    def delivered(self, hub_id: str, single: Iterable[Identity]) -> None:
+        """The platform has acknowledged these P1 events."""
+        hub = self._hub(hub_id)
+        hub.delivered_single.extend(single)
+        self._schedule(hub_id, hub, at_once=True)
+
+    # Receipts
+
+    def _schedule(self, hub_id: str, hub: _Hub, at_once: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if at_once:
+            if hub.flush:
+                hub.flush.cancel()
+                hub.flush = None
+            self._flush(hub_id, hub)
+        elif hub.flush is None:
+            hub.flush = loop.call_later(GATHER_S, self._flush, hub_id, hub)
+
+    def _flush(self, hub_id: str, hub: _Hub) -> None:
+        hub.flush = None
+        while hub.stored_upto or hub.stored_single:
+            message: dict[int, Any] = {}
+            upto = sorted(hub.stored_upto.items())[:UPTO_MAX]
+            if upto:
+                message[kinds.UPTO] = [list(pair) for pair in upto]
+                for boot, _ in upto:
+                    del hub.stored_upto[boot]
+            single, hub.stored_single = hub.stored_single[:SINGLES_MAX], hub.stored_single[SINGLES_MAX:]
+            if single:
+                message[kinds.SINGLE] = _by_boot(single)
+            self._send(hub_id, hub, kinds.STORED, message)
+        while hub.delivered_single:
+            single = hub.delivered_single[:SINGLES_MAX]
+            hub.delivered_single = hub.delivered_single[SINGLES_MAX:]
+            self._send(hub_id, hub, kinds.DELIVERED, {kinds.SINGLE: _by_boot(single)})
+
+    def _send(self, hub_id: str, hub: _Hub, message_type: int, fields: dict[int, Any]) -> bool:
+        key = self._key_of(hub_id)
+        if key is None or not hub.boot:
+            self.unsent += 1
+            return False
+        generation, aead = key
+        plain = down.encode(message_type, fields)
+        self._counter += 1
+        data = seal.seal(
+            aead, generation, hub_id, seal.DOWN, hub.boot, self._epoch, self._counter, plain
+        )
+        for name in sorted(hub.links, key=hub.links.__getitem__, reverse=True):
+            link = self._links.get(name)
+            if link is not None and link.send_down(hub_id, data):
+                self.sent += 1
+                return True
+        self.unsent += 1
+        return False
+
+    # Commands
+
+    def say_time(self, hub_id: str, number: int) -> None:
+        """Tell a hub the time, at most every 30 s; `number` is used once and never resent as it is."""
+        hub = self._hub(hub_id)
+        now = time.monotonic()
+        if now - hub.time_said < TIME_AGAIN_S:
+            return
+        hub.time_said = now
+        now_ms = int(time.time() * 1000)
+        self._send(hub_id, hub, kinds.TIME, {kinds.NUMBER: number, kinds.TIME_MS: now_ms})
+
+    def command(self, hub_id: str, command: Command) -> None:
+        """Send a command now and again until confirm(); it replaces older ones it makes obsolete."""
+        hub = self._hub(hub_id)
+        for old in list(hub.commands.values()):
+            same_alarm = old.fields.get(kinds.ALARM_NAME) == command.fields.get(kinds.ALARM_NAME)
+            if old.type == command.type and old.type in (kinds.ALARM_IS, kinds.DEVICES) and same_alarm:
+                del hub.commands[old.number]
+        command.due = time.monotonic()
+        hub.commands[command.number] = command
+        self._wake.set()
+
+    def confirm(self, hub_id: str, number: int) -> None:
+        """The hub has done or refused command `number`."""
+        self._hub(hub_id).commands.pop(number, None)
+
+    def booted(self, hub_id: str) -> None:
+        """A boot event: everything unconfirmed is due again, and the hub has no clock."""
+        hub = self._hub(hub_id)
+        hub.time_said = float("-inf")
+        for command in hub.commands.values():
+            command.due, command.delay = time.monotonic(), COMMAND_FIRST_S
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send commands as they fall due, until cancelled."""
+        while True:
+            now = time.monotonic()
+            following = now + COMMAND_MAX_S
+            for hub_id, hub in self._hubs.items():
+                for command in hub.commands.values():
+                    if command.due <= now:
+                        self._send(
+                            hub_id, hub, command.type, {kinds.NUMBER: command.number, **command.fields}
+                        )
+                        command.due = now + command.delay
+                        command.delay = min(command.delay * 2, COMMAND_MAX_S)
+                    following = min(following, command.due)
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), max(0.001, following - time.monotonic()))
+            except TimeoutError:
+                continue

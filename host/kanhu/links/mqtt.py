@@ -1,0 +1,89 @@
+"""MQTT link to all hubs of one broker: two sessions, so that no backlog stands before a call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from kanhu.config import Broker
+from kanhu.links.hub_link import Inlet
+from kanhu.links.mqtt_client import MqttClient
+
+log = structlog.get_logger("kanhu.mqtt")
+
+ROOT = "kanhu/1/hubs/"
+PENDING_MAX = 5_000  # messages handed to intake and not yet on disk; beyond, the broker waits for PUBACK
+
+
+class MqttLink:
+    """Subscribes P1 (and availability) and P2..P5 in sessions of their own; publishes `down` on the first."""
+
+    def __init__(self, broker: Broker, daemon_id: str, inlet: Inlet) -> None:
+        self.name = "mqtt"
+        self._inlet = inlet
+        self._broker = broker
+        self._pending = 0
+        self.urgent = self._client(f"kanhu-{daemon_id}-hubs-1")
+        self.bulk = self._client(f"kanhu-{daemon_id}-hubs-2")
+        self.availability: dict[str, bool] = {}  # a hint, never evidence of life
+
+    def _client(self, client_id: str) -> MqttClient:
+        return MqttClient(
+            self._broker.host,
+            self._broker.port,
+            client_id,
+            clean=False,
+            username=self._broker.username,
+            password=self._broker.password(),
+            on_message=self._message,
+        )
+
+    @property
+    def connected(self) -> bool:
+        return self.urgent.connected
+
+    def send_down(self, hub_id: str, data: bytes) -> bool:
+        """Publish one sealed down message at QoS 1; False while there is no broker."""
+        if not self.urgent.connected:
+            return False
+        self.urgent.publish_nowait(f"{ROOT}{hub_id}/down", data)
+        return True
+
+    async def run(self) -> None:
+        """Both sessions, reconnecting, until cancelled."""
+
+        async def urgent_up() -> None:
+            await self.urgent.subscribe([(f"{ROOT}+/up/p1", 1), (f"{ROOT}+/availability", 1)])
+            log.info("hubs' broker connected", session="urgent")
+
+        async def bulk_up() -> None:
+            await self.bulk.subscribe([(f"{ROOT}+/up/p{n}", 1) for n in (2, 3, 4, 5)])
+            log.info("hubs' broker connected", session="bulk")
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.urgent.run(urgent_up))
+            group.create_task(self.bulk.run(bulk_up))
+
+    def _message(self, topic: str, payload: bytes, ack: Callable[[], None]) -> None:
+        hub_id, _, rest = topic.removeprefix(ROOT).partition("/")
+        if rest == "availability":
+            self.availability[hub_id] = payload == b"online"
+            self._inlet.present(hub_id, self.name)
+            ack()
+            return
+        done = self._inlet.submit(hub_id, payload, self.name)
+        if done is None or self._pending < PENDING_MAX:
+            # Our own receipt, not this PUBACK, lets the hub forget: acknowledge early and keep the pipe full.
+            ack()
+            if done is None:
+                return
+            self._pending += 1
+            done.add_done_callback(self._one_less)
+        else:
+            self._pending += 1
+            done.add_done_callback(lambda _: (self._one_less(_), ack()))
+
+    def _one_less(self, _: object) -> None:
+        self._pending -= 1

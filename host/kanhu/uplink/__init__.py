@@ -1,0 +1,1 @@
+"""Where events go out: the city platform."""

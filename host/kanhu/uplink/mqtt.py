@@ -1,0 +1,185 @@
+"""MQTT uplink: publishes the journal's undelivered events as CloudEvents, P1 first and on a session of its
+own, with a bounded window; takes the platform's commands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from kanhu.config import Broker, Platform
+from kanhu.links.mqtt_client import MqttClient
+from kanhu.uplink.window import Key, Outgoing, Window
+
+log = structlog.get_logger("kanhu.uplink")
+
+EVENTS = "kanhu/1/events/p"
+COMMANDS = "kanhu/1/commands"
+REPLIES = "kanhu/1/replies"
+P1_PAGE = 1_000  # P1 events read at once after a reconnect
+
+
+class Source(Protocol):
+    """The journal, as the uplink reads it. Rows in journal order."""
+
+    async def undelivered(self, after: int, limit: int, urgent: bool) -> Sequence[Outgoing]: ...
+
+
+class Uplink:
+    """Two sessions to the platform's broker; `delivered(key)` is called for each acknowledged event."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        settings: Platform,
+        daemon_id: str,
+        source: Source,
+        delivered: Callable[[list[Key]], None],
+        command: Callable[[bytes], None],
+    ) -> None:
+        self._broker = broker
+        self._source = source
+        self._delivered = delivered
+        self._command = command
+        self._puback = settings.delivered_by == "puback"
+        self._window = Window(settings.window, settings.retry_s)
+        self._urgent = self._client(f"kanhu-{daemon_id}-city-1")
+        self._bulk = self._client(f"kanhu-{daemon_id}-city-2")
+        self._cursor = 0  # journal number of the last P2..P5 event put in the window
+        self._caught_up = False  # nothing between the cursor and the newest event
+        self._news = False  # something was offered since the last read began
+        self._wake = asyncio.Event()
+        self.published = 0
+        self.republished = 0
+
+    def _client(self, client_id: str) -> MqttClient:
+        return MqttClient(
+            self._broker.host,
+            self._broker.port,
+            client_id,
+            clean=False,
+            username=self._broker.username,
+            password=self._broker.password(),
+            on_message=self._message,
+        )
+
+    @property
+    def connected(self) -> bool:
+        return self._urgent.connected
+
+    @property
+    def awaiting(self) -> int:
+        """Events published and not yet acknowledged."""
+        return len(self._window)
+
+    def offer(self, events: Sequence[Outgoing]) -> None:
+        """Newly stored events, in journal order."""
+        for event in events:
+            if event.cls == 1:
+                if self._urgent.connected:
+                    self._publish(event)
+            elif event.n <= self._cursor:
+                continue  # a read of the journal was faster than this notice
+            elif self._caught_up and self._window.room > 0 and self._bulk.connected:
+                self._cursor = event.n
+                self._publish(event)
+            else:
+                self._caught_up = False
+                self._news = True
+        if not self._caught_up:
+            self._wake.set()
+
+    def acknowledged(self, keys: Sequence[Key]) -> None:
+        """The platform has these; makes room for more."""
+        for key in keys:
+            self._window.done(key)
+        if not self._caught_up:
+            self._wake.set()
+
+    def again(self, events: Sequence[Outgoing]) -> None:
+        """Publish events the platform asked for, delivered or not."""
+        for event in events:
+            self._send(event)
+
+    def reply(self, message: bytes) -> None:
+        """Answer a command; an unconnected platform asks again."""
+        if self._urgent.connected:
+            self._urgent.publish_nowait(REPLIES, message)
+
+    def _publish(self, event: Outgoing) -> None:
+        if event.key in self._window:
+            return
+        self._window.put(event, time.monotonic())
+        self.published += 1
+        self._send(event)
+
+    def _send(self, event: Outgoing) -> None:
+        client = self._urgent if event.cls == 1 else self._bulk
+        if not client.connected:
+            return
+        topic = f"{EVENTS}{event.cls}"
+        if self._puback:
+            client.publish(topic, event.message).add_done_callback(
+                lambda future: (
+                    None if future.cancelled() or future.exception() else self._delivered([event.key])
+                )
+            )
+        else:
+            client.publish_nowait(topic, event.message)
+
+    def _message(self, topic: str, payload: bytes, ack: Callable[[], None]) -> None:
+        self._command(payload)
+        ack()
+
+    async def run(self) -> None:
+        """Sessions, filling and republishing, until cancelled."""
+
+        async def urgent_up() -> None:
+            await self._urgent.subscribe([(COMMANDS, 1)])
+            log.info("platform's broker connected", session="urgent")
+            for event in self._window.everything(time.monotonic()):
+                if event.cls == 1:
+                    self._send(event)
+            after = 0
+            while page := await self._source.undelivered(after, P1_PAGE, urgent=True):
+                for event in page:
+                    self._publish(event)
+                after = page[-1].n
+
+        async def bulk_up() -> None:
+            log.info("platform's broker connected", session="bulk")
+            for event in self._window.everything(time.monotonic()):
+                if event.cls != 1:
+                    self._send(event)
+            self._wake.set()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._urgent.run(urgent_up))
+            group.create_task(self._bulk.run(bulk_up))
+            group.create_task(self._fill())
+            group.create_task(self._retry())
+
+    async def _fill(self) -> None:
+        """Read what the window has room for, whenever offer() could not pass it on directly."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._bulk.connected and self._window.room > 0 and not self._caught_up:
+                self._news = False
+                page = await self._source.undelivered(self._cursor, self._window.room, urgent=False)
+                for event in page:
+                    self._publish(event)
+                    self._cursor = max(self._cursor, event.n)
+                self._caught_up = not page and not self._news
+
+    async def _retry(self) -> None:
+        while True:
+            now = time.monotonic()
+            for event in self._window.overdue(now):
+                self.republished += 1
+                self._send(event)
+            due = self._window.next_due()
+            await asyncio.sleep(1.0 if due is None else min(1.0, max(0.02, due - now)))
