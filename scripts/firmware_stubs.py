@@ -1,6 +1,6 @@
 """Copy the MicroPython stubs out of site-packages into a folder of their own: firmware_stubs.py FOLDER.
 
-mypy takes a folder as its standard library (custom_typeshed_dir) only when nothing of CPython's lies beside it.
+mypy takes a folder as its standard library (custom_typeshed_dir) only when no CPython package lies beside it.
 """
 
 import shutil

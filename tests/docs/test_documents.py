@@ -1,0 +1,103 @@
+"""The documents say what is there: links resolve, both languages agree, commands and make targets exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
+CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+
+CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def without_code(text: str) -> str:
+    return CODE_BLOCK.sub("", text)
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors a Markdown page's headings get: lower case, punctuation dropped, spaces to hyphens."""
+    headings = HEADING.findall(without_code(path.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for _, title in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=ids)
+def test_links_resolve(document: Path) -> None:
+    broken = []
+    for target in LINK.findall(without_code(document.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (document.parent / name).resolve() if name else document
+        if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+def commands(text: str) -> list[str]:
+    """Shell lines of a page's code blocks, comments left out, continued lines joined."""
+    blocks = [body for language, body in CODE_BLOCK.findall(text) if language in ("sh", "bash", "console")]
+    lines = [
+        re.sub(r"\s+#\s.*$", "", line).strip() for line in "".join(blocks).replace("\\\n", " ").splitlines()
+    ]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def test_both_languages_show_the_same() -> None:
+    def shape(text: str) -> list[int]:
+        return [len(marks) for marks, _ in HEADING.findall(without_code(text))]
+
+    def rows(text: str) -> int:
+        return len(re.findall(r"^\|", text, re.MULTILINE))
+
+    assert shape(ENGLISH) == shape(CHINESE)
+    assert commands(ENGLISH) == commands(CHINESE)
+    assert rows(ENGLISH) == rows(CHINESE)
+    assert len(LINK.findall(ENGLISH)) == len(LINK.findall(CHINESE))
+
+
+def test_index_lists_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
+    assert {page for page in pages if f"({page})" not in index} == set()
+
+
+def test_glossary_rows_are_complete() -> None:
+    """English, Chinese or a name that needs none, the standard where there is one, and always a meaning."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and not line.startswith("| English")
+    ]
+    assert len(rows) >= 50
+    assert [row for row in rows if len(row) != 4 or not row[0] or not row[3]] == []
+    terms = [row[0] for row in rows]
+    assert len(terms) == len(set(terms))
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    used = set()
+    for document in DOCUMENTS:
+        for line in commands(document.read_text(encoding="utf-8")):
+            words = shlex.split(line)
+            if words[0] == "make":
+                used.add(words[1])
+    assert {"demo", "test"} <= used <= targets
+
+
+def test_ci_runs_the_documented_test_command() -> None:
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert script[-1] == "make test"
+    assert "make test" in commands(ENGLISH)
