@@ -1,7 +1,7 @@
 """Deterministic CBOR (RFC 8949 section 4.2.1), the subset Kanhu speaks: integers of 64 bits, byte and
 text strings, arrays, maps with integer or text keys, false, true, null. Everything else is refused."""
 
-MAX_SIZE = 1024  # bytes of one item; a serial frame's limit (contracts, section 6)
+MAX_SIZE = 1024  # bytes of one item; a serial frame's limit, see frame.MAX_FRAME
 MAX_DEPTH = 6  # nested arrays and maps
 
 
@@ -35,9 +35,14 @@ def _encode(obj, depth):
     if isinstance(obj, int):
         return _head(0, obj) if obj >= 0 else _head(1, -1 - obj)
     if isinstance(obj, (bytes, bytearray, memoryview)):
-        return _head(2, len(obj)) + bytes(obj)
+        raw = bytes(obj)
+        return _head(2, len(raw)) + raw
     if isinstance(obj, str):
-        raw = obj.encode()
+        try:
+            raw = obj.encode()
+        except ValueError:
+            raise CborError("utf8")
+        _utf8(raw)
         return _head(3, len(raw)) + raw
     if depth <= 0:
         raise CborError("depth")
@@ -103,7 +108,7 @@ def decode_at(data, pos, depth=MAX_DEPTH):
             return None, pos
         if value == 31:
             raise CborError("break")
-        if 27 < value:
+        if value > 27:
             raise CborError("reserved")
         if value >= 24 and pos + (1 << (value - 24)) > end:
             raise CborError("truncated")
@@ -148,9 +153,9 @@ def decode_at(data, pos, depth=MAX_DEPTH):
     last = b""
     for _ in range(value):
         start = pos
-        key, pos = decode_at(data, pos, 0)
-        if key is None or key is True or key is False or isinstance(key, bytes):
+        if pos < end and data[pos] >> 5 not in (0, 1, 3):
             raise CborError("type")
+        key, pos = decode_at(data, pos, 0)
         raw = bytes(data[start:pos])
         if raw <= last:
             raise CborError("duplicate" if raw == last else "order")
@@ -169,8 +174,10 @@ def loads(data, max_size=MAX_SIZE, max_depth=MAX_DEPTH):
     return value
 
 
-def split_sequence(data, max_items=64, max_depth=MAX_DEPTH):
+def split_sequence(data, max_items=64, max_depth=MAX_DEPTH, max_size=MAX_SIZE):
     """Split a CBOR sequence (RFC 8742) into the bytes of each item; the whole is refused if one is bad."""
+    if len(data) > max_size:
+        raise CborError("size")
     items = []
     pos = 0
     while pos < len(data):

@@ -14,17 +14,25 @@ MAX_FRAME = 1024  # bytes of type + body + CRC, before escaping
 _FLAG = 0x7E
 _ESCAPE = 0x7D
 
+# Where the decoder is: in text; after a flag that belongs to no frame yet; after a flag that closed a good
+# frame and may open the next one as well (its sender may share it, or the wire may have lost one).
+_TEXT = 0
+_OPENED = 1
+_CLOSED = 2
+
 
 class FrameError(ValueError):
-    """args[0] is one word: size."""
+    """args[0] is one word: size or type."""
 
 
 def encode(kind, body):
-    """Frame one body (at most 1,019 bytes) of a type; returns the bytes for the wire."""
+    """Frame one body (at most 1,019 bytes) of a type 0..255; returns the bytes for the wire."""
+    if not 0 <= kind < 256:
+        raise FrameError("type")
+    if len(body) > MAX_FRAME - 5:
+        raise FrameError("size")
     raw = bytes((kind,)) + bytes(body)
     raw += binascii.crc32(raw).to_bytes(4, "little")
-    if len(raw) > MAX_FRAME:
-        raise FrameError("size")
     out = bytearray(b"\x7e")
     for byte in raw:
         if byte < 0x20 or 0x7D <= byte <= 0x7F:
@@ -36,89 +44,98 @@ def encode(kind, body):
 
 
 class Decoder:
-    """Streaming decoder: feed(bytes) returns [(type, body)]; text outside frames goes to on_text(bytes)."""
+    """Streaming decoder: feed(bytes) returns [(type, body)]; every byte that is part of no frame goes, in
+    order, to on_text(bytes). It holds back at most 2 * max_frame bytes, and text only from a flag on until
+    a control character or the next flag shows what it was."""
 
     def __init__(self, on_text=None, max_frame=MAX_FRAME):
-        self._buf = bytearray(max_frame)
+        self._buf = bytearray(2 * max_frame)  # as on the wire: escaped, so that text stays what it was
         self._len = 0
-        self._in_frame = False
-        self._escaped = False
-        self._overrun = False
+        self._state = _TEXT
+        self._max = max_frame
         self._on_text = on_text
         self.bad_crc = 0
         self.too_long = 0
-        self.broken = 0  # a raw control character or a dangling escape inside a frame
+        self.broken = 0  # a raw control character, too few bytes or a dangling escape inside a frame
 
     def feed(self, data):
         frames = []
-        text_from = -1
         buf = self._buf
+        text_from = 0
         for index in range(len(data)):
             byte = data[index]
             if byte == _FLAG:
-                if text_from >= 0:
+                if self._state == _TEXT:
                     self._text(data, text_from, index)
-                    text_from = -1
-                if self._in_frame and (self._len or self._overrun):
+                    self._state = _OPENED
+                else:
                     frame = self._finish()
-                    # A flag that closed a good frame also may open the next one; one that ended noise
-                    # (log text taken for a frame) opens it for certain. Both continue in the frame
-                    # state; text after a good frame is told apart by its first raw control character.
                     if frame:
                         frames.append(frame)
-                        self._in_frame = False
-                    self._reset()
-                else:
-                    self._in_frame = True
-                    self._reset()
-            elif not self._in_frame:
-                if text_from < 0:
-                    text_from = index
-            elif byte < 0x20 or byte == 0x7F:
-                # Never inside a frame: what came since the flag was log text or a cut frame.
-                self.broken += 1
-                self._spill(byte)
-            elif self._overrun:
-                pass
-            elif byte == _ESCAPE and not self._escaped:
-                self._escaped = True
-            elif self._len >= len(buf):
-                self._overrun = True
+                        self._len = 0
+                        self._state = _CLOSED
+                    else:
+                        self._spill()
+                        self._state = _OPENED
+            elif self._state == _TEXT:
+                continue
             else:
-                if self._escaped:
-                    byte ^= 0x20
-                    self._escaped = False
-                buf[self._len] = byte
-                self._len += 1
-        if text_from >= 0:
+                # A control character never stands inside a frame: it was log text, or the frame was cut.
+                control = byte < 0x20 or byte == 0x7F
+                if control or self._len == len(buf):
+                    if self._state == _OPENED:
+                        if control:
+                            self.broken += 1
+                        else:
+                            self.too_long += 1
+                    self._spill()
+                    self._state = _TEXT
+                    text_from = index
+                else:
+                    buf[self._len] = byte
+                    self._len += 1
+        if self._state == _TEXT:
             self._text(data, text_from, len(data))
         return frames
 
     def _text(self, data, start, stop):
-        if self._on_text:
+        if start < stop and self._on_text:
             self._on_text(bytes(data[start:stop]))
 
-    def _spill(self, byte):
+    def _spill(self):
         if self._on_text:
-            self._on_text(bytes(self._buf[: self._len]) + bytes((byte,)))
-        self._in_frame = False
-        self._reset()
-
-    def _reset(self):
+            if self._state == _OPENED:
+                self._on_text(b"~")
+            if self._len:
+                self._on_text(bytes(memoryview(self._buf)[: self._len]))
         self._len = 0
-        self._escaped = False
-        self._overrun = False
 
     def _finish(self):
-        size = self._len
-        if self._overrun:
-            self.too_long += 1
+        # Counts only what stood after a flag of its own; after a closing one it may be plain text.
+        opened = self._state == _OPENED
+        buf = self._buf
+        raw = memoryview(buf)[: self._len]
+        if not self._len:
             return None
-        if self._escaped or size < 5:
-            self.broken += 1
-            return None
-        body = memoryview(self._buf)[: size - 4]
-        if binascii.crc32(body) != int.from_bytes(self._buf[size - 4 : size], "little"):
-            self.bad_crc += 1
-            return None
-        return self._buf[0], bytes(body[1:])
+        body = bytearray(self._len)
+        size = 0
+        escaped = False
+        for byte in raw:
+            if byte == _ESCAPE and not escaped:
+                escaped = True
+                continue
+            if escaped:
+                byte ^= 0x20
+                escaped = False
+            body[size] = byte
+            size += 1
+        if size > self._max:
+            self.too_long += opened
+        elif escaped or size < 5:
+            self.broken += opened
+        else:
+            view = memoryview(body)[: size - 4]
+            if binascii.crc32(view) == int.from_bytes(body[size - 4 : size], "little"):
+                return body[0], bytes(view[1:])
+            self.bad_crc += opened
+        return None

@@ -17,15 +17,17 @@ MAX_SEALED = 512  # bytes
 
 
 class SealError(ValueError):
-    """args[0] is one word: malformed, suite, forged or range."""
+    """args[0] is one word: malformed, suite, forged, range or size."""
 
 
 def _aad(protected, hub_id):
     return b"\x83\x68Encrypt0" + cbor.dumps(protected) + cbor.dumps(hub_id.encode())
 
 
-def _rest(a, b, c):
+def _rest(direction, a, b, c):
     if not (0 < a < 0x100000000 and 0 <= b < 0x100000000 and 0 <= c < 0x100000000):
+        raise SealError("range")
+    if direction != DOWN and (direction != UP or c):
         raise SealError("range")
     return a.to_bytes(4, "big") + b.to_bytes(4, "big") + c.to_bytes(4, "big")
 
@@ -38,12 +40,18 @@ def _kid(generation):
 
 def seal(aead, generation, hub_id, direction, a, b, c, plaintext, suite=AES_CCM_16_64_128):
     """Seal plaintext under nonce (direction, a, b, c) and key generation 1..65535; returns bytes."""
-    rest = _rest(a, b, c)
+    rest = _rest(direction, a, b, c)
+    kid = _kid(generation)
+    if suite not in SUITES:
+        raise SealError("suite")
+    if len(plaintext) > MAX_SEALED:
+        raise SealError("size")
     protected = cbor.dumps({1: suite})
     ciphertext = aead.seal(bytes((direction,)) + rest, plaintext, _aad(protected, hub_id))
-    return cbor.dumps(
-        [protected, {4: _kid(generation), 6: rest.lstrip(b"\0")}, ciphertext], MAX_SEALED
-    )
+    sealed = cbor.dumps([protected, {4: kid, 6: rest.lstrip(b"\0")}, ciphertext])
+    if len(sealed) > MAX_SEALED:
+        raise SealError("size")
+    return sealed
 
 
 class Sealed:
@@ -60,16 +68,20 @@ class Sealed:
 
     def open(self, aead, hub_id, direction):
         """Returns the plaintext; SealError("forged") unless sealed by this key for this hub and way."""
+        if direction == UP and self.c:
+            raise SealError("malformed")
         try:
             return aead.open(
                 bytes((direction,)) + self._rest, self._ciphertext, _aad(self._protected, hub_id)
             )
         except ValueError:
-            raise SealError("forged") from None
+            raise SealError("forged")
 
 
 def parse(data):
     """Parse one sealed message (bytes) into a Sealed; SealError when it has another shape."""
+    if len(data) > MAX_SEALED:
+        raise SealError("size")
     try:
         message = cbor.loads(data, MAX_SEALED, 2)
         protected, unprotected, ciphertext = message
@@ -77,12 +89,12 @@ def parse(data):
         kid, rest = unprotected[4], unprotected[6]
         suite = header[1]
         well_formed = (
-            len(message) == 3
+            isinstance(message, list)
+            and isinstance(header, dict)
+            and isinstance(unprotected, dict)
             and len(header) == 1
             and len(unprotected) == 2
             and isinstance(protected, bytes)
-            and isinstance(unprotected, dict)
-            and isinstance(suite, int)
             and isinstance(kid, bytes)
             and isinstance(rest, bytes)
             and isinstance(ciphertext, bytes)
@@ -92,10 +104,10 @@ def parse(data):
             and kid[0]
         )
     except (ValueError, TypeError, KeyError, IndexError):
-        raise SealError("malformed") from None
+        raise SealError("malformed")
     if not well_formed:
         raise SealError("malformed")
-    if suite is True or suite not in SUITES or len(ciphertext) < SUITES[suite]:
+    if suite not in SUITES or len(ciphertext) < SUITES[suite]:
         raise SealError("suite")
     rest = bytes(12 - len(rest)) + rest
     return Sealed(int.from_bytes(kid, "big"), rest, protected, ciphertext)

@@ -1,0 +1,149 @@
+"""What a host may believe of an authentic event: which keys hold what events.cddl says. The hub never
+imports this."""
+
+from . import kinds as k
+from .down import MAX_UTC_MS
+from .events import MAX_NUMBER
+
+ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower case
+ID_LENGTH = 10
+MAX_LIST = 16  # items of VALUES and LOST
+MAX_TEXT = 64  # bytes of UTF-8 of FIRMWARE, OPERATOR and REASON
+_U32 = 0xFFFFFFFF
+
+
+def is_id(value) -> bool:
+    """Whether value is a hub_id or daemon id: 10 characters of lower-case Crockford base32."""
+    return isinstance(value, str) and len(value) == ID_LENGTH and all(c in ID_ALPHABET for c in value)
+
+
+def _int(low, high):
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _list(*checks):
+    return lambda value: (
+        isinstance(value, list)
+        and len(value) == len(checks)
+        and all(check(item) for check, item in zip(checks, value))
+    )
+
+
+def _some(check):
+    return lambda value: (
+        isinstance(value, list) and 0 < len(value) <= MAX_LIST and all(check(item) for item in value)
+    )
+
+
+def _text(value):
+    return isinstance(value, str) and 0 < len(value.encode()) <= MAX_TEXT
+
+
+def _or_null(check):
+    return lambda value: value is None or check(value)
+
+
+def _span(value):
+    return _list(_int(1, _U32), _u32, _u32)(value) and value[1] <= value[2]
+
+
+_u32 = _int(0, _U32)
+_percent = _int(0, 100)
+_name = _list(_int(1, _U32), _u32)
+
+VALID = {
+    k.KIND: _int(1, 255),
+    k.UP_MS: _int(0, MAX_NUMBER),
+    k.UTC_MS: _int(0, MAX_UTC_MS),
+    k.CLOCK: _int(1, 255),
+    k.DEVICE: _int(1, 255),
+    k.FLAGS: _int(1, 0xFFFF),
+    k.BATTERY: _percent,
+    k.RSSI: _int(-128, 127),
+    k.ALARM: _name,
+    k.COUNT: _int(2, _U32),
+    k.ATTEMPT: _int(1, _U32),
+    k.SPAN_MS: _int(0, MAX_NUMBER),
+    k.VALUES: _some(_list(_int(1, _U32), _int(-0x80000000, 0x7FFFFFFF), _int(-128, 127))),
+    k.DETAIL: _int(0, 0xFFFF),
+    k.PREVIOUS: _name,
+    k.RESET: _int(0, 255),
+    k.HEAP: _list(_u32, _u32),
+    k.LINK: _int(0, 255),
+    k.OUTBOX: _list(_u32, _u32),
+    k.DROPS: _list(_u32, _u32, _u32, _u32, _u32),
+    k.RADIO: _list(_percent, _u32),
+    k.FIRMWARE: _text,
+    k.POWER: _list(_or_null(lambda value: isinstance(value, bool)), _or_null(_percent)),
+    k.VERSIONS: _list(_u32, _u32),
+    k.DOWNLINK: _list(_u32, _u32),
+    k.LOST: _some(_span),
+    k.COMMAND: _int(1, _U32),
+    k.STATE: _int(1, 255),
+    k.SUBJECT: is_id,
+    k.OPERATOR: _text,
+    k.REASON: _text,
+    k.REFUSED: _list(_u32, _u32, _u32),
+}
+
+_SINCE = (k.SPAN_MS,)
+_WHY = (k.DETAIL,)
+_ABOUT = (k.SUBJECT,)
+_ACTED = (k.SUBJECT, k.ALARM, k.OPERATOR)
+
+# Keys a kind cannot do without. DEVICE, FLAGS and COUNT never count: absent means their default.
+REQUIRED = {
+    k.CALL_UNANSWERED: (k.ALARM, k.ATTEMPT),
+    k.VITALS_OUT_OF_RANGE: (k.VALUES,),
+    k.SENSOR_SILENT: _SINCE,
+    k.SENSOR_BACK: _SINCE,
+    k.LINK_LOST: _WHY,
+    k.LINK_BACK: (k.DETAIL, k.SPAN_MS),
+    k.CLOCK_FAULT: _WHY,
+    k.STORAGE_FULL: _WHY,
+    k.IDENTITY_FAULT: _ABOUT,
+    k.IDENTITY_OK: _ABOUT,
+    k.LINE_FAULT: _WHY,
+    k.CONTACT_STUCK: _SINCE,
+    k.CONTACT_RELEASED: _SINCE,
+    k.HUB_SILENT: _ABOUT,
+    k.HUB_BACK: _ABOUT,
+    k.EVENTS_LOST: (k.LOST, k.DETAIL),
+    k.COMMAND_REFUSED: (k.COMMAND, k.DETAIL),
+    k.BOOT: (k.RESET, k.FIRMWARE, k.VERSIONS),
+    k.COMMAND_DONE: (k.COMMAND,),
+    k.CLOCK_SET: (k.UTC_MS, k.CLOCK),
+    k.ALARM_ACCEPTED: _ACTED,
+    k.ALARM_CLOSED: _ACTED,
+    k.ALARM_CORRECTED: _ACTED,
+    k.HEARTBEAT: (
+        k.RESET,
+        k.HEAP,
+        k.LINK,
+        k.OUTBOX,
+        k.DROPS,
+        k.RADIO,
+        k.FIRMWARE,
+        k.POWER,
+        k.VERSIONS,
+        k.REFUSED,
+    ),
+    k.MOTION_COUNT: _SINCE,
+    k.STILL: _SINCE,
+    k.VITALS: (k.VALUES,),
+}
+
+
+def check(event) -> list:
+    """Keys of a decoded event that are wrong (type, range, not a number) or missing for its kind; [] is well.
+
+    UTC_MS and CLOCK come together: where one is wrong or missing, both are named if present. Numbers this
+    version does not know are well."""
+    bad = []
+    for key, value in event.items():
+        if not _int(0, 0xFFFF)(key) or (key in VALID and not VALID[key](value)):
+            bad.append(key)
+    for key, other in ((k.UTC_MS, k.CLOCK), (k.CLOCK, k.UTC_MS)):
+        if key in event and key not in bad and (other not in event or other in bad):
+            bad.append(key)
+    return bad + [key for key in REQUIRED.get(event[k.KIND], ()) if key not in event]
