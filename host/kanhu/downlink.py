@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import structlog
-from kanhu_protocol import down, kinds, seal
 
 from kanhu.links.hub_link import HubLink
+from kanhu_protocol import down, kinds, seal
 
 log = structlog.get_logger("kanhu.downlink")
 
 GATHER_S = 0.02  # bulk receipts wait this long for company
 COMMAND_FIRST_S, COMMAND_MAX_S = 2.0, 60.0  # contracts, section 5
 TIME_AGAIN_S = 30.0  # a hub without a clock is told the time at most this often
-SINGLES_MAX = 40  # identities in one receipt: 40 x 6 bytes stays well below a frame
-UPTO_MAX = 20
+SINGLES_MAX = 20  # identities in one receipt and, below, cumulative pairs: at the longest 11 bytes each,
+UPTO_MAX = 10  # so a receipt stays below seal.MAX_SEALED
 
 Identity = tuple[int, int]  # (boot, seq)
 
@@ -167,9 +167,7 @@ class Downlink:
         generation, aead = key
         plain = down.encode(message_type, fields)
         self._counter += 1
-        data = seal.seal(
-            aead, generation, hub_id, seal.DOWN, hub.boot, self._epoch, self._counter, plain
-        )
+        data = seal.seal(aead, generation, hub_id, seal.DOWN, hub.boot, self._epoch, self._counter, plain)
         for name in sorted(hub.links, key=hub.links.__getitem__, reverse=True):
             link = self._links.get(name)
             if link is not None and link.send_down(hub_id, data):

@@ -83,7 +83,8 @@ class MqttLink:
             done.add_done_callback(self._one_less)
         else:
             self._pending += 1
-            done.add_done_callback(lambda _: (self._one_less(_), ack()))
+            done.add_done_callback(self._one_less)
+            done.add_done_callback(lambda _: ack())
 
     def _one_less(self, _: object) -> None:
         self._pending -= 1

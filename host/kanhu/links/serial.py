@@ -11,9 +11,9 @@ import threading
 
 import serial
 import structlog
-from kanhu_protocol import cbor, frame
 
 from kanhu.links.hub_link import Inlet
+from kanhu_protocol import cbor, frame
 
 log = structlog.get_logger("kanhu.serial")
 
@@ -30,7 +30,7 @@ class SerialLink:
         self.name = f"serial:{url}"
         self._url = url
         self._inlet = inlet
-        self._port: serial.SerialBase | None = None
+        self._port: serial.Serial | None = None
         self._hub_id: str | None = None
         self._decoder = frame.Decoder(self._text)
         self._seen_bad = 0
@@ -77,7 +77,7 @@ class SerialLink:
             log.warning("port lost; opening again", port=self._url)
             await asyncio.sleep(REOPEN_MIN_S)
 
-    async def _serve(self, port: serial.SerialBase) -> None:
+    async def _serve(self, port: serial.Serial) -> None:
         loop = asyncio.get_running_loop()
         self._port, self._hub_id = port, None
         self._lost.clear()
@@ -114,7 +114,7 @@ class SerialLink:
             with contextlib.suppress(serial.SerialException, OSError):
                 port.close()
 
-    async def _write(self, port: serial.SerialBase) -> None:
+    async def _write(self, port: serial.Serial) -> None:
         while True:
             data = await self._outgoing.get()
             try:

@@ -32,7 +32,7 @@ class Window:
         self._limit = limit
         self._retry_s = retry_s
         self._events: dict[Key, Outgoing] = {}
-        self._due: list[tuple[float, int, int, Key]] = []  # heap of (due, class, n, key); stale ones are skipped
+        self._due: list[tuple[float, int, int, Key]] = []  # heap; stale entries are skipped
         self._bulk = 0
 
     def __len__(self) -> int:
