@@ -23,6 +23,7 @@ counted() {
     shift 2
     [ -t 2 ] && every=1
     if ! "$@" 2>&1 | tee "$log" | awk -v p="$pattern" -v total="$total" -v every="$every" '
+        / newly installed/ { total = $3 }  # apt knows how many there are
         $0 ~ p { n++; if (n % every == 0) { printf "setup:   %d of about %d\n", n, total; fflush() } }' >&2
     then
         tail -n 15 "$log" >&2
@@ -101,7 +102,7 @@ apt_packages() {
             die "not root, so please run: sudo apt-get install --no-install-recommends ${missing[*]}"
         fi
     fi
-    say "installing apt packages: ${missing[*]}"
+    say "installing apt packages: ${missing[*]} and what they need"
     counted '^Get:' 1 "${as_root[@]}" apt-get -q update || say "apt-get update failed; trying with the lists at hand"
     # Exit code 101 of policy-rc.d means "do not start services": the tests start brokers of their own.
     local policy=/usr/sbin/policy-rc.d made_policy=
