@@ -1,4 +1,4 @@
-"""Real MQTT brokers on free loopback ports, which can be stopped, killed and started again on the same port."""
+"""Real MQTT brokers on free loopback ports: stopped, killed, frozen and started again on the same port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_TIMEOUT_S = 10.0
 
 
 class Broker:
-    """A broker process; a context manager that leaves nothing running. `port` stays the same over restarts."""
+    """A broker process; a context manager that leaves nothing running. `port` stays over restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
@@ -97,7 +97,7 @@ class Broker:
 
 
 class NatsBroker(Broker):
-    """nats-server from its PyPI wheel with JetStream and the MQTT listener; `extra` is appended to its config."""
+    """nats-server from its PyPI wheel with JetStream and MQTT; `extra` is appended to its config."""
 
     def __init__(self, folder: Path, extra: str = "", mqtt_extra: str = "") -> None:
         super().__init__(folder)
@@ -160,7 +160,8 @@ class Mosquitto(Broker):
             f"listener {self.port} {HOST}\nallow_anonymous {str(self.anonymous).lower()}\n"
             f"persistence true\npersistence_location {self.folder}/\nautosave_interval 1\n"
             # started as root it would drop to its own user, which cannot write the folder
-            f"autosave_on_changes {str(self.every_change).lower()}\nmax_queued_messages 0\nuser root\n{self.extra}\n"
+            "max_queued_messages 0\nuser root\n"
+            f"autosave_on_changes {str(self.every_change).lower()}\n{self.extra}\n"
         )
         return [program, "-c", str(config)]
 
