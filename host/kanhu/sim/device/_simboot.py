@@ -1,0 +1,100 @@
+# First thing a simulated hub runs: stand-ins, flash at "/", boot.py, main.py; then the REPL.
+import os
+import sys
+import termios
+import vfs
+
+import micropython
+import _bench
+import asyncio  # before the stand-in for time: asyncio keeps the unwrapped clock
+import asyncio.stream
+import _loop
+import _console
+
+_ISIG = 1
+_MARK = "\x00\x01BOOTED\x01\x00"  # tells the bench that the REPL comes next
+
+
+class _MicroPython:
+    def __getattr__(self, name):
+        return getattr(micropython, name)
+
+    def kbd_intr(self, char):
+        settings = termios.tcgetattr(0)
+        settings[3] = (settings[3] & ~_ISIG) if char < 0 else (settings[3] | _ISIG)
+        termios.tcsetattr(0, termios.TCSANOW, settings)
+
+    def alloc_emergency_exception_buf(self, size):
+        pass
+
+
+class _Flash:
+    # A NOR flash in a file: an erase is a write of ones, and a program happens after it. Allocates nothing:
+    # a file that the collector closes gets here with the heap locked.
+    def __init__(self, path, block, count):
+        self.block = block
+        self.count = count
+        self.file = open(path, "r+b")
+        self.ones = bytes(b"\xff" * block)
+
+    def readblocks(self, number, buffer, offset=0):
+        self.file.seek(number * self.block + offset)
+        self.file.readinto(buffer)
+
+    def writeblocks(self, number, buffer, offset=0):
+        self.file.seek(number * self.block + offset)
+        self.file.write(buffer)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.count
+        if op == 5:
+            return self.block
+        if op == 6:
+            self.file.seek(arg * self.block)
+            self.file.write(self.ones)
+        return 0
+
+
+def _import(name):
+    # The stand-in of that name from its file, even where a built-in module has it too.
+    sys.modules.pop(name, None)
+    module = __import__(name)
+    sys.modules[name] = module
+    return module
+
+
+def _run(name, main):
+    try:
+        with open(name) as file:
+            source = file.read()
+    except OSError:
+        return
+    try:
+        exec(compile(source, name, "exec"), main)
+    except SystemExit:
+        _bench.die("soft_reset")
+    except BaseException as error:
+        sys.print_exception(error)
+
+
+def start(main):
+    """Never imported twice: main is the dictionary of __main__, where boot.py and main.py run and the REPL looks."""
+    state = _bench.state
+    sys.path.insert(0, sys.path[0] + "/modules")
+    for name in ("time", "machine", "esp32", "network", "socket", "bluetooth"):
+        _import(name)
+    sys.modules["micropython"] = _MicroPython()
+    sys.modules["sys"] = _console.Sys()
+    flash = _Flash(state["flash"], state["block"], state["blocks"])
+    volume = vfs.VfsLfs2(flash)
+    vfs.umount("/")
+    vfs.mount(volume, "/")
+    os.chdir("/")
+    sys.path[:] = ["", ".frozen", "/lib"]
+    sys.argv[:] = []
+    _bench.send("hi", _bench.up_us())
+    _run("boot.py", main)
+    if not state["raw"]:
+        _run("main.py", main)
+    sys.stdout.write(_MARK)

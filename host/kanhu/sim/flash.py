@@ -1,0 +1,77 @@
+"""Flash image of a simulated hub: a littlefs volume in a file, with an ESP32 data partition's geometry."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from littlefs import LittleFS, LittleFSError
+from littlefs.context import UserContext
+
+BLOCK = 4096  # bytes; the erase block of an ESP32's flash
+DEFAULT_SIZE = 2 * 1024 * 1024  # bytes; data partition of a 4 MB board
+UNIT = 32  # bytes read or programmed at once; MicroPython's VfsLfs2 default
+SOURCES = "/lib"  # nothing but the firmware lives here
+
+
+def install(image: Path, files: Mapping[str, bytes], size: int = DEFAULT_SIZE) -> None:
+    """Put the firmware on the image (made if absent) and take older firmware off; data stays. OSError if full."""
+    if size % BLOCK:
+        raise ValueError(f"flash size must be a multiple of {BLOCK} bytes")
+    fresh = not image.exists()
+    buffer = bytearray(b"\xff" * size) if fresh else bytearray(image.read_bytes())
+    volume = _mount(buffer, make=fresh)
+    old = _read(volume)
+    for path in old:
+        if path not in files and (path.startswith(SOURCES + "/") or path in ("/boot.py", "/main.py")):
+            volume.remove(path)
+    for path, data in files.items():
+        if old.get(path) == data:
+            continue
+        try:
+            volume.makedirs(path.rsplit("/", 1)[0] or "/", exist_ok=True)
+            with volume.open(path, "wb") as file:
+                file.write(data)
+        except LittleFSError as error:
+            raise OSError(f"{path} does not fit on a flash of {len(buffer)} bytes: {error}") from None
+    volume.unmount()
+    scratch = image.with_suffix(".new")
+    scratch.write_bytes(buffer)
+    os.replace(scratch, image)
+
+
+def read(image: Path) -> dict[str, bytes]:
+    """Path -> bytes of every file on the image; also of a running hub, as a power cut now would leave it."""
+    for last in (False,) * 9 + (True,):
+        try:
+            return _read(_mount(bytearray(image.read_bytes())))
+        except (LittleFSError, OSError):
+            if last:
+                raise
+            time.sleep(0.02)  # the copy straddled a write
+    raise AssertionError
+
+
+def _mount(buffer: bytearray, make: bool = False) -> LittleFS:
+    context = UserContext(len(buffer))
+    context.buffer = buffer
+    count = len(buffer) // BLOCK
+    volume = LittleFS(
+        context=context, block_size=BLOCK, block_count=count, read_size=UNIT, prog_size=UNIT, mount=False
+    )
+    if make:
+        volume.format()
+    volume.mount()
+    return volume
+
+
+def _read(volume: LittleFS) -> dict[str, bytes]:
+    files = {}
+    for folder, _, names in volume.walk("/"):
+        for name in names:
+            path = f"{folder.rstrip('/')}/{name}"
+            with volume.open(path, "rb") as file:
+                files[path] = file.read()
+    return files

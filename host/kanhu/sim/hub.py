@@ -1,0 +1,348 @@
+"""One simulated hub: its chip's state between runs, its flash and NVS, and what its pins and radio do."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from kanhu.sim import flash
+from kanhu.sim.air import Air, Scanner
+from kanhu.sim.console import Log, Port
+from kanhu.sim.lamp import Lamp
+from kanhu.sim.net import HomeNetwork, Routes, UnknownHost
+from kanhu.sim.nvs import Nvs, NvsError
+from kanhu.sim.process import Process
+from kanhu.sim.sensors import Advert
+from kanhu.sim.wires import Wire
+
+T = TypeVar("T")
+Cause = Literal[1, 2, 3, 5]
+POWER_ON, HARD, WATCHDOG, SOFT = 1, 2, 3, 5  # machine.reset_cause()
+DNS_FAILED = -202  # lwIP EAI_FAIL
+SCAN_RESULT, SCAN_DONE = 5, 6  # bluetooth._IRQ_*
+RSSI = -55  # dBm of the home's access point
+WDT_GRACE = 0.05  # s of real time in which a feed that is under way still counts
+
+
+class Hub:
+    """Public attributes and methods may be used from any thread; those with an underscore run in the loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        folder: Path,
+        hub_id: str,
+        routes: Routes,
+        air: Air,
+        lamp: Lamp,
+        pins: tuple[int, int],
+        heap: str,
+        speed: int,
+        tick_start: int,
+    ) -> None:
+        self.hub_id = hub_id
+        self.tty = folder / f"{hub_id}.tty"
+        self.speed = speed
+        self.wires: dict[str, Wire] = {}
+        self.boots = 0
+        self.watchdog_resets = 0
+        self.adverts_lost = 0
+        self._loop, self._air, self._lamp = loop, air, lamp
+        self._flash_image = folder / f"{hub_id}.flash"
+        self._nvs = Nvs(folder / f"{hub_id}.nvs")
+        self._lamp_pin, self._buzzer_pin = pins
+        self._heap, self._tick_start = heap, tick_start
+        self._console = Log()
+        self._port = Port(loop, self.tty, self._on_input)
+        self._net = HomeNetwork(routes, lambda: self.boots, lambda n: n in self._ended_hard)
+        self._process: Process | None = None
+        self._started = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._stopped.set()
+        self._ended_hard: set[int] = set()
+        self._why: str = ""
+        self._scanner: Scanner | None = None
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._watchdog_s = 0.0
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._outputs: dict[int, bool] = {}
+        self._mac = hashlib.sha256(hub_id.encode()).digest()[:6]
+        self._mac = bytes(((self._mac[0] | 2) & 0xFE,)) + self._mac[1:]  # locally administered
+        self._power_on()
+
+    # What callers see
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None
+
+    def log(self, after: int = 0) -> str:
+        return self._console.text(after)
+
+    def log_position(self) -> int:
+        return self._console.position
+
+    def wait_log(self, text: str, timeout: float = 10.0, after: int = 0) -> str:
+        """The log once text stands in it; TimeoutError with the log's end if it does not come."""
+        if not self._console.wait(text, timeout, after):
+            raise TimeoutError(f"{self.hub_id} did not say {text!r} in {timeout} s; it said: ...{self.log()[-2000:]}")
+        return self.log(after)
+
+    def flash_files(self) -> dict[str, bytes]:
+        """Path -> bytes of the files on the hub's flash, as a power cut now would leave them."""
+        return flash.read(self._flash_image)
+
+    def nvs(self, namespace: str = "kanhu") -> dict[str, int | bytes]:
+        """Committed values."""
+        return dict(self._nvs.stored.get(namespace, {}))
+
+    # Power and resets
+
+    def _power_on(self) -> None:
+        self._cause = POWER_ON
+        self._clock_us = 0
+        self._rtc = ""
+        self._reset_at = time.monotonic()
+
+    def _restart_chip(self, cause: int) -> None:
+        now = time.monotonic()
+        self._clock_us += int((now - self._reset_at) * 1e6) * self.speed  # its clock runs through a reset
+        self._reset_at = now
+        self._cause = cause
+
+    async def _start(self) -> None:
+        if self._process is None:
+            self._power_on()
+            self._spawn(raw=False)
+            try:
+                await asyncio.wait_for(self._started.wait(), 10)
+            except TimeoutError:
+                raise RuntimeError(f"hub {self.hub_id} does not start: {self.log()[-2000:]}") from None
+
+    def _spawn(self, raw: bool) -> None:
+        self.boots += 1
+        self._why = ""
+        self._started.clear()
+        self._stopped.clear()
+        state = {
+            "now_us": int(time.monotonic() * 1e6),
+            "reset_us": int(self._reset_at * 1e6),
+            "clock_us": self._clock_us,
+            "tick_start": self._tick_start,
+            "speed": self.speed,
+            "cause": self._cause,
+            "rtc": self._rtc,
+            "mac": self._mac.hex(),
+            "wifi": self._net.wifi,
+            "rssi": RSSI,
+            "pins": {w.pin: w.level() for w in self.wires.values()},
+            "adc": {w.adc: w.microvolts() for w in self.wires.values() if w.adc is not None},
+            "flash": str(self._flash_image.resolve()),
+            "block": flash.BLOCK,
+            "blocks": self._flash_image.stat().st_size // flash.BLOCK,
+        }
+        self._process = Process(state, self._heap, raw, self._on_output, self._on_message, self._on_exit)
+
+    def _end(self, why: str) -> None:
+        """Take the process away; what happens next follows from why."""
+        if self._process and not self._why:
+            self._why = why
+            if why != "soft_reset":
+                self._ended_hard.add(self.boots)
+            self._process.kill()
+
+    async def _cut_power(self) -> None:
+        self._why = ""  # a reset under way does not get to happen
+        self._end("power")
+        await self._stopped.wait()
+
+    def _on_exit(self, status: int) -> None:
+        raw = self._process is not None and self._process.raw
+        why = self._why or ("soft_reset" if status >= 0 else "panic")
+        self._process = None
+        self._nvs.forget_uncommitted()
+        self._stop_scan()
+        self._set_outputs_low()
+        if why != "soft_reset":
+            self._ended_hard.add(self.boots)
+            self._stop_watchdog()
+        if why in ("power", "stop"):
+            self._stopped.set()
+        elif why == "soft_reset":
+            self._cause = SOFT
+            self._on_output(b"MPY: soft reboot\r\n")
+            self._spawn(raw)
+        else:
+            self._restart_chip(WATCHDOG if why == "watchdog" else HARD)
+            self._on_output(f"ets sim: rst by {why}\r\n".encode())
+            self._spawn(raw=False)
+
+    # Watchdog: runs on through a soft reset, as the ESP32's does
+
+    def _feed(self) -> None:
+        if self._watchdog:
+            self._watchdog.cancel()
+        if self._watchdog_s:
+            self._watchdog = self._loop.call_later(self._watchdog_s, self._bark, False)
+
+    def _bark(self, sure: bool) -> None:
+        if not sure:
+            self._watchdog = self._loop.call_later(WDT_GRACE, self._bark, True)
+            return
+        self.watchdog_resets += 1
+        self._end("watchdog")
+
+    def _stop_watchdog(self) -> None:
+        if self._watchdog:
+            self._watchdog.cancel()
+        self._watchdog, self._watchdog_s = None, 0.0
+
+    # Messages from the stand-ins
+
+    def _on_message(self, message: list[Any]) -> None:
+        match message:
+            case ["o", int(pin), int(level), int(up_us)]:
+                self._on_pin(pin, bool(level), self._reset_at + up_us / 1e6 / self.speed)
+            case ["feed"]:
+                self._feed()
+            case ["wdt", timeout]:
+                self._watchdog_s = timeout / 1000 / self.speed
+                self._feed()
+            case ["hi", _]:
+                self._started.set()
+            case ["die", "reset" | "soft_reset" as why]:
+                self._end(why)
+            case ["clock", us]:
+                self._clock_us = us
+            case ["rtc", memory]:
+                self._rtc = memory
+            case ["ble", False] | ["scan", None]:
+                self._stop_scan()
+            case ["scan", duration_ms, interval_us, window_us, _]:
+                self._scan(duration_ms, interval_us, window_us)
+            case ["rpc", number, operation, *args]:
+                self._run(self._answer(number, operation, args))
+
+    async def _answer(self, number: int, operation: str, args: list[Any]) -> None:
+        process = self._process
+        reply: tuple[Any, ...]
+        try:
+            reply = (None, await self._do(operation, args))
+        except NvsError as error:
+            reply = error.args
+        except UnknownHost:
+            reply = (DNS_FAILED,)
+        except OSError as error:
+            reply = (error.errno or errno.EIO,)
+        if process and process is self._process:
+            process.tell("r", number, *reply)
+
+    async def _do(self, operation: str, args: list[Any]) -> Any:
+        match operation, args:
+            case "nvs_open", [space]:
+                self._nvs.open(space)
+            case "nvs_get", [space, key, "i32"]:
+                return self._nvs.get(space, key, int)
+            case "nvs_get", [space, key, "blob"]:
+                blob = self._nvs.get(space, key, bytes)
+                assert isinstance(blob, bytes)
+                return blob.hex()
+            case "nvs_set", [space, key, value]:
+                self._nvs.set(space, key, bytes.fromhex(value) if isinstance(value, str) else value)
+            case "nvs_erase", [space, key]:
+                self._nvs.erase(space, key)
+            case "nvs_commit", [space]:
+                self._nvs.commit(space)
+            case "resolve", [str(host), int(port)]:
+                return await self._net.resolve(host, port)
+            case _:
+                raise OSError(errno.ENOSYS, operation)
+        return None
+
+    # Console, pins, radio
+
+    def _on_input(self, data: bytes) -> None:
+        if self._process:
+            self._process.type(data)
+
+    def _on_output(self, data: bytes) -> None:
+        self._console.append(data)
+        self._port.write(data)
+
+    def _on_pin(self, pin: int, level: bool, when: float) -> None:
+        self._outputs[pin] = level
+        if pin in (self._lamp_pin, self._buzzer_pin):
+            lamp, buzzer = (self._outputs.get(p, False) for p in (self._lamp_pin, self._buzzer_pin))
+            self._lamp.change(when, lamp, buzzer)
+
+    def _set_outputs_low(self) -> None:
+        self._outputs.clear()
+        self._lamp.dark()
+
+    def _drive(self, wire: Wire) -> Callable[[int | None], None]:
+        def drive(level: int | None) -> None:
+            if self._process:
+                self._process.tell("p", wire.pin, level)
+
+        return drive
+
+    def _set_line(self, wire: Wire) -> None:
+        if self._process:
+            if wire.adc is not None:
+                self._process.tell("a", wire.adc, wire.microvolts())
+            self._process.tell("p", wire.pin, wire.level())
+
+    def _set_network(self, **changes: Any) -> None:
+        before = self._net.wifi
+        self._net.set(**changes)
+        if self._process and self._net.wifi != before:
+            self._process.tell("w", self._net.wifi)
+
+    def _scan(self, duration_ms: int, interval_us: int, window_us: int) -> None:
+        self._stop_scan(silent=True)
+        scanner = self._scanner = Scanner(interval_us, window_us, self._hear)
+        self._air.join(scanner)
+        if duration_ms:
+            self._loop.call_later(duration_ms / 1000 / self.speed, self._scan_over, scanner)
+
+    def _scan_over(self, scanner: Scanner) -> None:
+        if scanner is self._scanner:
+            self._stop_scan()
+
+    def _stop_scan(self, silent: bool = False) -> None:
+        if self._scanner:
+            self._air.leave(self._scanner)
+            self._scanner = None
+            if self._process and not silent:
+                self._process.tell("b", SCAN_DONE)
+
+    def _hear(self, advert: Advert) -> None:
+        fields = (int(advert.random_address), {"b": advert.address.hex()}, advert.adv_type, advert.rssi)
+        process = self._process
+        if not process or not process.tell("b", SCAN_RESULT, *fields, {"b": advert.data.hex()}, droppable=True):
+            self.adverts_lost += 1
+
+    # Housekeeping
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close(self) -> None:
+        await self._cut_power()
+        for task in list(self._tasks):
+            task.cancel()
+        await self._net.close()
+        self._port.close()
+
+
+def result(future: Future[T], timeout: float = 30.0) -> T:
+    """A loop's answer, for the caller's thread."""
+    return future.result(timeout)

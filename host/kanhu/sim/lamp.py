@@ -1,0 +1,157 @@
+"""Reads lamp and buzzer back into the name of the pattern they show, as a person would."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+STEP = 0.1  # s per character of a pattern
+JITTER = 0.09  # s by which a step may come late on a busy machine; steps count from the last change
+JOINED = 0.02  # s within which a change of lamp and of buzzer are one
+WINDOW = 40  # changes looked back at
+
+Table = Mapping[str, tuple[str, str, str, str]]  # name -> lamp, buzzer, English, Chinese
+Look = tuple[bool, bool]  # lamp lit, buzzer sounding
+
+
+@dataclass(frozen=True)
+class Indication:
+    """What the elder sees: pattern is None while it is dark or not (yet) clear; since is monotonic, in s."""
+
+    pattern: str | None
+    english: str
+    chinese: str
+    since: float | None
+
+
+@dataclass(frozen=True)
+class _Reading:
+    name: str
+    since: float
+    error: float  # s by which the changes were off
+
+
+def load_table(source: bytes | str | Path) -> dict[str, tuple[str, str, str, str]]:
+    """PATTERNS of an indicator.py, by running it."""
+    if isinstance(source, Path):
+        source = source.read_bytes()
+    namespace: dict[str, Any] = {"__name__": "indicator"}
+    exec(compile(source, "indicator.py", "exec"), namespace)
+    return {name: tuple(row) for name, row in namespace["PATTERNS"].items()}
+
+
+class Lamp:
+    """Changes of the lamp's and the buzzer's pin -> Indication. One thread feeds and asks."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._looks = {name: _looks(row[0], row[1]) for name, row in table.items()}
+        self._times: list[float] = []
+        self._states: list[Look] = []
+        self._last: _Reading | None = None
+
+    def change(self, when: float, lamp: bool, buzzer: bool) -> None:
+        """The pins show this from when (monotonic s) on."""
+        look = (lamp, buzzer)
+        if self._times and when - self._times[-1] < JOINED:
+            self._states[-1] = look
+            if len(self._states) > 1 and self._states[-2] == look:
+                del self._times[-1], self._states[-1]
+        elif not self._states or self._states[-1] != look:
+            self._times.append(when)
+            self._states.append(look)
+        del self._times[: -2 * WINDOW], self._states[: -2 * WINDOW]
+
+    def dark(self) -> None:
+        """The hub has lost power or restarts: what it showed before says nothing any more."""
+        self._times.clear()
+        self._states.clear()
+        self._last = None
+
+    def read(self, now: float) -> Indication:
+        """The pattern that explains the pins for the longest time up to now."""
+        reading = self._decide(now)
+        if reading is None:
+            return Indication(None, "", "", None)
+        _, _, english, chinese = self._table[reading.name]
+        return Indication(reading.name, english, chinese, reading.since)
+
+    def _decide(self, now: float) -> _Reading | None:
+        readings = [r for name in self._looks for r in self._explain(name, now)]
+        if not readings:
+            self._last = None
+            return None
+        first = min(r.since for r in readings)
+        rivals = sorted((r for r in readings if r.since <= first + JITTER), key=lambda r: r.error)
+        best = rivals[0]
+        if any(r.name != best.name and r.error < 2 * best.error + JOINED for r in rivals):
+            return None  # two patterns begin alike: the next change will tell
+        if self._last and self._last.name == best.name and self._still(best):
+            best = self._last  # its beginning has left the window
+        self._last = best
+        return best
+
+    def _still(self, reading: _Reading) -> bool:
+        assert self._last
+        return reading.since <= self._last.since + JITTER or self._window() > 0 and reading.since <= self._times[self._window()] + len(self._looks[reading.name]) * STEP
+
+    def _window(self) -> int:
+        return max(0, len(self._times) - WINDOW)
+
+    def _explain(self, name: str, now: float) -> list[_Reading]:
+        """Every start from which this pattern explains all changes until now."""
+        looks = self._looks[name]
+        head = _run(looks, 0)  # steps until the first change; the whole length if there is none
+        found = []
+        for index in range(self._window(), len(self._times)):
+            # The start was visible...
+            if self._states[index] == looks[0]:
+                error = self._follow(looks, index, 0, now)
+                if error is not None:
+                    found.append(_Reading(name, self._times[index], error))
+            # ... or it was not, and this is the pattern's first change.
+            if head < len(looks) and index > 0 and self._states[index] == looks[head]:
+                begin = self._times[index] - head * STEP
+                if self._states[index - 1] == looks[0] and begin >= self._times[index - 1] - JITTER:
+                    error = self._follow(looks, index, head, now)
+                    if error is not None:
+                        found.append(_Reading(name, begin, error))
+        return found
+
+    def _follow(self, looks: list[Look], index: int, step: int, now: float) -> float | None:
+        """Mean error in s if the pattern, at step when change index happens, explains the rest; else None."""
+        error = 0.0
+        first = index
+        while True:
+            run = _run(looks, step)
+            constant = run == len(looks)
+            if index + 1 == len(self._times):
+                lateness = 0.0 if constant else now - self._times[index] - run * STEP
+                if lateness > JITTER:
+                    return None
+                return (error + max(lateness, 0.0)) / (index - first + 1)
+            if constant:
+                return None
+            miss = abs(self._times[index + 1] - self._times[index] - run * STEP)
+            step = (step + run) % len(looks)
+            index += 1
+            if miss > JITTER or self._states[index] != looks[step]:
+                return None
+            error += miss
+
+
+def _looks(lamp: str, buzzer: str) -> list[Look]:
+    if not lamp or not buzzer or set(lamp + buzzer) - set("#."):
+        raise ValueError(f"a pattern is written with # and . only: {lamp!r}, {buzzer!r}")
+    length = max(len(lamp), len(buzzer))
+    while length % len(lamp) or length % len(buzzer):
+        length += 1
+    return [(lamp[i % len(lamp)] == "#", buzzer[i % len(buzzer)] == "#") for i in range(length)]
+
+
+def _run(looks: list[Look], step: int) -> int:
+    """Steps from step on until the look changes; all of them if it never does."""
+    return next((n for n in range(1, len(looks)) if looks[(step + n) % len(looks)] != looks[step]), len(looks))

@@ -1,0 +1,132 @@
+"""BTHome v2 sensors for the bench's air: what a battery caller, PIR or smoke alarm advertises."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+BTHOME_UUID = 0xFCD2  # BTHome, 16-bit service data
+INFO_V2 = 0x40  # version 2, unencrypted
+INFO_TRIGGER = 0x04  # irregular, sent when something happens
+
+PACKET_ID = 0x00
+BATTERY = 0x01
+BUTTON = 0x3A
+PRESSES = {"none": 0, "press": 1, "double": 2, "triple": 3, "long": 4, "long_double": 5, "long_triple": 6, "hold": 0x80}
+
+# kind -> BTHome object of its on/off state
+STATES = {
+    "motion": 0x21,
+    "door": 0x1A,
+    "window": 0x2D,
+    "smoke": 0x29,
+    "gas": 0x1C,
+    "carbon_monoxide": 0x17,
+    "moisture": 0x20,
+    "tamper": 0x2B,
+    "battery_low": 0x15,
+}
+KINDS = ("button", "battery", *STATES)
+ADV_NONCONN_IND = 3  # MicroPython's adv_type
+REPEATS = 6  # advertisements of one happening
+REPEAT_SPAN = 1.5  # s over which they are spread
+PERIOD = 20.0  # s between advertisements of an unchanged state
+
+
+@dataclass(frozen=True)
+class Advert:
+    """One advertisement as a scanner hears it: address of 6 bytes as printed, RSSI in dBm."""
+
+    address: bytes
+    rssi: int
+    data: bytes
+    adv_type: int = ADV_NONCONN_IND
+    random_address: bool = False
+
+
+def parse_address(text: str) -> bytes:
+    """Six bytes of "A4:C1:38:00:00:01"; ValueError if it is none."""
+    address = bytes.fromhex(text.replace(":", ""))
+    if len(address) != 6:
+        raise ValueError(f"{text!r} is no BLE address: write six bytes, such as A4:C1:38:00:00:01")
+    return address
+
+
+def encode(objects: Sequence[tuple[int, int]], trigger: bool = False) -> bytes:
+    """Advertising data of one-byte BTHome objects (id, value), in rising id as the format asks."""
+    body = bytearray([INFO_V2 | (INFO_TRIGGER if trigger else 0)])
+    for number, value in sorted(objects):
+        body += bytes((number, value))
+    service = BTHOME_UUID.to_bytes(2, "little") + body
+    flags = b"\x02\x01\x06"  # LE general discoverable, no BR/EDR
+    return flags + bytes((len(service) + 1, 0x16)) + service
+
+
+@dataclass
+class Sensor:
+    """A virtual sensor; `start` it on a loop with the function that puts its advertisements on the air."""
+
+    name: str
+    kind: str
+    address: bytes
+    rssi: int = -60
+    battery: int = 100
+    period: float | None = PERIOD
+    repeats: int = REPEATS
+    state: bool = False
+    packet_id: int = field(default_factory=lambda: random.randrange(256))
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no sensor kind {self.kind!r}: choose one of {', '.join(KINDS)}")
+        self._transmit: Callable[[Advert], None] = lambda advert: None
+        self._burst: asyncio.Task[None] | None = None
+        self._beacon: asyncio.Task[None] | None = None
+
+    def start(self, transmit: Callable[[Advert], None]) -> None:
+        self._transmit = transmit
+        if self.period is not None:
+            self._beacon = asyncio.get_running_loop().create_task(self._repeat_state(self.period))
+
+    def stop(self) -> None:
+        for task in (self._burst, self._beacon):
+            if task:
+                task.cancel()
+        self._burst = self._beacon = None
+
+    def press(self, press: str = "press") -> None:
+        """A new happening: one packet id, advertised `repeats` times."""
+        self._announce([(BUTTON, PRESSES[press])], trigger=True)
+
+    def set(self, state: bool) -> None:
+        self.state = state
+        self._announce(self._objects(), trigger=True)
+
+    def set_battery(self, percent: int) -> None:
+        self.battery = percent
+        self._announce(self._objects())
+
+    def _objects(self) -> list[tuple[int, int]]:
+        if self.kind == "button":
+            return [(BUTTON, PRESSES["none"])]
+        return [(STATES[self.kind], int(self.state))] if self.kind in STATES else []
+
+    def _announce(self, objects: list[tuple[int, int]], trigger: bool = False) -> None:
+        self.packet_id = (self.packet_id + 1) & 0xFF
+        if self._burst:
+            self._burst.cancel()
+        data = encode([(PACKET_ID, self.packet_id), (BATTERY, self.battery), *objects], trigger)
+        self._burst = asyncio.get_running_loop().create_task(self._send(data))
+
+    async def _send(self, data: bytes) -> None:
+        for _ in range(self.repeats):
+            self._transmit(Advert(self.address, self.rssi, data))
+            # Bluetooth Core, Vol 6 Part B 4.4.2.2: 0 to 10 ms of random delay keep two devices apart
+            await asyncio.sleep(REPEAT_SPAN / self.repeats + random.uniform(0, 0.010))
+
+    async def _repeat_state(self, period: float) -> None:
+        while True:
+            await asyncio.sleep(period * random.uniform(0.9, 1.1))
+            self._announce(self._objects())
