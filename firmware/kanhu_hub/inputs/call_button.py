@@ -1,0 +1,148 @@
+"""A wired call button, active low, with or without a supervised line (docs/wiring.md)."""
+
+from micropython import const
+
+from kanhu_hub.inputs.edge import edge_within, steady
+from kanhu_protocol import kinds as k
+
+# Ganssle, "A Guide to Debouncing" (2004): all but one of 18 kinds of switches bounced less than 7 ms. Four
+# times that also rides out a period of 50 Hz pick-up on a long wire; a quick press lasts three times longer.
+_PRESS_MS = const(30)
+_RELEASE_MS = const(50)  # old contacts open more raggedly than they close
+_STUCK_MS = const(30_000)  # ours: nobody presses for half a minute
+_POLL_MS = const(1000)  # in case an edge was missed
+_POLL_LINE_MS = const(250)
+_LINE_MS = const(1000)  # a line fault, or its end, must last
+# Microvolts at the line, supply 3.3 V: docs/wiring.md works them out.
+_SHORT_BELOW_UV = const(300_000)
+_PRESSED_BELOW_UV = const(1_200_000)
+_LEAK_BELOW_UV = const(2_200_000)
+_OPEN_ABOVE_UV = const(3_000_000)
+# What the line says; OPEN and SHORT are LINE_FAULT's DETAIL.
+_INTACT = const(0)
+_OPEN = const(1)
+_SHORT = const(2)
+_PRESSED = const(3)
+_LEAK = const(4)  # wet cable or wrong resistor
+
+
+class CallButton:
+    """Reads pin.value() (0 = closed) at edges of pin.flag; adc.read_uv() where the line is supervised."""
+
+    def __init__(self, pin, device, emit, clock, adc=None):
+        self.pin = pin
+        self.device = device
+        self.emit = emit
+        self.clock = clock
+        self.adc = adc
+        self._last = 0
+        self._pressed = False
+        self._held_ms = 0
+        self._stuck = False
+        self._due = False  # a press that emit has not taken yet
+        self._unsure = False  # closed since before the start: see _boot()
+        self._fault = _INTACT
+        self._line = _INTACT
+        self._line_ms = 0
+
+    async def run(self):
+        """Never returns; an error is logged and the button read again, with no press forgotten."""
+        self._last = self.clock.ticks_ms()
+        booting = True
+        while True:
+            try:
+                if booting:
+                    await self._boot()
+                    booting = False
+                await self._step()
+            except Exception as error:
+                print("button", self.device, repr(error))
+                await self.clock.sleep_ms(100)
+
+    async def _boot(self):
+        # Closed already: a hand that could not wait, or a contact stuck since before the restart? A hand lets
+        # go within _STUCK_MS, and that is a call. A contact that does not is a fault and never calls, however
+        # often the hub restarts; calling at once would make a call per restart of every stuck contact.
+        await self._settled(_PRESS_MS)
+        if self._closed():
+            self._pressed = self._unsure = True
+
+    async def _step(self):
+        edge = await edge_within(self.pin, self.clock, _POLL_LINE_MS if self.adc else _POLL_MS)
+        if edge or (self.pin.value() == 0) != self._pressed:
+            await self._settled(_RELEASE_MS if self._pressed else _PRESS_MS)
+        ms = self._elapsed()
+        if self._pressed:
+            # A short while pressed is not a release: else a wet line would press again and again.
+            if self.pin.value() == 1:
+                self._released()
+        elif self._closed():
+            self._pressed = self._due = True
+            self._held_ms = 0
+        if self._due:
+            self.emit(k.CALL, {k.DEVICE: self.device})
+            self._due = False
+        self._supervise(ms)
+
+    async def _settled(self, ms):
+        while not await steady(self.pin, self.clock, ms):
+            self._supervise(self._elapsed())
+
+    def _closed(self):
+        # Only a clear short is no press: a corroded contact or a failing ADC must not silence the button.
+        return self.pin.value() == 0 and (self.adc is None or self._read() != _SHORT)
+
+    def _elapsed(self):
+        # Summed up, never subtracted: a contact may stay stuck longer than ticks can say.
+        now = self.clock.ticks_ms()
+        ms = self.clock.ticks_diff(now, self._last)
+        self._last = now
+        self._held_ms += ms
+        return ms
+
+    def _released(self):
+        if self._stuck:
+            self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._held_ms})
+        elif self._unsure:
+            self._due = True
+        self._pressed = self._stuck = self._unsure = False
+
+    def _supervise(self, ms):
+        if self._pressed and not self._stuck and self._held_ms >= _STUCK_MS:
+            self.emit(k.CONTACT_STUCK, {k.DEVICE: self.device, k.SPAN_MS: self._held_ms})
+            self._stuck = True
+        if self.adc:
+            self._watch_line(self._read(), ms)
+
+    def _read(self):
+        try:
+            uv = self.adc.read_uv()
+        except Exception as error:  # a broken ADC must not silence the button
+            print("line", self.device, repr(error))
+            return _PRESSED
+        if uv < _SHORT_BELOW_UV:
+            return _SHORT
+        if uv < _PRESSED_BELOW_UV:
+            return _PRESSED
+        if uv < _LEAK_BELOW_UV:
+            return _LEAK
+        return _OPEN if uv > _OPEN_ABOVE_UV else _INTACT
+
+    def _watch_line(self, line, ms):
+        if line == _LEAK and not self._pressed:
+            line = _SHORT
+        elif line >= _PRESSED:  # the button answers through the whole line
+            line = _INTACT
+        if line != self._line:
+            self._line = line
+            self._line_ms = 0
+            return
+        if line == self._fault:
+            return
+        self._line_ms += ms
+        if self._line_ms >= _LINE_MS:
+            if line == _INTACT:
+                self.emit(k.LINE_OK, {k.DEVICE: self.device})
+            else:
+                self.emit(k.LINE_FAULT, {k.DEVICE: self.device, k.DETAIL: line})
+            self._fault = line

@@ -1,0 +1,71 @@
+"""A wired PIR motion sensor, active high."""
+
+from micropython import const
+
+from kanhu_hub.inputs.edge import edge_within, steady
+from kanhu_hub.inputs.movement import Movement
+from kanhu_protocol import kinds as k
+
+_POLL_MS = const(1000)
+_STEADY_MS = const(20)  # ours: one period of 50 Hz mains, whose pick-up on a long wire is no motion
+_WARM_UP_MS = const(60_000)  # HC-SR501 data sheet: up to a minute of false outputs after power-on
+# Ours: three times the longest that modules hold their output after a movement (HC-SR501: 300 s).
+_STUCK_MS = const(900_000)
+
+
+class Pir:
+    """Reads pin.value() (1 = motion) at edges of pin.flag; emit(kind, fields) gets the events."""
+
+    def __init__(self, pin, device, emit, clock):
+        self.pin = pin
+        self.device = device
+        self.emit = emit
+        self.clock = clock
+        self.movement = Movement(device, emit)
+        self._last = 0
+        self._warm_ms = 0
+        self._active = False
+        self._active_ms = 0
+        self._stuck = False
+
+    async def run(self):
+        """Never returns; an error is logged and the sensor read again."""
+        self._last = self.clock.ticks_ms()
+        while True:
+            try:
+                await self._step()
+            except Exception as error:
+                print("pir", self.device, repr(error))
+                await self.clock.sleep_ms(_POLL_MS)
+
+    async def _step(self):
+        edge = await edge_within(self.pin, self.clock, _POLL_MS)
+        if edge or (self.pin.value() == 1) != self._active:
+            while not await steady(self.pin, self.clock, _STEADY_MS):
+                self._pass()
+        self._pass()
+        active = self.pin.value() == 1
+        if active == self._active:
+            return
+        if active:
+            if self._warm_ms < _WARM_UP_MS:
+                self.movement.count()
+            else:
+                self.movement.began({})
+        elif self._stuck:
+            self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
+            self._stuck = False
+        self._active = active
+        self._active_ms = 0
+
+    def _pass(self):
+        now = self.clock.ticks_ms()
+        ms = self.clock.ticks_diff(now, self._last)
+        self._last = now
+        if self._warm_ms < _WARM_UP_MS:
+            self._warm_ms += ms
+        self._active_ms += ms
+        if self._active and not self._stuck and self._active_ms >= _STUCK_MS:
+            self.emit(k.CONTACT_STUCK, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
+            self._stuck = True
+        self.movement.passed(ms, self._active)
