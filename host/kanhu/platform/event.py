@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from kanhu.uplink.cloudevents import Identity, parse_identity
 MAX_BYTES = 64 * 1024  # of one message; an event is about 1 KB at most before JSON
 CLASSES = ("p1", "p2", "p3", "p4", "p5")
 _PREFIX = "org.kanhu."
+_NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 class NotAnEvent(ValueError):
@@ -34,6 +36,7 @@ class Event:
     region: str | None = None
     number: int | None = None
     redelivered: bool = False
+    cloudevent: dict[str, Any] = field(default_factory=dict, repr=False)  # the whole message
 
     @property
     def source(self) -> str:
@@ -110,5 +113,6 @@ def parse(payload: bytes, topic_class: str = "p5") -> Event:
         _text(message, "clockstatus") or "unknown",
         _text(message, "home"),
         _text(message, "region"),
-        int(number) if number is not None and number.isascii() and number.isdigit() else None,
+        int(number) if number is not None and _NUMBER.fullmatch(number) else None,
+        cloudevent=message,
     )

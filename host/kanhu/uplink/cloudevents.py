@@ -1,7 +1,7 @@
 """An event as the city platform sees it: CloudEvents 1.0, structured JSON (contracts, section 9).
 
-Pure. A field that cannot be read is left out and named in data.unreadable; nothing here raises on what a
-hub sent."""
+Pure. A field that cannot be read, or that its kind must have and has not, is left out and named in
+data.unreadable; nothing here raises on what a hub sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple, Protocol
 
-from kanhu_protocol import cbor, names
+from kanhu_protocol import cbor, checks, names
 from kanhu_protocol import kinds as k
 
 ClockStatus = Literal["synced", "resolved", "unknown"]
@@ -167,9 +167,9 @@ def _flags(value: Any) -> list[str]:
 
 def _power(value: Any) -> dict[str, bool | int | None]:
     mains, percent = value[0], value[1]
-    if mains not in (0, 1) or not (percent is None or 0 <= _count(percent) <= 100):
+    if not (mains is None or type(mains) is bool) or not (percent is None or 0 <= _count(percent) <= 100):
         raise ValueError
-    return {"mains": bool(mains), "battery_percent": percent}
+    return {"mains": mains, "battery_percent": percent}
 
 
 def _previous(value: Any) -> str:
@@ -189,10 +189,11 @@ def _values(value: Any) -> list[dict[str, Any]]:
     # value x 10^exponent, written without a binary fraction's noise: 366 x 10^-1 is 36.6.
     measured = []
     for code, mantissa, exponent in value:
-        if not -30 <= _int(exponent) <= 30:
+        if not -128 <= _int(exponent) <= 127:
             raise ValueError
         number = float(f"{_int(mantissa)}e{exponent}")
-        measured.append({"code": _count(code), "value": int(number) if number.is_integer() else number})
+        whole = number.is_integer() and abs(number) <= SAFE_INTEGER
+        measured.append({"code": _count(code), "value": int(number) if whole else number})
     return measured
 
 
@@ -245,6 +246,8 @@ def _data(row: Row, kind: int, bad: Collection[int]) -> dict[str, Any]:
     unknown: dict[str, str] = {}
     event = row.event
     unreadable = [names.KEYS[key] for key in bad if key in names.KEYS and key != k.KIND]
+    required = checks.REQUIRED.get(kind, ())
+    unreadable += [names.KEYS[key] for key in required if key not in event and key not in bad]
     for key, value in event.items():
         if key == k.KIND or key in bad:
             continue
@@ -282,8 +285,8 @@ def to_cloudevent(
     clockstatus: ClockStatus,
     bad: Collection[int] = (),
 ) -> dict[str, Any]:
-    """The CloudEvent of a journal row; moment is UTC in ms, bad the keys a check found wrong. ValueError only
-    when the event has no kind 1..255."""
+    """The CloudEvent of a journal row; moment is UTC in ms, bad any further keys to leave out. ValueError
+    only when the event has no kind 1..255."""
     kind = row.event.get(k.KIND)
     if type(kind) is not int:
         raise ValueError("kind")

@@ -1,0 +1,124 @@
+"""What an event is called by people: English, Chinese. By the name in its type."""
+
+from __future__ import annotations
+
+from kanhu.platform.event import Event
+
+CLASSES = {
+    "p1": ("life", "生命"),
+    "p2": ("welfare", "关怀"),
+    "p3": ("technical", "技术"),
+    "p4": ("service", "服务"),
+    "p5": ("information", "信息"),
+}
+EVENTS = {
+    "call": ("emergency call", "紧急呼叫"),
+    "call.unanswered": ("call not answered yet", "呼叫尚无人应答"),
+    "fall": ("fall", "跌倒"),
+    "smoke": ("smoke", "烟雾"),
+    "gas": ("gas", "燃气"),
+    "carbon_monoxide": ("carbon monoxide", "一氧化碳"),
+    "inactivity": ("no activity", "长时间无活动"),
+    "vitals.out_of_range": ("vital sign out of range", "体征超限"),
+    "water_leak": ("water leak", "漏水"),
+    "wandering": ("wandering", "走失"),
+    "mains.lost": ("mains lost", "市电中断"),
+    "mains.back": ("mains back", "市电恢复"),
+    "battery.low": ("battery low", "电池电量低"),
+    "battery.ok": ("battery ok", "电池正常"),
+    "sensor.silent": ("sensor silent", "传感器失联"),
+    "sensor.back": ("sensor back", "传感器恢复"),
+    "tamper": ("tamper", "防拆报警"),
+    "tamper.restored": ("tamper restored", "防拆恢复"),
+    "link.lost": ("link lost", "链路中断"),
+    "link.back": ("link back", "链路恢复"),
+    "clock.fault": ("clock fault", "时钟故障"),
+    "clock.ok": ("clock ok", "时钟正常"),
+    "storage.full": ("storage full", "存储已满"),
+    "storage.ok": ("storage ok", "存储正常"),
+    "identity.fault": ("identity fault", "身份异常"),
+    "identity.ok": ("identity ok", "身份正常"),
+    "line.fault": ("supervised line fault", "线路故障"),
+    "line.ok": ("supervised line ok", "线路正常"),
+    "contact.stuck": ("contact stuck", "触点卡住"),
+    "contact.released": ("contact released", "触点释放"),
+    "hub.silent": ("hub silent", "主机失联"),
+    "hub.back": ("hub back", "主机恢复"),
+    "events.lost": ("events lost", "事件丢失"),
+    "command.refused": ("command refused", "命令被拒绝"),
+    "boot": ("hub started", "主机启动"),
+    "command.done": ("command done", "命令已执行"),
+    "clock.set": ("clock set", "时钟已校准"),
+    "test.press": ("test press", "测试按键"),
+    "paired": ("sensor paired", "传感器已配对"),
+    "check_in": ("check-in", "报平安"),
+    "away": ("away", "外出"),
+    "home": ("home again", "已回家"),
+    "walk_test": ("walk test", "步行测试"),
+    "service.request": ("service request", "服务请求"),
+    "alarm.accepted": ("alarm accepted", "报警已受理"),
+    "alarm.closed": ("alarm closed", "报警已结束"),
+    "alarm.corrected": ("alarm corrected", "报警已更正"),
+    "smoke.clear": ("smoke clear", "烟雾解除"),
+    "gas.clear": ("gas clear", "燃气解除"),
+    "carbon_monoxide.clear": ("carbon monoxide clear", "一氧化碳解除"),
+    "water_leak.clear": ("water leak clear", "漏水解除"),
+    "door.open": ("door open", "门打开"),
+    "door.closed": ("door closed", "门关闭"),
+    "window.open": ("window open", "窗打开"),
+    "window.closed": ("window closed", "窗关闭"),
+    "heartbeat": ("heartbeat", "心跳"),
+    "motion": ("motion", "有活动"),
+    "motion.count": ("motion count", "活动计数"),
+    "still": ("still", "静止"),
+    "vitals": ("vital signs", "体征数据"),
+}
+# Of data, in this order, in a line for people: key, English and Chinese with the value at {}.
+FACTS = (
+    ("device", "device {}", "设备 {}"),
+    ("alarm", "alarm {}", "报警 {}"),
+    ("operator", "by {}", "受理人 {}"),
+    ("reason", "reason {}", "原因 {}"),
+    ("count", "count {}", "次数 {}"),
+    ("attempt", "said {} times", "第 {} 次提醒"),
+    ("detail", "{}", "{}"),
+    ("battery_percent", "battery {} %", "电量 {} %"),
+    ("rssi_dbm", "signal {} dBm", "信号 {} dBm"),
+    ("firmware", "firmware {}", "固件 {}"),
+)
+UNKNOWN_TIME = ("time unknown", "时间未知")
+AGAIN = ("handed out before", "曾经交付")
+
+
+def language(lang: str) -> int:
+    """Index into the pairs above: 0 English, 1 Chinese."""
+    return 1 if lang == "zh" else 0
+
+
+def printable(text: object, limit: int = 200) -> str:
+    """One line for a terminal: control characters shown as "?", so that no message can steer it."""
+    return "".join(char if char.isprintable() else "?" for char in str(text)[:limit])
+
+
+def what(event: Event, lang: str) -> str:
+    """What happened; the type's own name when there is no word for it."""
+    words = EVENTS.get(event.name)
+    return words[language(lang)] if words else printable(event.name)
+
+
+def facts(event: Event, lang: str) -> str:
+    """What else is known of it, in a few words."""
+    said = []
+    for key, english, chinese in FACTS:
+        value = event.data.get(key)
+        if isinstance(value, str | int):
+            said.append((english, chinese)[language(lang)].format(printable(value)))
+    span = event.data.get("span_ms")
+    if isinstance(span, int):
+        said.append(("over {} s", "时长 {} 秒")[language(lang)].format(span // 1000))
+    flags = event.data.get("flags")
+    if isinstance(flags, list):
+        said += [printable(flag) for flag in flags]
+    if event.redelivered:
+        said.append(AGAIN[language(lang)])
+    return (" · ", "，")[language(lang)].join(said)
