@@ -153,9 +153,11 @@ def decode_at(data, pos, depth=MAX_DEPTH):
     last = b""
     for _ in range(value):
         start = pos
-        if pos < end and data[pos] >> 5 not in (0, 1, 3):
+        if pos < end and data[pos] >> 5 in (2, 4, 5):
             raise CborError("type")
         key, pos = decode_at(data, pos, 0)
+        if key is None or key is True or key is False:
+            raise CborError("type")
         raw = bytes(data[start:pos])
         if raw <= last:
             raise CborError("duplicate" if raw == last else "order")
