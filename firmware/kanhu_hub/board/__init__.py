@@ -1,0 +1,131 @@
+"""The one room that touches hardware: ESP32 and ESP32-S3 under MicroPython."""
+
+import asyncio
+import random
+import sys
+import time
+
+import machine
+
+from kanhu_hub.board.nvs import Nvs
+from kanhu_hub.board.radio import Radio
+
+# machine.reset_cause() to names.RESETS; a brown-out comes as power on.
+_CAUSES = (
+    (machine.PWRON_RESET, 1),
+    (machine.HARD_RESET, 2),
+    (machine.WDT_RESET, 3),
+    (machine.DEEPSLEEP_RESET, 4),
+    (machine.SOFT_RESET, 5),
+)
+
+
+class InputPin:
+    """value() 0 or 1; `flag` is a ThreadSafeFlag set by any edge."""
+
+    def __init__(self, number, pull_up):
+        pull = machine.Pin.PULL_UP if pull_up else machine.Pin.PULL_DOWN
+        self._pin = machine.Pin(number, machine.Pin.IN, pull)
+        self.value = self._pin.value
+        self.flag = asyncio.ThreadSafeFlag()
+        self._pin.irq(self._edge, machine.Pin.IRQ_FALLING | machine.Pin.IRQ_RISING)
+
+    def _edge(self, pin):
+        self.flag.set()
+
+
+class Console:
+    """The USB or UART console as bytes; MicroPython's Ctrl-C handling stays as it is."""
+
+    def __init__(self):
+        self._stdin = sys.stdin.buffer
+        self._stdout = sys.stdout.buffer
+        self._reader = asyncio.StreamReader(self._stdin)
+
+    async def read(self):
+        """What has come, at least one byte."""
+        # The port's read(n) blocks until n bytes are there.
+        return await self._reader.read(1)
+
+    def write(self, data):
+        """Write all of data in one piece, so that no log line falls into a frame."""
+        self._stdout.write(data)
+
+
+class Board:
+    """Pins, ADC, radio, Wi-Fi, NVS, console, time and resets of this board."""
+
+    rng = random
+
+    def __init__(self):
+        self.nvs = Nvs()
+        self.radio = Radio()
+        self._wifi = None
+        self._console = None
+        self._watchdog = None
+        self.ticks_ms = time.ticks_ms
+        self.ticks_diff = time.ticks_diff
+        self.sleep_ms = asyncio.sleep_ms
+
+    def input(self, number, pull_up):
+        """An input pin by GPIO number."""
+        return InputPin(number, pull_up)
+
+    def output(self, number):
+        """An output pin, off; value(0 or 1)."""
+        return machine.Pin(number, machine.Pin.OUT, value=0)
+
+    def adc(self, number):
+        """An ADC over 0..3.1 V; read_uv()."""
+        return machine.ADC(machine.Pin(number), atten=machine.ADC.ATTN_11DB)
+
+    def wifi(self, ssid, password):
+        """The Wi-Fi station, connecting from the first call on."""
+        if self._wifi is None:
+            from kanhu_hub.board.wifi import Wifi
+
+            self._wifi = Wifi(ssid, password)
+        return self._wifi
+
+    async def sntp(self, host, port):
+        """UTC in ms since 1970 from one SNTP answer; OSError."""
+        from kanhu_hub.board.sntp import ask
+
+        return await ask(host, port)
+
+    def console(self):
+        """The console, one object for all."""
+        if self._console is None:
+            self._console = Console()
+        return self._console
+
+    def set_rtc(self, utc_ms):
+        """Set the board's clock (TLS looks at it)."""
+        # MicroPython's epoch on an ESP32 is 2000-01-01.
+        year, month, day, hour, minute, second, weekday, _ = time.gmtime(utc_ms // 1000 - 946684800)
+        machine.RTC().datetime((year, month, day, weekday, hour, minute, second, utc_ms % 1000 * 1000))
+
+    def watchdog(self, timeout_ms):
+        """Start the watchdog, or give it another time-out: an ESP32 never stops it."""
+        self._watchdog = machine.WDT(timeout=timeout_ms)
+
+    def feed(self):
+        """Feed the watchdog."""
+        if self._watchdog:
+            self._watchdog.feed()
+
+    def reset(self):
+        """Restart the chip."""
+        machine.reset()
+
+    def reset_cause(self):
+        """Why the chip started: a number of names.RESETS."""
+        cause = machine.reset_cause()
+        for known, number in _CAUSES:
+            if cause == known:
+                return number
+        return 0
+
+    def unique_id(self):
+        """The chip's MAC, 6 bytes."""
+        return machine.unique_id()

@@ -1,0 +1,44 @@
+"""The hub's copy of the device table: which BLE sensors are this home's."""
+
+from kanhu_hub import store
+from kanhu_protocol import cbor
+
+
+class Devices:
+    """entries: [index, role, address, supervision_s]; the registry owns the table, `version` says which it is."""
+
+    def __init__(self, path):
+        self._path = path
+        self.version = 0
+        self.entries = []
+        self.on_change = None
+        raw = store.read(path)
+        if raw:
+            try:
+                self.version, self.entries = cbor.loads(raw, 16384)
+            except (ValueError, TypeError):
+                pass  # the host sees version 0 in the boot event and sends the table again
+
+    def find(self, address):
+        """(index, role, supervision_s) of the sensor with this address (6 bytes, as printed); None for a stranger."""
+        for index, role, known, supervision_s in self.entries:
+            if known == address:
+                return index, role, supervision_s
+        return None
+
+    def all(self):
+        """Every entry."""
+        return self.entries
+
+    def replace(self, version, table):
+        """Take a newer table over; False when flash did not take it. An older one changes nothing."""
+        if version <= self.version:
+            return True
+        try:
+            store.replace(self._path, cbor.dumps([version, table], 16384))
+        except OSError:
+            return False
+        self.version, self.entries = version, table
+        if self.on_change:
+            self.on_change()
+        return True

@@ -1,0 +1,72 @@
+"""Technical faults of the hub itself, each said once and paired with its restoral."""
+
+from micropython import const
+
+from kanhu_protocol import kinds as k
+
+_MAINS_MS = const(5000)  # debounce of the mains input
+_NEVER_SET_MS = const(600000)  # no clock for this long after a start is a fault
+NEVER_SET = 1  # DETAIL of clock.fault
+OUTBOX_FULL, FLASH_FAILED = 1, 2  # DETAIL of storage.full
+# Faults that call for somebody to come: they show on the lamp. The others are said upstream only.
+_SHOWN = (k.LINE_FAULT, k.CONTACT_STUCK, k.STORAGE_FULL, k.BATTERY_LOW, k.SENSOR_SILENT)
+
+
+class Faults:
+    """emit(kind, fields); mains_pin.value() is 1 while mains is there, None without one."""
+
+    def __init__(self, emit, outbox, clock, mains_pin):
+        self._emit = emit
+        self._outbox = outbox
+        self._clock = clock
+        self._pin = mains_pin
+        self._standing = set()  # (fault kind, device)
+        self._changed_ms = None
+        self._clock_fault = 0
+        self._storage_fault = 0
+        self.mains = bool(mains_pin.value()) if mains_pin else True
+
+    def seen(self, kind, device):
+        """An event passes: keep account of faults that stand."""
+        if k.MAINS_LOST <= kind < k.EVENTS_LOST:
+            if kind & 1:
+                self._standing.discard((kind - 1, device))
+            else:
+                self._standing.add((kind, device))
+
+    def standing(self):
+        """Whether a fault stands for which somebody must come."""
+        return any(kind in _SHOWN for kind, _ in self._standing)
+
+    def link_lost(self, number):
+        """The courier has missed a link for 30 s."""
+        self._emit(k.LINK_LOST, {k.DETAIL: number})
+
+    def link_back(self, number, span_ms):
+        """And has it again."""
+        self._emit(k.LINK_BACK, {k.DETAIL: number, k.SPAN_MS: span_ms})
+
+    def tick(self):
+        """Look at mains, clock and storage."""
+        now = self._clock.now_ms()
+        if self._pin:
+            if bool(self._pin.value()) == self.mains:
+                self._changed_ms = None
+            elif self._changed_ms is None:
+                self._changed_ms = now
+            elif now - self._changed_ms >= _MAINS_MS:
+                self.mains = not self.mains
+                self._changed_ms = None
+                self._emit(k.MAINS_BACK if self.mains else k.MAINS_LOST, {k.POWER: [self.mains, None]})
+        fault = self._clock.fault
+        if not fault and self._clock.source is None and now > _NEVER_SET_MS:
+            fault = NEVER_SET
+        if fault != self._clock_fault:
+            self._emit(k.CLOCK_FAULT if fault else k.CLOCK_OK, {k.DETAIL: fault or None})
+            self._clock_fault = fault
+        outbox = self._outbox
+        outbox.relieved()
+        fault = FLASH_FAILED if outbox.failing else OUTBOX_FULL if outbox.full else 0
+        if fault != self._storage_fault:
+            self._storage_fault = fault
+            self._emit(k.STORAGE_FULL if fault else k.STORAGE_OK, {k.DETAIL: fault or None})

@@ -1,0 +1,54 @@
+"""What the elder sees and hears. One character is 100 ms, '#' is on; a pattern repeats until another is shown."""
+
+STEP_MS = 100
+
+# name: (lamp, buzzer, English, Chinese). While an alarm waits, the lamp's light grows with each receipt.
+# The buzzer is silent at rest.
+PATTERNS = {
+    "well": ("#...................", "....................", "all well", "一切正常"),
+    "cannot_tell": ("#.#.................", "....................", "nobody upstream answers", "无法确认后台在线"),
+    "fault": ("#.#.#...............", "....................", "the hub needs service", "设备需要维护"),
+    "heard": ("#####...............", "#...................", "the hub has your call", "呼叫已记录"),
+    "stored": ("##########..........", "#.#.................", "the centre has your call", "呼叫已送达中心"),
+    "delivered": ("###############.....", "#.#.#...............", "the desk has your call", "坐席已收到呼叫"),
+    "not_saved": ("##..##..##..........", "##..##..............", "sent, but not saved", "已发送，未能保存"),
+    "unanswered": ("#.#.#.#.#.#.#.#.#.#.", "#####.....#####.....", "nobody has answered yet", "尚无人应答"),
+    "accepted": ("####################", "##..................", "a person has your call", "已有人受理"),
+}
+
+
+class Indicator:
+    """lamp and buzzer have value(0 or 1); choose() names the pattern to show now."""
+
+    def __init__(self, lamp, buzzer, choose, clock, log):
+        self._lamp = lamp
+        self._buzzer = buzzer
+        self._choose = choose
+        self._clock = clock
+        self._log = log
+        self._step = 0
+        self._levels = None
+        self.name = None
+
+    def step(self):
+        """Show the next 100 ms."""
+        name = self._choose()
+        if name != self.name:
+            self.name = name
+            self._step = 0
+            self._log("lamp " + name)
+        lamp, buzzer = PATTERNS[name][:2]
+        step = self._step
+        self._step += 1
+        levels = (lamp[step % len(lamp)] == "#", buzzer[step % len(buzzer)] == "#")
+        if levels != self._levels:
+            self._levels = levels
+            self._lamp.value(int(levels[0]))
+            self._buzzer.value(int(levels[1]))
+
+    async def run(self, beat):
+        """Step for ever; beat() after each."""
+        while True:
+            self.step()
+            beat()
+            await self._clock.sleep_ms(STEP_MS)

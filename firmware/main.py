@@ -1,0 +1,3 @@
+from kanhu_hub.app import main
+
+main()
