@@ -1,0 +1,239 @@
+"""Intake: open what a link brings, keep it once, and only then say what may be acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from kanhu.care import Alarms
+from kanhu.counters import Counters
+from kanhu.journal import Batch, Event, Journal, JournalUnavailable, Outcome
+from kanhu.journal.commands import Commands
+from kanhu.journal.plain import believed
+from kanhu.journal.times import own_anchor
+from kanhu.sealed import Message, Opener, split
+from kanhu_protocol import kinds as k
+from kanhu_protocol import seal
+
+log = structlog.get_logger(__name__)
+
+Pair = tuple[int, int]  # boot, seq
+
+SAME_IDENTITY, BOOT_TWICE = 1, 2  # names.DETAILS[IDENTITY_FAULT]
+UNREADABLE = 3  # names.DETAILS[EVENTS_LOST]
+FAULT_EVERY_MS = 3_600_000  # one identity.fault per hub and hour; the rest is only counted
+REFUSED_KEPT = 1000  # rows of the refused table
+
+
+class Keys(Protocol):
+    """What intake needs of the registry."""
+
+    @property
+    def version(self) -> int:
+        """Rises with every change of hubs or keys."""
+
+    def keys(self, hub_id: str) -> dict[int, bytes]:
+        """Keys by generation; empty for an unknown or revoked hub."""
+
+
+@dataclass(slots=True)
+class Receipts:
+    """What is on disk and may be acknowledged to one hub, sealed under boot; empty when nothing is."""
+
+    hub: str
+    boot: int = 0  # the newest boot an authentic event of this hub came from; 0: none yet
+    upto: list[Pair] = field(default_factory=list)
+    single: list[Pair] = field(default_factory=list)  # P1, and what lies above its boot's upto
+
+    def __bool__(self) -> bool:
+        return bool(self.upto or self.single)
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """One payload being taken in."""
+
+    hub: str
+    link: str
+    now: int
+    batch: Batch
+    held: list[tuple[int, int, int]] = field(default_factory=list)  # class, boot, seq: to be acknowledged
+
+
+class Intake:
+    """The one way in for events of hubs; call in the thread of the journal's loop."""
+
+    def __init__(
+        self, journal: Journal, registry: Keys, alarms: Alarms, commands: Commands, counters: Counters
+    ) -> None:
+        self._journal = journal
+        self._registry = registry
+        self._alarms = alarms
+        self._commands = commands
+        self.counters = counters
+        self._openers: dict[str, Opener] = {}
+        self._version = registry.version
+        self._faults: dict[str, int] = {}  # hub: when its last identity.fault was raised
+
+    async def receive(self, hub_id: str, payload: bytes, link: str) -> Receipts:
+        """Take a CBOR sequence of sealed events that a link says is this hub's."""
+        return await self.submit(hub_id, payload, link)
+
+    def submit(self, hub_id: str, payload: bytes, link: str) -> asyncio.Future[Receipts]:
+        """The same without waiting: the future is done after the fsync, never with an exception."""
+        answer: asyncio.Future[Receipts] = self._journal.loop.create_future()
+        opener = self._opener(hub_id)
+        if opener is None:
+            self.counters.refuse(link, "unknown_hub")
+            answer.set_result(Receipts(hub_id))
+            return answer
+        messages, broken = split(payload)
+        if broken:
+            self.counters.refuse(link, "malformed")
+        arrival = _Arrival(hub_id, link, self._journal.clock(), self._journal.batch())
+        for message in messages:
+            try:
+                plain = opener.open(message)
+            except seal.SealError as error:
+                self.counters.refuse(link, error.args[0])
+            else:
+                try:
+                    self._take(arrival, message, plain)
+                except Exception:
+                    # A defect here must not stop the link, nor leave events half taken.
+                    log.exception("an event could not be taken in", hub=hub_id, link=link)
+                    arrival.batch.abandon()
+                    self.counters.not_saved += 1
+                    answer.set_result(Receipts(hub_id, self._newest_boot(hub_id)))
+                    return answer
+        arrival.batch.hand_over(lambda error: self._answer(error, answer, arrival))
+        return answer
+
+    def _opener(self, hub_id: str) -> Opener | None:
+        if self._version != self._registry.version:
+            self._version = self._registry.version
+            self._openers = {}
+        opener = self._openers.get(hub_id)
+        if opener is None:
+            keys = self._registry.keys(hub_id)
+            if not keys:
+                return None
+            opener = self._openers[hub_id] = Opener(hub_id, keys)
+        return opener
+
+    def _newest_boot(self, hub_id: str) -> int:
+        return self._journal.hub(hub_id).highest
+
+    def _answer(
+        self, error: JournalUnavailable | None, answer: asyncio.Future[Receipts], arrival: _Arrival
+    ) -> None:
+        hub_id = arrival.hub
+        receipts = Receipts(hub_id, self._newest_boot(hub_id))
+        if error is not None:
+            self.counters.not_saved += len(arrival.held)
+            self._faults.pop(hub_id, None)
+        elif arrival.held:
+            for event in arrival.batch.events:
+                self.counters.stored[event.link, event.cls] += 1
+            upto: dict[int, int] = {}
+            for cls, boot, seq in arrival.held:
+                limit = upto.get(boot)
+                if limit is None:
+                    limit = upto[boot] = self._journal.stored_upto(hub_id, boot)
+                if cls == k.P1 or seq > limit:
+                    receipts.single.append((boot, seq))
+            receipts.upto = [(boot, limit) for boot, limit in upto.items() if limit >= 0]
+        if not answer.done():
+            answer.set_result(receipts)
+
+    # One authentic event
+
+    def _take(self, arrival: _Arrival, message: Message, plain: bytes) -> None:
+        batch, hub_id = arrival.batch, arrival.hub
+        try:
+            fields = believed(plain)
+        except ValueError:
+            self._unreadable(arrival, message)
+            return
+        kind: int = fields[k.KIND]
+        cls: int = k.class_of(kind)
+        event = Event(
+            hub_id, message.boot, message.seq, cls, kind, message.raw, plain, fields, arrival.now, arrival.link
+        )
+        outcome = batch.add(event)
+        if outcome is Outcome.CONFLICT:
+            self._conflict(arrival, message, kind)
+            return
+        arrival.held.append((cls, message.boot, message.seq))
+        if outcome is Outcome.KNOWN:
+            self.counters.known[arrival.link] += 1
+            return
+        anchor = own_anchor(fields, arrival.now)
+        if anchor is not None:
+            self._journal.anchor(batch, hub_id, event.boot, anchor)
+        if cls == k.P1:
+            self._alarms.note(batch, event)
+        elif kind == k.BOOT:
+            self._booted(batch, event)
+        elif kind == k.EVENTS_LOST:
+            self._lost(batch, event)
+        elif kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
+            detail = fields.get(k.DETAIL, 0) if kind == k.COMMAND_REFUSED else None
+            self._commands.confirm(batch, hub_id, fields.get(k.COMMAND, 0), detail)
+        elif kind == k.CLOCK_SET:
+            self._commands.confirm_time(batch, hub_id)
+
+    def _booted(self, batch: Batch, event: Event) -> None:
+        if event.seq:
+            self.counters.claims_ignored += 1  # a boot begins with seq 0
+            return
+        batch.boot_started(event.hub, event.boot, event.received_ms)
+        previous = event.fields.get(k.PREVIOUS)
+        if previous is not None:
+            if previous[0] < event.boot:
+                batch.claim(event.hub, previous[0], previous[1] + 1)
+            else:
+                self.counters.claims_ignored += 1
+
+    def _lost(self, batch: Batch, event: Event) -> None:
+        reason = event.fields.get(k.DETAIL, 0)
+        for boot, first, last in event.fields.get(k.LOST, ()):
+            if (boot, last) < (event.boot, event.seq):
+                batch.lose(event.hub, boot, first, last, reason, event.n)
+            else:
+                self.counters.claims_ignored += 1
+
+    # What is authentic and yet not an event
+
+    def _conflict(self, arrival: _Arrival, message: Message, kind: int) -> None:
+        self.counters.refuse(arrival.link, "identity")
+        self._keep_refused(arrival, message, "identity")
+        if arrival.now - self._faults.get(arrival.hub, -FAULT_EVERY_MS) >= FAULT_EVERY_MS:
+            self._faults[arrival.hub] = arrival.now
+            detail = BOOT_TWICE if message.seq == 0 and kind == k.BOOT else SAME_IDENTITY
+            arrival.batch.add_own(k.IDENTITY_FAULT, {k.SUBJECT: arrival.hub, k.DETAIL: detail})
+
+    def _unreadable(self, arrival: _Arrival, message: Message) -> None:
+        # It would come again for ever: receipt it, count it as lost, keep its bytes and tell the platform.
+        batch, hub_id, boot, seq = arrival.batch, arrival.hub, message.boot, message.seq
+        if self._journal.holds((hub_id, boot, seq)):
+            self.counters.refuse(arrival.link, "identity")
+            return
+        self.counters.unreadable[arrival.link] += 1
+        arrival.held.append((k.P1, boot, seq))  # its class is unknown: answered by name, whatever it was
+        if self._journal.lost((hub_id, boot, seq)):
+            return
+        batch.lose(hub_id, boot, seq, seq, UNREADABLE, None)
+        batch.then(lambda: self._journal.hub(hub_id).heard(boot))
+        self._keep_refused(arrival, message, "unreadable")
+        batch.add_own(k.EVENTS_LOST, {k.SUBJECT: hub_id, k.LOST: [[boot, seq, seq]], k.DETAIL: UNREADABLE})
+
+    def _keep_refused(self, arrival: _Arrival, message: Message, reason: str) -> None:
+        arrival.batch.run(
+            "INSERT INTO refused (hub, boot, seq, link, reason, sealed, received_ms) VALUES (?,?,?,?,?,?,?)",
+            arrival.hub, message.boot, message.seq, arrival.link, reason, message.raw, arrival.now,
+        )  # fmt: skip
+        arrival.batch.run("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?", REFUSED_KEPT)

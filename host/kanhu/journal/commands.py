@@ -1,0 +1,100 @@
+"""Commands to hubs that are not confirmed yet, on disk so that a restart forgets none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kanhu_protocol import down
+from kanhu_protocol import kinds as k
+
+from .batch import Batch
+from .journal import Journal
+
+# A newer one of these makes the older of the same hub (and alarm) pointless.
+_REPLACED = (k.ALARM_IS, k.DEVICES, k.TIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command to one hub: its number there, type and fields (contracts, section 5), without TYPE and NUMBER."""
+
+    hub: str
+    number: int
+    type: int
+    fields: dict[int, Any]
+    created_ms: int
+
+
+class Commands:
+    """Numbers rise per hub and are never used twice."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._numbers: dict[str, int] = dict(journal.reader.rows("SELECT hub, number FROM numbers"))
+        self._waiting: dict[str, dict[int, Command]] = {}
+        for hub, number, kind, payload, created_ms in journal.reader.rows(
+            "SELECT hub, number, type, payload, created_ms FROM commands WHERE state='waiting' ORDER BY number"
+        ):
+            fields = down.decode(payload)
+            del fields[k.TYPE], fields[k.NUMBER]
+            self._waiting.setdefault(hub, {})[number] = Command(hub, number, kind, fields, created_ms)
+
+    def waiting(self, hub: str) -> list[Command]:
+        """Commands the hub has not confirmed, oldest first."""
+        return list(self._waiting.get(hub, {}).values())
+
+    def hubs(self) -> list[str]:
+        """Hubs with waiting commands."""
+        return [hub for hub, commands in self._waiting.items() if commands]
+
+    async def create(self, hub: str, kind: int, fields: dict[int, Any]) -> Command:
+        """Persist a command before it is sent; older ones it makes pointless are superseded."""
+        number = self._numbers.get(hub, 0) + 1
+        self._numbers[hub] = number
+        payload = down.encode(kind, {**fields, k.NUMBER: number})
+        now = self._journal.clock()
+        command = Command(hub, number, kind, dict(fields), now)
+        batch = self._journal.batch()
+        batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
+        batch.run(
+            "INSERT INTO commands (hub, number, type, payload, state, created_ms) VALUES (?,?,?,?,'waiting',?)",
+            hub, number, kind, payload, now,
+        )  # fmt: skip
+        batch.then(lambda: self._waiting.setdefault(hub, {}).__setitem__(number, command))
+        for old in self.waiting(hub):
+            same = old.fields.get(k.ALARM_NAME) == fields.get(k.ALARM_NAME)
+            if old.type == kind and kind in _REPLACED and same:
+                self._settle(batch, hub, old.number, "superseded", None)
+        await batch.submit(urgent=True)
+        return command
+
+    async def number(self, hub: str) -> int:
+        """A number for a command that is said once and not kept."""
+        number = self._numbers.get(hub, 0) + 1
+        self._numbers[hub] = number
+        batch = self._journal.batch()
+        batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
+        await batch.submit()
+        return number
+
+    def confirm(self, batch: Batch, hub: str, number: int, detail: int | None) -> None:
+        """The hub's event in this batch says it has done (detail None) or refused a command."""
+        if number in self._waiting.get(hub, {}):
+            self._settle(batch, hub, number, "done" if detail is None else "refused", detail)
+
+    def confirm_time(self, batch: Batch, hub: str) -> None:
+        """The hub's clock.set in this batch confirms the time it was told."""
+        for command in self.waiting(hub):
+            if command.type == k.TIME:
+                self._settle(batch, hub, command.number, "done", None)
+
+    def _settle(self, batch: Batch, hub: str, number: int, state: str, detail: int | None) -> None:
+        batch.run(
+            "UPDATE commands SET state=?, confirmed_ms=?, detail=? WHERE hub=? AND number=?",
+            state, self._journal.clock(), detail, hub, number,
+        )  # fmt: skip
+        batch.then(lambda: self._forget(hub, number))
+
+    def _forget(self, hub: str, number: int) -> None:
+        self._waiting.get(hub, {}).pop(number, None)

@@ -1,0 +1,94 @@
+"""Opening a journal: the lock that keeps a second daemon out, and the books rebuilt from the tables."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+
+from .books import Hub
+from .errors import JournalError, JournalLocked
+from .ranges import Ranges
+from .times import MAX_ANCHORS, Anchor
+
+_SINCE = """
+SELECT hub, boot, min(seq), max(seq) FROM (
+    SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island
+    FROM events WHERE n > ?)
+GROUP BY hub, boot, island
+"""
+
+
+class Lock:
+    """Exclusive use of data_dir/journal.lock until close or the end of the process."""
+
+    def __init__(self, data_dir: Path) -> None:
+        path = data_dir / "journal.lock"
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise JournalLocked(
+                f"another kanhu daemon (process {holder}) uses the journal in {data_dir}: stop it first, "
+                "or give this one a data_dir of its own"
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Let another daemon in."""
+        os.close(self._fd)
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make data_dir (mode 0700) when it is not there; JournalError when that is impossible."""
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise JournalError(f"cannot use {data_dir} as data_dir: {error.strerror or error}") from error
+
+
+def load_books(db: sqlite3.Connection, spans_n: int) -> dict[str, Hub]:
+    """The books as the tables have them; spans_n: up to which n the spans table speaks."""
+    hubs: dict[str, Hub] = {}
+
+    def hub(name: str) -> Hub:
+        found = hubs.get(name)
+        if found is None:
+            found = hubs[name] = Hub()
+        return found
+
+    stored: dict[tuple[str, int], Ranges] = {}
+    for table in ("spans", "expired"):
+        for name, boot, first, last in db.execute(f"SELECT hub, boot, first, last FROM {table}"):  # noqa: S608  # fixed names
+            stored.setdefault((name, boot), Ranges()).add_span(first, last)
+    for name, boot, first, last in db.execute(_SINCE, (spans_n,)):
+        stored.setdefault((name, boot), Ranges()).add_span(first, last)
+    queued: dict[tuple[str, int], list[int]] = {}
+    for name, boot, seq in db.execute(
+        "SELECT hub, boot, seq FROM events INDEXED BY events_queued WHERE delivered_ms IS NULL"
+    ):
+        queued.setdefault((name, boot), []).append(seq)
+    for (name, boot), ranges in stored.items():
+        book = hub(name)
+        book.store_spans(boot, ranges)
+        book.heard(boot)
+        delivered = Ranges(ranges)
+        delivered.remove_all(queued.get((name, boot), ()))
+        book.boots[boot].delivered = delivered
+        book.delivered += delivered.count
+    for name, boot, claimed, started_ms in db.execute("SELECT hub, boot, claimed, started_ms FROM boots"):
+        hub(name).announce(boot, claimed)
+        hub(name).boots[boot].started_ms = started_ms
+    for name, boot, first, last in db.execute("SELECT hub, boot, first, last FROM losses"):
+        hub(name).lose(boot, first, last)
+    for name, boot, up_ms, utc_ms, source in db.execute(
+        "SELECT hub, boot, up_ms, utc_ms, source FROM anchors ORDER BY up_ms"
+    ):
+        anchors = hub(name).boot(boot).anchors
+        anchors.append(Anchor(up_ms, utc_ms, source))
+        del anchors[:-MAX_ANCHORS]
+    return hubs

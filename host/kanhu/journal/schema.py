@@ -1,0 +1,103 @@
+"""Tables of journal.db and their migrations; a journal of a newer kanhu is refused, never guessed at."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .errors import JournalError
+
+# Each entry brings the schema from its index to index + 1; entries are never edited once released.
+MIGRATIONS = (
+    """
+    CREATE TABLE events (
+        n INTEGER PRIMARY KEY AUTOINCREMENT,
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
+        class INTEGER NOT NULL, kind INTEGER NOT NULL,
+        sealed BLOB,                     -- as received; NULL for the daemon's own events
+        plain BLOB NOT NULL,             -- CBOR map (contracts, section 1)
+        received_ms INTEGER NOT NULL, link TEXT NOT NULL,
+        delivered_ms INTEGER,            -- when the platform acknowledged it
+        UNIQUE (hub, boot, seq)
+    ) STRICT;
+    CREATE INDEX events_queued ON events (class, n) WHERE delivered_ms IS NULL;
+
+    CREATE TABLE expired (               -- delivered events that retention deleted
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        PRIMARY KEY (hub, boot, first)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE boots (
+        hub TEXT NOT NULL, boot INTEGER NOT NULL,
+        claimed INTEGER NOT NULL DEFAULT 0,  -- seqs the hub has spoken of: PREVIOUS + 1, or a loss's last + 1
+        started_ms INTEGER,                  -- when its boot event was received; NULL until then
+        PRIMARY KEY (hub, boot)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE anchors (
+        hub TEXT NOT NULL, boot INTEGER NOT NULL,
+        up_ms INTEGER NOT NULL, utc_ms INTEGER NOT NULL, source INTEGER NOT NULL,
+        PRIMARY KEY (hub, boot, up_ms)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE losses (
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        reason INTEGER NOT NULL,             -- names.DETAILS[EVENTS_LOST]
+        n INTEGER                            -- the events.lost that said so
+    ) STRICT;
+    CREATE INDEX losses_hub ON losses (hub, boot);
+
+    CREATE TABLE refused (                   -- authentic, yet not stored; the newest only
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
+        link TEXT NOT NULL, reason TEXT NOT NULL, sealed BLOB NOT NULL, received_ms INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE alarms (
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
+        kind INTEGER NOT NULL, device INTEGER NOT NULL, state INTEGER NOT NULL,
+        opened_ms INTEGER NOT NULL, stored_ms INTEGER, delivered_ms INTEGER,
+        accepted_ms INTEGER, accepted_by TEXT, closed_ms INTEGER, closed_by TEXT, reason TEXT,
+        presses INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (hub, boot, seq)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX alarms_live ON alarms (opened_ms) WHERE state <> 7;
+
+    CREATE TABLE alarm_history (
+        id INTEGER PRIMARY KEY,
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, seq INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, what TEXT NOT NULL, operator TEXT, reason TEXT
+    ) STRICT;
+    CREATE INDEX alarm_history_alarm ON alarm_history (hub, boot, seq);
+
+    CREATE TABLE commands (
+        hub TEXT NOT NULL, number INTEGER NOT NULL, type INTEGER NOT NULL,
+        payload BLOB NOT NULL,               -- the down message, CBOR, not sealed
+        state TEXT NOT NULL,                 -- waiting, done, refused, superseded
+        created_ms INTEGER NOT NULL, confirmed_ms INTEGER, detail INTEGER,
+        PRIMARY KEY (hub, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX commands_waiting ON commands (hub) WHERE state = 'waiting';
+
+    CREATE TABLE numbers (hub TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+    -- What events holds up to n = meta.spans_n, so that opening a large journal reads only the rest.
+    CREATE TABLE spans (
+        hub TEXT NOT NULL, boot INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        PRIMARY KEY (hub, boot, first)
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the schema up to date in one transaction; JournalError when it is newer than this program."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise JournalError(
+            f"the journal has schema {version}, this kanhu knows up to {len(MIGRATIONS)}: install a newer kanhu"
+        )
+    for step in range(version, len(MIGRATIONS)):
+        db.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[step]};PRAGMA user_version={step + 1};COMMIT;")

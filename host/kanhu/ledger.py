@@ -1,0 +1,88 @@
+"""The ledger computed again from the journal's raw tables, sharing no code with the running one."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import TypedDict
+
+# Every seq is looked at once per boot; spans are cut at each place where something begins or ends, and a
+# piece counts as stored when any stored span covers it, else as lost when a claimed loss does.
+_STORED = """
+SELECT hub, boot, first, last FROM expired
+UNION ALL
+SELECT hub, boot, min(seq), max(seq) FROM (
+    SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island FROM events)
+GROUP BY hub, boot, island
+"""
+_ANNOUNCED = """
+SELECT hub, boot, max(count) FROM (
+    SELECT hub, boot, max(seq) + 1 AS count FROM events GROUP BY hub, boot
+    UNION ALL SELECT hub, boot, max(last) + 1 FROM expired GROUP BY hub, boot
+    UNION ALL SELECT hub, boot, max(last) + 1 FROM losses GROUP BY hub, boot
+    UNION ALL SELECT hub, boot, claimed FROM boots)
+GROUP BY hub, boot
+"""
+_QUEUED = "SELECT hub, count(*) FROM events WHERE delivered_ms IS NULL GROUP BY hub"
+
+
+class Sums(TypedDict):
+    """announced = stored + lost + awaited; stored = delivered + queued."""
+
+    announced: int
+    stored: int
+    lost: int
+    awaited: int
+    delivered: int
+    queued: int
+
+
+def recompute(path: Path | str) -> dict[str, Sums]:
+    """The sums of every hub (the daemon included) from journal.db, which may be in use."""
+    db = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        db.execute("BEGIN")  # one consistent look
+        stored = _by_boot(db.execute(_STORED))
+        lost = _by_boot(db.execute("SELECT hub, boot, first, last FROM losses"))
+        announced = db.execute(_ANNOUNCED).fetchall()
+        queued = dict(db.execute(_QUEUED).fetchall())
+    finally:
+        db.close()
+    result: dict[str, Sums] = {}
+    for hub, boot, count in announced:
+        sums = result.setdefault(
+            hub, {"announced": 0, "stored": 0, "lost": 0, "awaited": 0, "delivered": 0, "queued": 0}
+        )
+        stored_count, lost_count = _cover(stored.get((hub, boot), []), lost.get((hub, boot), []))
+        sums["announced"] += count
+        sums["stored"] += stored_count
+        sums["lost"] += lost_count
+        sums["awaited"] += count - stored_count - lost_count
+    for hub, sums in result.items():
+        sums["queued"] = queued.get(hub, 0)
+        sums["delivered"] = sums["stored"] - sums["queued"]
+    return result
+
+
+def _by_boot(rows: sqlite3.Cursor) -> dict[tuple[str, int], list[tuple[int, int]]]:
+    found: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for hub, boot, first, last in rows:
+        found.setdefault((hub, boot), []).append((first, last))
+    return found
+
+
+def _cover(stored: list[tuple[int, int]], lost: list[tuple[int, int]]) -> tuple[int, int]:
+    """(seqs covered by stored, seqs covered by lost alone), by a sweep over where spans begin and end."""
+    steps = [(edge, change, 0) for first, last in stored for edge, change in ((first, 1), (last + 1, -1))]
+    steps += [(edge, 0, change) for first, last in lost for edge, change in ((first, 1), (last + 1, -1))]
+    steps.sort()
+    in_stored = in_lost = position = stored_count = lost_count = 0
+    for edge, stored_change, lost_change in steps:
+        if in_stored:
+            stored_count += edge - position
+        elif in_lost:
+            lost_count += edge - position
+        position = edge
+        in_stored += stored_change
+        in_lost += lost_change
+    return stored_count, lost_count
