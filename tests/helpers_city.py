@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import aiomqtt
 
 from kanhu.uplink import commands
-from kanhu.uplink.cloudevents import Identity, to_json
+from kanhu.uplink.cloudevents import to_json
+from kanhu.uplink.identity import Identity
 from kanhu_protocol import kinds as k
 
 HUB = "7q8k2m3x9a"

@@ -17,7 +17,7 @@ from kanhu.platform.event import Event
 from kanhu.platform.link import Link
 from kanhu.platform.queue import Closed, EventQueue
 from kanhu.platform.state import State, StateWriter
-from kanhu.uplink.cloudevents import Identity
+from kanhu.uplink.identity import Identity
 
 EVENTS = "kanhu/1/events/"
 QUEUE_LIMIT = 10_000  # events not yet handed out; the daemon publishes again what found no room

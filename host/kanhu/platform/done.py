@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kanhu.uplink.cloudevents import Identity
+from kanhu.uplink.identity import Identity
 
 Key = tuple[str, int]  # (source, boot)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from kanhu.uplink.cloudevents import Identity, parse_identity
+from kanhu.uplink.identity import Identity, parse_identity
 
 MAX_BYTES = 64 * 1024  # of one message; an event is about 1 KB at most before JSON
 CLASSES = ("p1", "p2", "p3", "p4", "p5")

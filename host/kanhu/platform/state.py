@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kanhu.platform.done import DoneSet
 from kanhu.platform.errors import StateError
-from kanhu.uplink.cloudevents import Identity, parse_identity
+from kanhu.uplink.identity import Identity, parse_identity
 
 APPLICATION_ID = 0x4B616E68  # "Kanh": marks the file as ours (SQLite PRAGMA application_id)
 FORMAT = 1

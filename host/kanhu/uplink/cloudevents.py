@@ -6,12 +6,12 @@ data.unreadable; nothing here raises on what a hub sent."""
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol, cast
 
+from kanhu.uplink.identity import MAX_U32, is_hub_id
 from kanhu_protocol import cbor, checks, names
 from kanhu_protocol import kinds as k
 
@@ -19,41 +19,11 @@ ClockStatus = Literal["synced", "resolved", "unknown"]
 
 CONTENT_TYPE = "application/cloudevents+json"
 SAFE_INTEGER = 2**53 - 1  # the largest a JSON reader is sure to keep (RFC 8259 section 6)
-MAX_U32 = 2**32 - 1  # boot and seq (contracts, section 2)
+MAX_REASON = 200  # characters of a person's reason for closing
 MOMENT_END = 253_402_300_800_000  # ms: the year 10000, which RFC 3339 cannot write
-
-HUB_ID = "[0-9abcdefghjkmnpqrstvwxyz]{10}"  # Crockford base32, lower case
-_SOURCE = re.compile(rf"/kanhu/(hubs|daemons)/({HUB_ID})")
-_EVENT_ID = re.compile(r"(0|[1-9][0-9]{0,9})-(0|[1-9][0-9]{0,9})")
-_ALARM = re.compile(rf"({HUB_ID})/([^/]*)")
-_HUB_ID = re.compile(HUB_ID)
 
 # An alarm is named by its first event, which is of one of these kinds (contracts, section 7).
 ALARM_OPENERS = frozenset({k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE})
-
-
-class Identity(NamedTuple):
-    """(hub_id, boot, seq) names an event, and an alarm by its first; daemon: hub_id is a daemon's id."""
-
-    hub_id: str
-    boot: int
-    seq: int
-    daemon: bool = False
-
-    @property
-    def source(self) -> str:
-        """The CloudEvents source."""
-        return f"/kanhu/{'daemons' if self.daemon else 'hubs'}/{self.hub_id}"
-
-    @property
-    def id(self) -> str:
-        """The CloudEvents id, unique within source."""
-        return f"{self.boot}-{self.seq}"
-
-    @property
-    def alarm(self) -> str:
-        """The alarm's name, as in data.alarm and in commands."""
-        return f"{self.hub_id}/{self.boot}-{self.seq}"
 
 
 class Row(Protocol):
@@ -73,32 +43,6 @@ class Row(Protocol):
     def event(self) -> Mapping[Any, Any]: ...
 
 
-def is_hub_id(text: object) -> bool:
-    """Whether text is a hub's (or daemon's) id."""
-    return isinstance(text, str) and _HUB_ID.fullmatch(text) is not None
-
-
-def parse_identity(source: object, event_id: object) -> Identity | None:
-    """The identity behind a CloudEvents source and id, or None when they are not Kanhu's."""
-    if not isinstance(source, str) or not isinstance(event_id, str):
-        return None
-    where, which = _SOURCE.fullmatch(source), _EVENT_ID.fullmatch(event_id)
-    if where is None or which is None:
-        return None
-    boot, seq = int(which[1]), int(which[2])
-    if not 0 < boot <= MAX_U32 or seq > MAX_U32:
-        return None
-    return Identity(where[2], boot, seq, where[1] == "daemons")
-
-
-def parse_alarm(name: object) -> Identity | None:
-    """The first event of the alarm named "{hub_id}/{boot}-{seq}", or None."""
-    if not isinstance(name, str):
-        return None
-    match = _ALARM.fullmatch(name)
-    return None if match is None else parse_identity(f"/kanhu/hubs/{match[1]}", match[2])
-
-
 @lru_cache(maxsize=4096)
 def _to_the_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
@@ -109,28 +53,11 @@ def rfc3339(moment: int) -> str:
     return f"{_to_the_second(moment // 1000)}.{moment % 1000:03d}Z"
 
 
-# One reader per key: the value in plain units; ValueError, TypeError, IndexError, KeyError for another shape.
+# One reader per key: the value in plain units; ValueError, TypeError or KeyError when it is not what
+# events.cddl says. Numbers a later version may name are relayed as numbers.
 
 
-def _int(value: Any) -> int:
-    if type(value) is not int or not -SAFE_INTEGER <= value <= SAFE_INTEGER:
-        raise ValueError
-    return value
-
-
-def _count(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= SAFE_INTEGER:
-        raise ValueError
-    return value
-
-
-def _text(value: Any) -> str:
-    if type(value) is not str:
-        raise ValueError
-    return value
-
-
-def _within(low: int, high: int) -> Callable[[Any], int]:
+def _int(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if type(value) is not int or not low <= value <= high:
             raise ValueError
@@ -139,61 +66,79 @@ def _within(low: int, high: int) -> Callable[[Any], int]:
     return read
 
 
-def _named(table: Mapping[int, str]) -> Callable[[Any], str | int]:
-    # A number without a name yet is relayed as it is.
+def _named(table: Mapping[int, str], low: int = 0, high: int = 255) -> Callable[[Any], str | int]:
     def read(value: Any) -> str | int:
-        number = _count(value)
-        return table.get(number, number)
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError
+        return table.get(value, value)
 
     return read
 
 
-def _counts(*labels: str) -> Callable[[Any], dict[str, int]]:
-    # A later version may append to a list; its first items keep their meaning.
+def _u32s(*labels: str, high: int = MAX_U32) -> Callable[[Any], dict[str, int]]:
     def read(value: Any) -> dict[str, int]:
-        if type(value) is not list:
+        if type(value) is not list or len(value) != len(labels):
             raise ValueError
-        return {label: _count(value[index]) for index, label in enumerate(labels)}
+        for item in value:
+            if type(item) is not int or not 0 <= item <= high:
+                raise ValueError
+        return dict(zip(labels, value, strict=True))
+
+    return read
+
+
+def _text(max_bytes: int) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if type(value) is not str or not 0 < len(value.encode()) <= max_bytes:
+            raise ValueError
+        return value
 
     return read
 
 
 def _flags(value: Any) -> list[str]:
-    bits = _count(value)
-    if bits >> 32:
+    if type(value) is not int or not 0 < value <= 0xFFFF:
         raise ValueError
-    return [names.FLAGS.get(1 << bit, f"bit{bit}") for bit in range(bits.bit_length()) if bits >> bit & 1]
+    return [names.FLAGS.get(1 << bit, f"bit{bit}") for bit in range(16) if value >> bit & 1]
+
+
+def _name(value: Any) -> str:
+    if type(value) is not list:
+        raise ValueError
+    boot, seq = value
+    return f"{_boot(boot)}-{_u32(seq)}"
+
+
+def _radio(value: Any) -> dict[str, int]:
+    duty, heard = value
+    return {"scan_percent": _percent(duty), "advertisements": _u32(heard)}
 
 
 def _power(value: Any) -> dict[str, bool | int | None]:
-    mains, percent = value[0], value[1]
-    if not (mains is None or type(mains) is bool) or not (percent is None or 0 <= _count(percent) <= 100):
+    mains, percent = value
+    if mains is not None and type(mains) is not bool:
         raise ValueError
-    return {"mains": mains, "battery_percent": percent}
-
-
-def _previous(value: Any) -> str:
-    boot, seq = value[0], value[1]
-    if not 0 < _count(boot) <= MAX_U32 or _count(seq) > MAX_U32:
-        raise ValueError
-    return f"{boot}-{seq}"
+    return {"mains": mains, "battery_percent": None if percent is None else _percent(percent)}
 
 
 def _lost(value: Any) -> list[list[int]]:
-    if type(value) is not list:
+    if type(value) is not list or not 0 < len(value) <= checks.MAX_LIST:
         raise ValueError
-    return [[_count(boot), _count(first), _count(last)] for boot, first, last in value]
+    for boot, first, last in value:
+        if not _boot(boot) or not _u32(first) <= _u32(last):
+            raise ValueError
+    return value
 
 
 def _values(value: Any) -> list[dict[str, Any]]:
-    # value x 10^exponent, written without a binary fraction's noise: 366 x 10^-1 is 36.6.
+    if type(value) is not list or not 0 < len(value) <= checks.MAX_LIST:
+        raise ValueError
     measured = []
     for code, mantissa, exponent in value:
-        if not -128 <= _int(exponent) <= 127:
-            raise ValueError
-        number = float(f"{_int(mantissa)}e{exponent}")
+        # Through decimal text, so that 366 x 10^-1 is 36.6 and not 36.6 with a binary fraction's noise.
+        number = float(f"{_i32(mantissa)}e{_exponent(exponent)}")
         whole = number.is_integer() and abs(number) <= SAFE_INTEGER
-        measured.append({"code": _count(code), "value": int(number) if whole else number})
+        measured.append({"code": _boot(code), "value": int(number) if whole else number})
     return measured
 
 
@@ -203,72 +148,78 @@ def _hub(value: Any) -> str:
     return str(value)
 
 
+_u32 = _int(0, MAX_U32)
+_boot = _int(1, MAX_U32)
+_percent = _int(0, 100)
+_i32 = _int(-0x80000000, 0x7FFFFFFF)
+_exponent = _int(-128, 127)
+_exact = _int(0, SAFE_INTEGER)
+
 _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
     key: (names.KEYS[key], reader)
     for key, reader in {
-        k.UP_MS: _count,
-        k.UTC_MS: _count,
-        k.CLOCK: _named(names.CLOCKS),
-        k.DEVICE: _within(0, 255),
+        k.UP_MS: _exact,
+        k.UTC_MS: _int(0, MOMENT_END - 1),
+        k.CLOCK: _named(names.CLOCKS, 1),
+        k.DEVICE: _int(1, 255),
         k.FLAGS: _flags,
-        k.BATTERY: _within(0, 100),
-        k.RSSI: _within(-128, 127),
-        k.COUNT: _count,
-        k.ATTEMPT: _count,
-        k.SPAN_MS: _count,
+        k.BATTERY: _percent,
+        k.RSSI: _int(-128, 127),
+        k.ALARM: _name,
+        k.COUNT: _int(2, MAX_U32),
+        k.ATTEMPT: _boot,
+        k.SPAN_MS: _exact,
         k.VALUES: _values,
-        k.PREVIOUS: _previous,
+        k.DETAIL: _int(0, 0xFFFF),
+        k.PREVIOUS: _name,
         k.RESET: _named(names.RESETS),
-        k.HEAP: _counts("free", "largest_block"),
+        k.HEAP: _u32s("free", "largest_block"),
         k.LINK: _named(names.LINKS),
-        k.OUTBOX: _counts("urgent", "bulk"),
-        k.DROPS: _counts("p1", "p2", "p3", "p4", "p5"),
-        k.RADIO: _counts("scan_percent", "advertisements"),
-        k.FIRMWARE: _text,
+        k.OUTBOX: _u32s("urgent", "bulk"),
+        k.DROPS: _u32s("p1", "p2", "p3", "p4", "p5"),
+        k.RADIO: _radio,
+        k.FIRMWARE: _text(checks.MAX_TEXT),
         k.POWER: _power,
-        k.VERSIONS: _counts("config", "devices"),
-        k.DOWNLINK: _counts("epoch", "counter"),
+        k.VERSIONS: _u32s("config", "devices"),
+        k.DOWNLINK: _u32s("epoch", "counter"),
         k.LOST: _lost,
-        k.COMMAND: _count,
-        k.STATE: _named(names.STATES),
+        k.COMMAND: _boot,
+        k.STATE: _named(names.STATES, 1),
         k.SUBJECT: _hub,
-        k.OPERATOR: _text,
-        k.REASON: _text,
-        k.REFUSED: _counts("forged", "replayed", "malformed"),
+        k.OPERATOR: _text(64),
+        k.REASON: _text(MAX_REASON * 4),
+        k.REFUSED: _u32s("forged", "replayed", "malformed"),
     }.items()
 }
-_DETAIL_READERS = {kind: _named(table) for kind, table in names.DETAILS.items()}
-_TYPES = {kind: (f"org.kanhu.{name}.v1", f"p{k.class_of(kind)}") for kind, name in names.KINDS.items()}
+_TYPES = {kind: f"org.kanhu.{name}.v1" for kind, name in names.KINDS.items()}
 
 
-def _data(row: Row, kind: int, bad: Collection[int]) -> dict[str, Any]:
+def _data(row: Row, kind: int) -> dict[str, Any]:
     data: dict[str, Any] = {}
     unknown: dict[str, str] = {}
+    unreadable = []
     event = row.event
-    unreadable = [names.KEYS[key] for key in bad if key in names.KEYS and key != k.KIND]
-    required = checks.REQUIRED.get(kind, ())
-    unreadable += [names.KEYS[key] for key in required if key not in event and key not in bad]
     for key, value in event.items():
-        if key == k.KIND or key in bad:
-            continue
-        try:
-            if key in _READERS:
-                name, reader = _READERS[key]
+        if key in _READERS:
+            name, reader = _READERS[key]
+            try:
                 data[name] = reader(value)
-            elif key == k.DETAIL:
-                name = "detail"
-                data[name] = _DETAIL_READERS[kind](value) if kind in _DETAIL_READERS else _count(value)
-            elif key == k.ALARM:
-                name = "alarm"
-                subject = event.get(k.SUBJECT)
-                data[name] = f"{_hub(subject) if subject is not None else row.hub_id}/{_previous(value)}"
-            elif type(key) is int:
-                name = str(key)
-                unknown[name] = cbor.dumps(value).hex()
-        except (ValueError, TypeError, IndexError, KeyError):
-            unreadable.append(name)
-    if kind in ALARM_OPENERS and "alarm" not in data:
+            except (ValueError, TypeError, KeyError):
+                unreadable.append(name)
+        elif type(key) is int and key != k.KIND:
+            unknown[str(key)] = cbor.dumps(value).hex()
+    if ("utc_ms" in data) != ("clock" in data):
+        # The time is worth nothing without its source, and the other way round.
+        unreadable.append("utc_ms" if data.pop("utc_ms", None) is not None else "clock")
+        data.pop("clock", None)
+    if "detail" in data:
+        data["detail"] = names.DETAILS.get(kind, {}).get(data["detail"], data["detail"])
+    if "alarm" in data:
+        data["alarm"] = f"{data.get('subject', row.hub_id)}/{data['alarm']}"
+    elif kind in ALARM_OPENERS:
         data["alarm"] = f"{row.hub_id}/{row.boot}-{row.seq}"
+    if kind in checks.REQUIRED:
+        unreadable += [names.KEYS[key] for key in checks.REQUIRED[kind] if key not in event]
     if unknown:
         data["unknown"] = unknown
     if unreadable:
@@ -276,59 +227,41 @@ def _data(row: Row, kind: int, bad: Collection[int]) -> dict[str, Any]:
     return data
 
 
-def to_cloudevent(
-    row: Row,
-    *,
-    home: str | None,
-    region: str | None,
-    moment: int | None,
-    clockstatus: ClockStatus,
-    bad: Collection[int] = (),
-) -> dict[str, Any]:
-    """The CloudEvent of a journal row; moment is UTC in ms, bad any further keys to leave out. ValueError
-    only when the event has no kind 1..255."""
-    kind = row.event.get(k.KIND)
-    if type(kind) is not int:
-        raise ValueError("kind")
-    named = _TYPES.get(kind)
-    if named is None:
-        named = (f"org.kanhu.unknown.{kind}.v1", f"p{k.class_of(kind)}")
-    identity = Identity(row.hub_id, row.boot, row.seq, row.daemon)
-    event: dict[str, Any] = {
-        "specversion": "1.0",
-        "id": identity.id,
-        "source": identity.source,
-        "type": named[0],
-    }
-    if moment is not None and clockstatus != "unknown" and 0 <= moment < MOMENT_END:
-        event["time"] = rfc3339(moment)
-        event["clockstatus"] = clockstatus
-    else:
-        event["clockstatus"] = "unknown"
-    event["datacontenttype"] = "application/json"
-    event["kanhuclass"] = named[1]
-    # Text, because a CloudEvents integer has 32 bits; padded, so that it sorts as text too.
-    event["kanhuseq"] = f"{row.n:016d}"
-    if region is not None:
-        event["region"] = region
-    if home is not None:
-        event["home"] = home
-    event["data"] = _data(row, kind, bad)
-    return event
-
-
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
+@lru_cache(maxsize=65536)
+def _place(home: str | None, region: str | None) -> str:
+    region_text = "" if region is None else f',"region":{_encode(region)}'
+    return region_text + ("" if home is None else f',"home":{_encode(home)}')
+
+
 def to_json(
-    row: Row,
-    *,
-    home: str | None,
-    region: str | None,
-    moment: int | None,
-    clockstatus: ClockStatus,
-    bad: Collection[int] = (),
+    row: Row, *, home: str | None, region: str | None, moment: int | None, clockstatus: ClockStatus
 ) -> bytes:
-    """As to_cloudevent, encoded: one message's payload."""
-    event = to_cloudevent(row, home=home, region=region, moment=moment, clockstatus=clockstatus, bad=bad)
-    return _encode(event).encode()
+    """The message of a journal row: CloudEvents JSON in UTF-8. moment is UTC in ms. ValueError only when the
+    event has no kind 1..255."""
+    kind = row.event.get(k.KIND)
+    if type(kind) is not int:
+        raise ValueError("kind")
+    cls = k.class_of(kind)
+    if moment is not None and clockstatus != "unknown" and 0 <= moment < MOMENT_END:
+        when = f'"time":"{rfc3339(moment)}","clockstatus":"{clockstatus}"'
+    else:
+        when = '"clockstatus":"unknown"'
+    # kanhuseq is text because a CloudEvents integer has 32 bits, and padded so that it sorts as text too.
+    return (
+        f'{{"specversion":"1.0","id":"{row.boot}-{row.seq}",'
+        f'"source":"/kanhu/{"daemons" if row.daemon else "hubs"}/{row.hub_id}",'
+        f'"type":"{_TYPES.get(kind) or f"org.kanhu.unknown.{kind}.v1"}",{when},'
+        f'"datacontenttype":"application/json","kanhuclass":"p{cls}","kanhuseq":"{row.n:016d}"'
+        f'{_place(home, region)},"data":{_encode(_data(row, kind))}}}'
+    ).encode()
+
+
+def to_cloudevent(
+    row: Row, *, home: str | None, region: str | None, moment: int | None, clockstatus: ClockStatus
+) -> dict[str, Any]:
+    """As to_json, as a value."""
+    message = to_json(row, home=home, region=region, moment=moment, clockstatus=clockstatus)
+    return cast("dict[str, Any]", json.loads(message))

@@ -10,12 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from kanhu.uplink.cloudevents import MAX_U32, Identity, is_hub_id, parse_alarm, parse_identity
+from kanhu.uplink.cloudevents import MAX_REASON
+from kanhu.uplink.identity import MAX_U32, Identity, is_hub_id, parse_alarm, parse_identity
 
 MAX_BYTES = 256 * 1024  # one message
 MAX_COUNT = 1000  # commands in an array, events in an acknowledgement, ranges of missing events
 MAX_ID = 128  # characters
-MAX_REASON = 200  # characters
 _OPERATOR = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
