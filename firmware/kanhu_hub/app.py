@@ -116,7 +116,7 @@ class App:
         last = self.downlink.last
         fields = {
             k.RESET: self.reset,
-            k.LINK: way.number if way else None,
+            k.LINK: way.number if way else 0,
             k.OUTBOX: self.outbox.counts(),
             k.DROPS: self.outbox.drops[:],
             k.RADIO: self.board.radio.report() if self.board.radio else [0, 0],

@@ -7,7 +7,7 @@ from kanhu_protocol import kinds as k
 
 THINNED, NOT_HELD = 1, 2  # DETAIL of events.lost
 
-_RANGES_MAX = const(20)  # in one event: 16 bytes each
+_RANGES_MAX = const(16)  # in one event (events.cddl)
 _AGAIN_MAX = const(16)  # events said again for one request; the host asks for the rest
 
 

@@ -9,6 +9,7 @@ from kanhu_protocol import VERSION, cbor, frame
 
 _HELLO_MS = const(10000)  # contracts, section 3
 _SILENT_MS = const(30000)  # sent, and nothing heard for this long: nobody is there
+_ANSWER = const(32)  # key of the hello: the host is asked for its own
 _INBOX = const(8)  # down messages waiting; when full the newest is dropped, and the host says it again
 
 
@@ -26,7 +27,6 @@ class SerialLink:
         self._came = asyncio.Event()
         self._tasks = []
         self._open = False
-        self._heard = False
         self._asked_ms = None  # when the first bytes left that nothing has answered
         self.refused = 0  # frames of no use here
 
@@ -65,7 +65,7 @@ class SerialLink:
 
     def connected(self, lane):
         """Whether a host is there, as far as it has answered."""
-        if not self._open or not self._heard:
+        if not self._open:
             return False
         return self._asked_ms is None or self._clock.now_ms() - self._asked_ms < _SILENT_MS
 
@@ -75,7 +75,7 @@ class SerialLink:
     def _say_hello(self):
         hello = dict(self._hello)
         if not self.connected(0):
-            hello[3] = 1  # the host is asked for its hello
+            hello[_ANSWER] = 1
         self._console.write(frame.encode(frame.HELLO, cbor.dumps(hello)))
 
     async def _greet(self):
@@ -93,11 +93,9 @@ class SerialLink:
 
     def _take(self, kind, body):
         if kind == frame.HELLO:
-            self._heard = True
             self._asked_ms = None
             self._say_hello()
         elif kind == frame.DOWN and len(self._inbox) < _INBOX:
-            self._heard = True
             self._asked_ms = None
             self._inbox.append(body)
             self._came.set()
