@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
 
+import click
 import pytest
+import typer.main
+
+from kanhu.cli import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 
-CODE_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CODE_BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 
@@ -101,3 +106,53 @@ def test_ci_runs_the_documented_test_command() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert script[-1] == "make test"
     assert "make test" in commands(ENGLISH)
+
+
+def lamp_patterns() -> dict[str, tuple[str, str, str, str]]:
+    source = (ROOT / "firmware" / "kanhu_hub" / "indicator.py").read_text(encoding="utf-8")
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PATTERNS":
+            return ast.literal_eval(node.value)
+    raise AssertionError("indicator.py has no PATTERNS")
+
+
+@pytest.mark.parametrize(("text", "column"), [(ENGLISH, 2), (CHINESE, 3)], ids=["en", "zh"])
+def test_lamp_table_is_the_firmwares(text: str, column: int) -> None:
+    def picture(pattern: str) -> str:
+        return f"`{pattern.replace('#', '█').replace('.', '·')}`"
+
+    rows = {
+        f"| {pattern[column]} | {picture(pattern[0])} | {picture(pattern[1])} |"
+        for pattern in lamp_patterns().values()
+    }
+    assert rows == {line for line in text.splitlines() if line.startswith("|") and "█" in line}
+
+
+def kanhu_commands() -> list[tuple[str, list[str]]]:
+    found = []
+    for document in DOCUMENTS:
+        for line in commands(document.read_text(encoding="utf-8")):
+            for part in line.split("|"):
+                words = shlex.split(part)
+                if "kanhu" in words[:4]:
+                    found.append((f"{document.name}: {part.strip()}", words[words.index("kanhu") + 1 :]))
+    return found
+
+
+def test_documented_commands_parse() -> None:
+    """Every documented `kanhu` line names a command that exists and gives it options and arguments it takes."""
+    root = typer.main.get_command(app)
+    wrong = []
+    documented = kanhu_commands()
+    for where, words in documented:
+        command, context, rest = root, click.Context(root, info_name="kanhu"), words
+        try:
+            while isinstance(command, click.Group):
+                name, found, rest = command.resolve_command(context, rest)
+                assert found is not None and name is not None
+                command, context = found, click.Context(found, info_name=name, parent=context)
+            command.make_context(where, list(rest), parent=context.parent)
+        except click.ClickException as error:
+            wrong.append(f"{where}: {error.format_message()}")
+    assert wrong == []
+    assert len(documented) >= 10
