@@ -140,7 +140,7 @@ def kanhu_commands() -> list[tuple[str, list[str]]]:
 
 
 def test_documented_commands_parse() -> None:
-    """Every documented `kanhu` line names a command that exists and gives it options and arguments it takes."""
+    """Every documented `kanhu` line names a command that exists, with options and arguments it takes."""
     root = typer.main.get_command(app)
     wrong = []
     documented = kanhu_commands()
@@ -149,7 +149,8 @@ def test_documented_commands_parse() -> None:
         try:
             while isinstance(command, click.Group):
                 name, found, rest = command.resolve_command(context, rest)
-                assert found is not None and name is not None
+                assert found is not None
+                assert name is not None
                 command, context = found, click.Context(found, info_name=name, parent=context)
             command.make_context(where, list(rest), parent=context.parent)
         except click.ClickException as error:
