@@ -68,6 +68,7 @@ class CallButton:
             self._pressed = self._unsure = True
 
     async def _step(self):
+        self._call()  # again, if it failed
         edge = await edge_within(self.pin, self.clock, _POLL_LINE_MS if self.adc else _POLL_MS)
         if edge or (self.pin.value() == 0) != self._pressed:
             await self._settled(_RELEASE_MS if self._pressed else _PRESS_MS)
@@ -79,10 +80,13 @@ class CallButton:
         elif self._closed():
             self._pressed = self._due = True
             self._held_ms = 0
+        self._call()
+        self._supervise(ms)
+
+    def _call(self):
         if self._due:
             self.emit(k.CALL, {k.DEVICE: self.device})
             self._due = False
-        self._supervise(ms)
 
     async def _settled(self, ms):
         while not await steady(self.pin, self.clock, ms):

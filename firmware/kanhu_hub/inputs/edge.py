@@ -9,12 +9,21 @@ _REST_MS = const(5)  # ours: a line that chatters without end costs at most 200 
 
 async def edge_within(pin, clock, ms):
     """True when the pin's interrupt reported an edge within ms; an edge from before the call counts."""
+    # Not asyncio.wait_for: that knows no time but its own.
+    done = asyncio.Event()
+    edge = asyncio.create_task(_then(pin.flag.wait(), done))
+    late = asyncio.create_task(_then(clock.sleep_ms(ms), done))
     try:
-        # MicroPython's wait_for takes the sleep to use: so time stays an argument.
-        await asyncio.wait_for(pin.flag.wait(), ms, clock.sleep_ms)  # type: ignore[call-arg]
-        return True
-    except asyncio.TimeoutError:
-        return False
+        await done.wait()
+        return edge.done()
+    finally:
+        edge.cancel()
+        late.cancel()
+
+
+async def _then(waited, done):
+    await waited
+    done.set()
 
 
 async def steady(pin, clock, ms):

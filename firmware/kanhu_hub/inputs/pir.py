@@ -26,6 +26,7 @@ class Pir:
         self._warm_ms = 0
         self._active = False
         self._active_ms = 0
+        self._moving = False  # active, and not since the warm-up
         self._stuck = False
 
     async def run(self):
@@ -47,15 +48,17 @@ class Pir:
         active = self.pin.value() == 1
         if active == self._active:
             return
+        warm = self._warm_ms >= _WARM_UP_MS
         if active:
-            if self._warm_ms < _WARM_UP_MS:
-                self.movement.count()
-            else:
+            if warm:
                 self.movement.began({})
+            else:
+                self.movement.count()
         elif self._stuck:
             self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
             self._stuck = False
         self._active = active
+        self._moving = active and warm
         self._active_ms = 0
 
     def _pass(self):
@@ -68,4 +71,4 @@ class Pir:
         if self._active and not self._stuck and self._active_ms >= _STUCK_MS:
             self.emit(k.CONTACT_STUCK, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
             self._stuck = True
-        self.movement.passed(ms, self._active)
+        self.movement.passed(ms, self._moving)

@@ -1,0 +1,111 @@
+"""The wired motion sensor: motion begins, is counted in batches, ends; and a stuck one is not motion."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kanhu_protocol import kinds as k
+
+MINUTE = 60_000
+WARM = 61_000
+
+
+def move(at, held=2_000):
+    return [[at, "level", 1], [at + held, "level", 0]]
+
+
+def movements(done):
+    return done.total(k.MOTION, k.COUNT) + done.total(k.MOTION_COUNT, k.COUNT)
+
+
+def test_motion_then_still_after_ten_minutes(play):
+    done = play("pir", move(WARM), WARM + 11 * MINUTE)
+    assert done == [k.MOTION, k.STILL]
+    assert done.events[0][2] == {k.DEVICE: 7}
+    assert WARM <= done.events[0][0] <= WARM + 50
+    ms, _, still = done.events[1]
+    assert 600_000 <= still[k.SPAN_MS] < 602_000
+    assert WARM + 2_000 + 600_000 <= ms < WARM + 2_000 + 603_000
+
+
+def test_going_about_is_one_motion_and_counts_once_a_minute(play):
+    steps = [s for i in range(30) for s in move(WARM + 10_000 * i)]
+    done = play("pir", steps, WARM + 16 * MINUTE)
+    assert done.kinds.count(k.MOTION) == 1
+    assert movements(done) == 30
+    counts = done.of(k.MOTION_COUNT)
+    assert len(counts) == 5
+    assert all(b[0] - a[0] >= MINUTE for a, b in zip(counts, counts[1:], strict=False))
+    assert all(MINUTE <= f[k.SPAN_MS] <= MINUTE + 2_000 for _, f in counts)
+    assert done.kinds[-1] == k.STILL
+
+
+def test_motion_again_only_after_a_minute_of_stillness(play):
+    steps = move(WARM) + move(WARM + 50_000) + move(WARM + 120_000)
+    done = play("pir", steps, WARM + 200_000)
+    assert [ms // 1000 for ms, _ in done.of(k.MOTION)] == [WARM // 1000, (WARM + 120_000) // 1000]
+    assert movements(done) == 3
+
+
+def test_an_output_held_high_is_motion_that_goes_on(play):
+    done = play("pir", move(WARM, 14 * MINUTE), WARM + 26 * MINUTE)
+    assert done == [k.MOTION, k.STILL]
+    assert done.events[1][0] >= WARM + 24 * MINUTE
+
+
+def test_warming_up_is_counted_but_no_motion(play):
+    done = play("pir", move(5_000) + move(20_000) + move(WARM + 1_000), 4 * MINUTE)
+    assert done.of(k.MOTION)[0][0] >= WARM + 1_000
+    assert movements(done) == 3
+
+
+def test_a_stuck_output_is_a_fault_and_no_motion(play):
+    done = play("pir", move(WARM, 20 * MINUTE) + move(WARM + 40 * MINUTE), WARM + 52 * MINUTE)
+    assert done == [k.MOTION, k.CONTACT_STUCK, k.CONTACT_RELEASED, k.STILL, k.MOTION, k.STILL]
+    stuck, released = done.events[1], done.events[2]
+    assert WARM + 15 * MINUTE <= stuck[0] <= WARM + 15 * MINUTE + 2_000
+    assert 15 * MINUTE <= stuck[2][k.SPAN_MS] <= 15 * MINUTE + 2_000
+    assert abs(released[2][k.SPAN_MS] - 20 * MINUTE) < 2_000
+
+
+def test_nothing_moves_from_the_start(play):
+    done = play("pir", [], 30 * MINUTE)
+    assert done == [k.STILL]
+
+
+def test_stillness_longer_than_the_ticks_can_say(play):
+    day = 86_400_000
+    done = play("pir", [*move(WARM), [WARM + 5_000, "leap", day, 14], *move(WARM + 9_000)], WARM + 20_000)
+    assert done == [k.MOTION, k.STILL, k.MOTION]
+
+
+@pytest.mark.parametrize("held", [1, 10, 19])
+def test_a_spike_is_no_motion(play, held):
+    assert play("pir", move(WARM, held), WARM + 20_000) == []
+
+
+def test_a_missed_edge_is_seen_within_a_second(play):
+    done = play("pir", [[WARM, "silently", 1]], WARM + 5_000)
+    assert done == [k.MOTION]
+    assert done.events[0][0] <= WARM + 1_100
+
+
+def test_flash_that_fails_and_a_full_heap_lose_and_double_nothing(play):
+    steps = [[WARM - 1, "answer", False], *move(WARM), *move(WARM + 10_000), [WARM + 15_000, "raises", 2]]
+    done = play("pir", steps, WARM + 3 * MINUTE)
+    assert done == [k.MOTION, k.MOTION_COUNT]
+    assert movements(done) == 2
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(100, 90_000), st.integers(100, 20_000)), max_size=12))
+def test_every_movement_is_in_exactly_one_event(play, pattern):
+    steps, at = [], 1_000
+    for low, high in pattern:
+        at += low
+        steps += move(at, high)
+        at += high
+    done = play("pir", steps, at + 2 * MINUTE)
+    assert movements(done) == len(pattern)
+    assert done.kinds.count(k.STILL) == 0
