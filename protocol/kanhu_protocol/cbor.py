@@ -10,61 +10,81 @@ class CborError(ValueError):
     utf8, depth, size, type, break or range."""
 
 
-def _head(major, value):
+def _head(out, major, value):
     major <<= 5
     if value < 24:
-        return bytes((major | value,))
-    if value < 0x100:
-        return bytes((major | 24, value))
-    if value < 0x10000:
-        return bytes((major | 25, value >> 8, value & 255))
-    if value < 0x100000000:
-        return bytes((major | 26,)) + value.to_bytes(4, "big")
-    if value < 0x10000000000000000:
-        return bytes((major | 27,)) + value.to_bytes(8, "big")
-    raise CborError("range")
+        out.append(major | value)
+    elif value < 0x100:
+        out.append(major | 24)
+        out.append(value)
+    elif value < 0x10000:
+        out.append(major | 25)
+        out.append(value >> 8)
+        out.append(value & 255)
+    elif value < 0x100000000:
+        out.append(major | 26)
+        out.extend(value.to_bytes(4, "big"))
+    elif value < 0x10000000000000000:
+        out.append(major | 27)
+        out.extend(value.to_bytes(8, "big"))
+    else:
+        raise CborError("range")
 
 
-def _encode(obj, depth):
+def _encode(out, obj, depth):
     if obj is None:
-        return b"\xf6"
-    if obj is True:
-        return b"\xf5"
-    if obj is False:
-        return b"\xf4"
-    if isinstance(obj, int):
-        return _head(0, obj) if obj >= 0 else _head(1, -1 - obj)
-    if isinstance(obj, (bytes, bytearray, memoryview)):
+        out.append(0xF6)
+    elif obj is True:
+        out.append(0xF5)
+    elif obj is False:
+        out.append(0xF4)
+    elif isinstance(obj, int):
+        if obj >= 0:
+            _head(out, 0, obj)
+        else:
+            _head(out, 1, -1 - obj)
+    elif isinstance(obj, (bytes, bytearray, memoryview)):
         raw = bytes(obj)
-        return _head(2, len(raw)) + raw
-    if isinstance(obj, str):
+        _head(out, 2, len(raw))
+        out.extend(raw)
+    elif isinstance(obj, str):
         try:
             raw = obj.encode()
         except ValueError:
             raise CborError("utf8")
         _utf8(raw)
-        return _head(3, len(raw)) + raw
-    if depth <= 0:
+        _head(out, 3, len(raw))
+        out.extend(raw)
+    elif depth <= 0:
         raise CborError("depth")
-    if isinstance(obj, (list, tuple)):
-        return _head(4, len(obj)) + b"".join([_encode(item, depth - 1) for item in obj])
-    if isinstance(obj, dict):
-        pairs = []
-        for key, value in obj.items():
+    elif isinstance(obj, (list, tuple)):
+        _head(out, 4, len(obj))
+        for item in obj:
+            _encode(out, item, depth - 1)
+    elif isinstance(obj, dict):
+        keys = []
+        for key in obj:
             if key is True or key is False or not isinstance(key, (int, str)):
                 raise CborError("type")
-            pairs.append((_encode(key, 1), _encode(value, depth - 1)))
-        pairs.sort()
-        return _head(5, len(pairs)) + b"".join([key + value for key, value in pairs])
-    raise CborError("type")
+            raw = bytearray()
+            _encode(raw, key, 0)
+            keys.append((bytes(raw), key))
+        keys.sort()
+        _head(out, 5, len(keys))
+        for raw, key in keys:
+            out.extend(raw)
+            _encode(out, obj[key], depth - 1)
+    else:
+        raise CborError("type")
 
 
 def dumps(obj, max_size=MAX_SIZE, max_depth=MAX_DEPTH):
     """Encode one item to bytes, at most max_size of them; CborError when it is outside the subset."""
-    data = _encode(obj, max_depth)
-    if len(data) > max_size:
+    out = bytearray()
+    _encode(out, obj, max_depth)
+    if len(out) > max_size:
         raise CborError("size")
-    return data
+    return bytes(out)
 
 
 def _utf8(raw):

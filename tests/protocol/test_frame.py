@@ -1,5 +1,6 @@
 """frame as an adversary's wire would test it: noise, cuts and log text, in pieces of any size."""
 
+import itertools
 import tracemalloc
 
 import pytest
@@ -20,7 +21,7 @@ def pieces(stream: bytes, cuts: list[int]) -> list[bytes]:
     if not cuts:
         return [stream[i : i + 1] for i in range(len(stream))]
     places = sorted({0, len(stream), *(cut % (len(stream) + 1) for cut in cuts)})
-    return [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [stream[a:b] for a, b in itertools.pairwise(places)]
 
 
 def run(stream: bytes, cuts: list[int]) -> tuple[list[tuple[int, bytes]], bytes]:
