@@ -178,13 +178,18 @@ class Downlink:
 
     # Commands
 
-    def say_time(self, hub_id: str, number: int) -> None:
-        """Tell a hub the time, at most every 30 s; `number` is used once and never resent as it is."""
+    def time_is_due(self, hub_id: str) -> bool:
+        """Whether a hub without a clock may be told the time now; True at most every 30 s."""
         hub = self._hub(hub_id)
         now = time.monotonic()
         if now - hub.time_said < TIME_AGAIN_S:
-            return
+            return False
         hub.time_said = now
+        return True
+
+    def say_time(self, hub_id: str, number: int) -> None:
+        """Tell a hub the time; said again with a new number and the new time, never resent as it is."""
+        hub = self._hub(hub_id)
         now_ms = int(time.time() * 1000)
         self._send(hub_id, hub, kinds.TIME, {kinds.NUMBER: number, kinds.TIME_MS: now_ms})
 

@@ -161,7 +161,16 @@ class Intake:
         kind: int = fields[k.KIND]
         cls: int = k.class_of(kind)
         event = Event(
-            hub_id, message.boot, message.seq, cls, kind, message.raw, plain, fields, arrival.now, arrival.link
+            hub_id,
+            message.boot,
+            message.seq,
+            cls,
+            kind,
+            message.raw,
+            plain,
+            fields,
+            arrival.now,
+            arrival.link,
         )
         outcome = batch.add(event)
         if outcome is Outcome.CONFLICT:

@@ -12,7 +12,8 @@ _STORED = """
 SELECT hub, boot, first, last FROM expired
 UNION ALL
 SELECT hub, boot, min(seq), max(seq) FROM (
-    SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island FROM events)
+    SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island
+    FROM events)
 GROUP BY hub, boot, island
 """
 _ANNOUNCED = """

@@ -1,6 +1,6 @@
 """Reading sealed events on the host's hot path: the common shape by position, all others by kanhu_protocol.
 
-What the fast path takes, kanhu_protocol.seal would take too, with the same meaning; a test holds them together."""
+What the fast path takes, kanhu_protocol.seal would take with the same meaning; a test holds them together."""
 
 from __future__ import annotations
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Inlet(Protocol):
     """The daemon's side: takes what hubs send."""
 
-    def submit(self, hub_id: str, payload: bytes, link: str) -> asyncio.Future[object] | None:
+    def submit(self, hub_id: str, payload: bytes, link: str) -> asyncio.Future[Any]:
         """Hand over a CBOR sequence of sealed events; the future ends when all is on disk."""
 
     def refuse(self, link: str, reason: str) -> None:
@@ -31,6 +30,3 @@ class HubLink(Protocol):
 
     @property
     def connected(self) -> bool: ...
-
-
-OnDone = Callable[[asyncio.Future[object]], None]

@@ -74,16 +74,12 @@ class MqttLink:
             ack()
             return
         done = self._inlet.submit(hub_id, payload, self.name)
-        if done is None or self._pending < PENDING_MAX:
+        self._pending += 1
+        done.add_done_callback(self._one_less)
+        if self._pending <= PENDING_MAX:
             # Our own receipt, not this PUBACK, lets the hub forget: acknowledge early and keep the pipe full.
             ack()
-            if done is None:
-                return
-            self._pending += 1
-            done.add_done_callback(self._one_less)
         else:
-            self._pending += 1
-            done.add_done_callback(self._one_less)
             done.add_done_callback(lambda _: ack())
 
     def _one_less(self, _: object) -> None:

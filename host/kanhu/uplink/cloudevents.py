@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, cast
 
@@ -53,8 +53,7 @@ def rfc3339(moment: int) -> str:
     return f"{_to_the_second(moment // 1000)}.{moment % 1000:03d}Z"
 
 
-# One reader per key: the value in plain units; ValueError, TypeError or KeyError when it is not what
-# events.cddl says. Numbers a later version may name are relayed as numbers.
+# One reader per key: the value in plain units; ValueError when it is not what events.cddl says. Numbers a later version may name are relayed as numbers.
 
 
 def _int(low: int, high: int) -> Callable[[Any], int]:
@@ -75,12 +74,16 @@ def _named(table: Mapping[int, str], low: int = 0, high: int = 255) -> Callable[
     return read
 
 
-def _u32s(*labels: str, high: int = MAX_U32) -> Callable[[Any], dict[str, int]]:
+def _items(value: Any, count: int) -> list[Any]:
+    if type(value) is not list or len(value) != count:
+        raise ValueError
+    return value
+
+
+def _u32s(*labels: str) -> Callable[[Any], dict[str, int]]:
     def read(value: Any) -> dict[str, int]:
-        if type(value) is not list or len(value) != len(labels):
-            raise ValueError
-        for item in value:
-            if type(item) is not int or not 0 <= item <= high:
+        for item in _items(value, len(labels)):
+            if type(item) is not int or not 0 <= item <= MAX_U32:
                 raise ValueError
         return dict(zip(labels, value, strict=True))
 
@@ -103,19 +106,17 @@ def _flags(value: Any) -> list[str]:
 
 
 def _name(value: Any) -> str:
-    if type(value) is not list:
-        raise ValueError
-    boot, seq = value
+    boot, seq = _items(value, 2)
     return f"{_boot(boot)}-{_u32(seq)}"
 
 
 def _radio(value: Any) -> dict[str, int]:
-    duty, heard = value
+    duty, heard = _items(value, 2)
     return {"scan_percent": _percent(duty), "advertisements": _u32(heard)}
 
 
 def _power(value: Any) -> dict[str, bool | int | None]:
-    mains, percent = value
+    mains, percent = _items(value, 2)
     if mains is not None and type(mains) is not bool:
         raise ValueError
     return {"mains": mains, "battery_percent": None if percent is None else _percent(percent)}
@@ -124,7 +125,8 @@ def _power(value: Any) -> dict[str, bool | int | None]:
 def _lost(value: Any) -> list[list[int]]:
     if type(value) is not list or not 0 < len(value) <= checks.MAX_LIST:
         raise ValueError
-    for boot, first, last in value:
+    for span in value:
+        boot, first, last = _items(span, 3)
         if not _boot(boot) or not _u32(first) <= _u32(last):
             raise ValueError
     return value
@@ -134,7 +136,8 @@ def _values(value: Any) -> list[dict[str, Any]]:
     if type(value) is not list or not 0 < len(value) <= checks.MAX_LIST:
         raise ValueError
     measured = []
-    for code, mantissa, exponent in value:
+    for reading in value:
+        code, mantissa, exponent = _items(reading, 3)
         # Through decimal text, so that 366 x 10^-1 is 36.6 and not 36.6 with a binary fraction's noise.
         number = float(f"{_i32(mantissa)}e{_exponent(exponent)}")
         whole = number.is_integer() and abs(number) <= SAFE_INTEGER
@@ -194,7 +197,7 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
 _TYPES = {kind: f"org.kanhu.{name}.v1" for kind, name in names.KINDS.items()}
 
 
-def _data(row: Row, kind: int) -> dict[str, Any]:
+def _data(row: Row, kind: int, bad: Collection[int]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     unknown: dict[str, str] = {}
     unreadable = []
@@ -202,9 +205,12 @@ def _data(row: Row, kind: int) -> dict[str, Any]:
     for key, value in event.items():
         if key in _READERS:
             name, reader = _READERS[key]
+            if key in bad:
+                unreadable.append(name)
+                continue
             try:
                 data[name] = reader(value)
-            except (ValueError, TypeError, KeyError):
+            except ValueError:
                 unreadable.append(name)
         elif type(key) is int and key != k.KIND:
             unknown[str(key)] = cbor.dumps(value).hex()
@@ -237,10 +243,16 @@ def _place(home: str | None, region: str | None) -> str:
 
 
 def to_json(
-    row: Row, *, home: str | None, region: str | None, moment: int | None, clockstatus: ClockStatus
+    row: Row,
+    *,
+    home: str | None,
+    region: str | None,
+    moment: int | None,
+    clockstatus: ClockStatus,
+    bad: Collection[int] = (),
 ) -> bytes:
-    """The message of a journal row: CloudEvents JSON in UTF-8. moment is UTC in ms. ValueError only when the
-    event has no kind 1..255."""
+    """The message of a journal row: CloudEvents JSON in UTF-8. moment is UTC in ms; bad are keys to leave out
+    beside those that are not what events.cddl says. ValueError only when the event has no kind 1..255."""
     kind = row.event.get(k.KIND)
     if type(kind) is not int:
         raise ValueError("kind")
@@ -255,7 +267,7 @@ def to_json(
         f'"source":"/kanhu/{"daemons" if row.daemon else "hubs"}/{row.hub_id}",'
         f'"type":"{_TYPES.get(kind) or f"org.kanhu.unknown.{kind}.v1"}",{when},'
         f'"datacontenttype":"application/json","kanhuclass":"p{cls}","kanhuseq":"{row.n:016d}"'
-        f'{_place(home, region)},"data":{_encode(_data(row, kind))}}}'
+        f'{_place(home, region)},"data":{_encode(_data(row, kind, bad))}}}'
     ).encode()
 
 

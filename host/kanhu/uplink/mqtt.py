@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import structlog
 
 from kanhu.config import Broker, Platform
+from kanhu.journal import Event
 from kanhu.links.mqtt_client import MqttClient
-from kanhu.uplink.window import Key, Outgoing, Window
+from kanhu.uplink.window import Key, Window
 
 log = structlog.get_logger("kanhu.uplink")
 
@@ -22,14 +22,15 @@ REPLIES = "kanhu/1/replies"
 P1_PAGE = 1_000  # P1 events read at once after a reconnect
 
 
-class Source(Protocol):
-    """The journal, as the uplink reads it. Rows in journal order."""
+URGENT, BULK = (1,), (2, 3, 4, 5)  # classes of the two sessions
 
-    async def undelivered(self, after: int, limit: int, urgent: bool) -> Sequence[Outgoing]: ...
+# The journal as the uplink reads it: (after n, limit, classes) -> undelivered events in order of n.
+Source = Callable[[int, int, Sequence[int]], list[Event]]
 
 
 class Uplink:
-    """Two sessions to the platform's broker; `delivered(key)` is called for each acknowledged event."""
+    """Two sessions to the platform's broker. `render` makes an event's message; `delivered` is called with
+    events that count as delivered on PUBACK; `command` with each message on the commands topic."""
 
     def __init__(
         self,
@@ -37,20 +38,21 @@ class Uplink:
         settings: Platform,
         daemon_id: str,
         source: Source,
-        delivered: Callable[[list[Key]], None],
+        render: Callable[[Event], bytes],
+        delivered: Callable[[list[Event]], None],
         command: Callable[[bytes], None],
     ) -> None:
         self._broker = broker
         self._source = source
+        self._render = render
         self._delivered = delivered
         self._command = command
         self._puback = settings.delivered_by == "puback"
-        self._window = Window(settings.window, settings.retry_s)
+        self._window: Window[Event] = Window(settings.window, settings.retry_s)
         self._urgent = self._client(f"kanhu-{daemon_id}-city-1")
         self._bulk = self._client(f"kanhu-{daemon_id}-city-2")
         self._cursor = 0  # journal number of the last P2..P5 event put in the window
         self._caught_up = False  # nothing between the cursor and the newest event
-        self._news = False  # something was offered since the last read began
         self._wake = asyncio.Event()
         self.published = 0
         self.republished = 0
@@ -75,7 +77,7 @@ class Uplink:
         """Events published and not yet acknowledged."""
         return len(self._window)
 
-    def offer(self, events: Sequence[Outgoing]) -> None:
+    def offer(self, events: Sequence[Event]) -> None:
         """Newly stored events, in journal order."""
         for event in events:
             if event.cls == 1:
@@ -88,18 +90,17 @@ class Uplink:
                 self._publish(event)
             else:
                 self._caught_up = False
-                self._news = True
         if not self._caught_up:
             self._wake.set()
 
-    def acknowledged(self, keys: Sequence[Key]) -> None:
-        """The platform has these; makes room for more."""
-        for key in keys:
-            self._window.done(key)
+    def acknowledged(self, key: Key) -> Event | None:
+        """The platform has this one: the event, or None when it was not awaited."""
+        event = self._window.done(key)
         if not self._caught_up:
             self._wake.set()
+        return event
 
-    def again(self, events: Sequence[Outgoing]) -> None:
+    def again(self, events: Sequence[Event]) -> None:
         """Publish events the platform asked for, delivered or not."""
         for event in events:
             self._send(event)
@@ -109,26 +110,25 @@ class Uplink:
         if self._urgent.connected:
             self._urgent.publish_nowait(REPLIES, message)
 
-    def _publish(self, event: Outgoing) -> None:
-        if event.key in self._window:
-            return
-        self._window.put(event, time.monotonic())
-        self.published += 1
-        self._send(event)
+    def _publish(self, event: Event) -> None:
+        if event.delivered_ms is None and self._window.put(event, time.monotonic()):
+            self.published += 1
+            self._send(event)
 
-    def _send(self, event: Outgoing) -> None:
+    def _send(self, event: Event) -> None:
         client = self._urgent if event.cls == 1 else self._bulk
         if not client.connected:
             return
         topic = f"{EVENTS}{event.cls}"
-        if self._puback:
-            client.publish(topic, event.message).add_done_callback(
-                lambda future: (
-                    None if future.cancelled() or future.exception() else self._delivered([event.key])
-                )
-            )
-        else:
-            client.publish_nowait(topic, event.message)
+        if not self._puback:
+            client.publish_nowait(topic, self._render(event))
+            return
+
+        def taken(future: asyncio.Future[None]) -> None:
+            if not future.cancelled() and future.exception() is None and self.acknowledged(event.identity):
+                self._delivered([event])
+
+        client.publish(topic, self._render(event)).add_done_callback(taken)
 
     def _message(self, topic: str, payload: bytes, ack: Callable[[], None]) -> None:
         self._command(payload)
@@ -144,7 +144,7 @@ class Uplink:
                 if event.cls == 1:
                     self._send(event)
             after = 0
-            while page := await self._source.undelivered(after, P1_PAGE, urgent=True):
+            while page := self._source(after, P1_PAGE, URGENT):
                 for event in page:
                     self._publish(event)
                 after = page[-1].n
@@ -168,12 +168,12 @@ class Uplink:
             await self._wake.wait()
             self._wake.clear()
             while self._bulk.connected and self._window.room > 0 and not self._caught_up:
-                self._news = False
-                page = await self._source.undelivered(self._cursor, self._window.room, urgent=False)
+                page = self._source(self._cursor, self._window.room, BULK)
                 for event in page:
                     self._publish(event)
                     self._cursor = max(self._cursor, event.n)
-                self._caught_up = not page and not self._news
+                self._caught_up = not page
+                await asyncio.sleep(0)
 
     async def _retry(self) -> None:
         while True:

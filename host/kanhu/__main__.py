@@ -1,0 +1,5 @@
+"""`python -m kanhu`: the kanhu command."""
+
+from kanhu.cli import main
+
+main()

@@ -1,0 +1,115 @@
+"""`kanhu run`, `kanhu status`, `kanhu ledger`: the daemon and what its disk says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kanhu import config as configuration
+from kanhu import ledger as books
+from kanhu.errors import ConfigError
+from kanhu.logs import configure
+from kanhu.status import Status, read_status
+
+ConfigFile = Annotated[Path, typer.Option("--config", "-c", help="TOML file; see docs/kanhu.example.toml.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", "-d", help="Folder of journal and registry, instead of --config.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
+DEFAULT_CONFIG = Path("kanhu.toml")
+
+
+def _data_dir(data_dir: Path | None, config: Path) -> Path:
+    found = data_dir if data_dir is not None else configuration.load(config).data_dir
+    if not (found / "journal.db").exists():
+        raise ConfigError(f"no journal in {found}: start `kanhu run` first, or name another --data-dir")
+    return found
+
+
+def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run the daemon until Ctrl-C or SIGTERM."""
+    settings = configuration.load(config)
+    configure(settings.log.level, settings.log.format)
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: configuration.Config) -> None:
+    from kanhu.daemon import Daemon  # heavy: status and ledger do without it
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stop.set)
+    await Daemon(settings).run(stop)
+
+
+def status(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Hubs, alarms and queues, read from disk: works whether the daemon runs or not."""
+    found = read_status(_data_dir(data_dir, config))
+    if as_json:
+        print(json.dumps(found.as_dict(), ensure_ascii=False))
+        return
+    _show_status(found)
+
+
+def _show_status(found: Status) -> None:
+    console = Console()
+    console.print(
+        f"daemon [bold]{found.daemon_id}[/]: " + ("running" if found.running else "[yellow]not running[/]")
+    )
+    table = Table("hub", "home", "state", "last heard", "boot", "firmware", "stored", "lost", "queued")
+    for hub in found.hubs:
+        colour = {"heard": "green", "silent": "red"}.get(hub.state, "yellow")
+        table.add_row(
+            hub.hub_id,
+            hub.home or "-",
+            f"[{colour}]{hub.state}[/]",
+            hub.last_heard,
+            str(hub.boot),
+            hub.firmware or "-",
+            str(hub.stored),
+            str(hub.lost),
+            str(hub.queued),
+        )
+    console.print(table if found.hubs else "no hub has been heard yet")
+    for alarm in found.alarms:
+        colour = "red" if alarm.state == "open" else "yellow"
+        console.print(
+            f"[{colour}]alarm {alarm.name}[/] {alarm.kind} {alarm.state}"
+            + (f" by {alarm.accepted_by}" if alarm.accepted_by else ": nobody has answered")
+            + f", {alarm.age}"
+        )
+    if not found.alarms:
+        console.print("no open alarm")
+
+
+def _balanced(one: books.Sums) -> bool:
+    return (
+        one["announced"] == one["stored"] + one["lost"] + one["awaited"]
+        and one["stored"] == one["delivered"] + one["queued"]
+    )
+
+
+def ledger(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Recompute the ledger from the raw tables; exit 1 unless announced = stored + lost + awaited and
+    stored = delivered + queued for every hub."""
+    sums = books.recompute(_data_dir(data_dir, config) / "journal.db")
+    balanced = all(_balanced(one) for one in sums.values())
+    if as_json:
+        print(json.dumps({"balanced": balanced, "hubs": sums}))
+    else:
+        table = Table("hub", *books.Sums.__annotations__, "")
+        for hub, one in sorted(sums.items()):
+            verdict = "balanced" if _balanced(one) else "[red]NOT BALANCED"
+            table.add_row(hub, *(str(value) for value in one.values()), verdict)
+        Console().print(table)
+        print("balanced" if balanced else "NOT BALANCED: keep the journal and report this")
+    if not balanced:
+        raise typer.Exit(1)

@@ -1,0 +1,240 @@
+"""The daemon: links -> intake -> journal -> uplink, and receipts back. One asyncio process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+
+from kanhu.aead import AesCcm
+from kanhu.broker import EmbeddedBroker
+from kanhu.care import Alarms
+from kanhu.config import Broker, Config
+from kanhu.counters import Counters
+from kanhu.downlink import Downlink
+from kanhu.errors import ConfigError
+from kanhu.intake import Intake, Receipts
+from kanhu.journal import Event, Journal
+from kanhu.journal.commands import Commands
+from kanhu.links.hub_link import HubLink
+from kanhu.links.mqtt import MqttLink
+from kanhu.links.serial import SerialLink
+from kanhu.metrics import MetricsServer
+from kanhu.orders import Orders
+from kanhu.registry import Registry
+from kanhu.silence import Silence
+from kanhu.uplink.city import City
+from kanhu.uplink.mqtt import Uplink
+from kanhu_protocol import events
+from kanhu_protocol import kinds as k
+
+log = structlog.get_logger("kanhu")
+
+SILENCE_CHECK_S = 1.0
+SILENCE_ROWS = 10_000  # newest of our own events on silence that a start reads
+
+
+class Daemon:
+    """Everything `kanhu run` runs; build it inside a running loop, then await run()."""
+
+    def __init__(self, config: Config) -> None:
+        if not (config.hubs.mqtt or config.hubs.serial or config.broker.enabled):
+            raise ConfigError("no way in: set [hubs.mqtt], [hubs] serial or [broker] enabled = true")
+        self.config = config
+        self.journal = Journal.open(config.data_dir)
+        self.registry = Registry.open(config.data_dir)
+        self.counters = Counters()
+        self.commands = Commands(self.journal)
+        self.alarms = Alarms(self.journal)
+        self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, self.counters)
+        self._aeads: dict[str, tuple[int, AesCcm] | None] = {}
+        self._aeads_version = self.registry.version
+        self.downlink = Downlink(self._key_of, self.journal.next_epoch)
+        self.orders = Orders(self.journal, self.commands, self.alarms, self.registry, self.downlink)
+        self.city = City(self.journal, self.alarms, self.registry, self.orders)
+        self.broker = (
+            EmbeddedBroker(config.data_dir / "broker", config.broker.host, config.broker.port)
+            if config.broker.enabled
+            else None
+        )
+        own = Broker(host=config.broker.host, port=config.broker.port) if self.broker else None
+        self.uplink = Uplink(
+            config.platform.mqtt or own or Broker(),
+            config.platform,
+            self.journal.daemon_id,
+            self.journal.undelivered,
+            self.city.render,
+            self.city.delivered,
+            self.city.command,
+        )
+        self.city.uplink = self.uplink
+        self.silence = Silence(config.hubs.heartbeat_s, config.hubs.missed_heartbeats, time.monotonic())
+        self.links: list[HubLink] = [SerialLink(url, self) for url in config.hubs.serial]
+        hubs_broker = config.hubs.mqtt or own
+        if hubs_broker is not None:
+            self.links.append(MqttLink(hubs_broker, self.journal.daemon_id, self))
+        for link in self.links:
+            self.downlink.attach(link)
+        self.journal.on_stored.append(self._stored)
+        self.journal.on_delivered.append(self._delivered)
+        self._events: set[asyncio.Task[Event]] = set()
+        self._restore_silence()
+
+    def _key_of(self, hub_id: str) -> tuple[int, AesCcm] | None:
+        if self._aeads_version != self.registry.version:
+            self._aeads_version = self.registry.version
+            self._aeads.clear()
+        if hub_id not in self._aeads:
+            newest = self.registry.key(hub_id)
+            self._aeads[hub_id] = (newest[0], AesCcm(newest[1])) if newest else None
+        return self._aeads[hub_id]
+
+    def _restore_silence(self) -> None:
+        said: dict[str, int] = {}
+        rows = self.journal.reader.rows(
+            "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC LIMIT ?",
+            (self.journal.daemon_id, k.HUB_SILENT, k.HUB_BACK, SILENCE_ROWS),
+        )
+        for (plain,) in rows:
+            event = events.decode(plain)
+            said.setdefault(event[k.SUBJECT], event[k.KIND])
+        for hub in self.journal.hubs():
+            if hub != self.journal.daemon_id and self.registry.knows(hub):
+                self.silence.restore(hub, silent=said.get(hub) == k.HUB_SILENT)
+
+    # Inlet: what links call
+
+    def submit(self, hub_id: str, payload: bytes, link: str) -> asyncio.Future[Receipts]:
+        """Take a CBOR sequence of sealed events; receipts leave when the future is done."""
+        future = self.intake.submit(hub_id, payload, link)
+        future.add_done_callback(lambda done: self._answer(done, link))
+        return future
+
+    def refuse(self, link: str, reason: str) -> None:
+        """Count what was not even a message."""
+        self.counters.refuse(link, reason)
+
+    def present(self, hub_id: str, link: str) -> None:
+        """A link can reach this hub."""
+        self.downlink.present(hub_id, link)
+
+    def _answer(self, done: asyncio.Future[Receipts], link: str) -> None:
+        if done.cancelled() or done.exception() is not None:
+            return
+        receipts = done.result()
+        if receipts:
+            self.downlink.heard(receipts.hub, receipts.boot, link)
+            self.downlink.stored(receipts.hub, receipts.upto, receipts.single)
+            if self.silence.heard(receipts.hub, time.monotonic()):
+                self._raise(k.HUB_BACK, receipts.hub)
+
+    # What the journal tells
+
+    def _stored(self, stored: list[Event]) -> None:
+        self.uplink.offer(stored)
+        for event in stored:
+            if event.sealed is not None:
+                # The link is known before the receipts' turn comes: orders may leave at once.
+                self.downlink.heard(event.hub, event.boot, event.link)
+                self.orders.stored(event)
+
+    def _delivered(self, delivered: list[Event]) -> None:
+        for event in delivered:
+            if event.cls == k.P1 and event.sealed is not None:
+                self.downlink.delivered(event.hub, [(event.boot, event.seq)])
+
+    def _raise(self, kind: int, hub_id: str, span_ms: int | None = None) -> None:
+        fields = {k.SUBJECT: hub_id} | ({} if span_ms is None else {k.SPAN_MS: span_ms})
+        task = asyncio.get_running_loop().create_task(self.journal.host_event(kind, fields))
+        self._events.add(task)
+
+        def said(task: asyncio.Task[Event]) -> None:
+            self._events.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("an event of our own could not be kept", kind=kind, hub=hub_id, error=str(error))
+
+        task.add_done_callback(said)
+
+    async def _watch_silence(self) -> None:
+        while True:
+            await asyncio.sleep(SILENCE_CHECK_S)
+            for hub_id, seconds in self.silence.fallen_silent(time.monotonic()):
+                log.warning("a hub has fallen silent", hub=hub_id, seconds=round(seconds))
+                self._raise(k.HUB_SILENT, hub_id, int(seconds * 1000))
+
+    async def _watch_health(self) -> None:
+        """Tell the service manager that we live, and the log when the disk does not."""
+        was_well = True
+        while True:
+            _notify("WATCHDOG=1")
+            well = self.journal.healthy
+            if well != was_well:
+                was_well = well
+                if well:
+                    log.info("the journal can be written again")
+                else:
+                    log.error(
+                        "the journal cannot be written; nothing is acknowledged", error=self.journal.error
+                    )
+            await asyncio.sleep(1.0)
+
+    @contextlib.asynccontextmanager
+    async def _surroundings(self) -> AsyncIterator[None]:
+        metrics = MetricsServer(self) if self.config.metrics.enabled else None
+        try:
+            if self.broker:
+                await asyncio.to_thread(self.broker.start)
+            if metrics:
+                metrics.start()
+            yield
+        finally:
+            if metrics:
+                metrics.stop()
+            await self.city.settle()
+            await self.journal.close()
+            self.registry.close()
+            if self.broker:
+                await asyncio.to_thread(self.broker.stop)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until stop is set; what was received is on disk when this returns."""
+        async with self._surroundings():
+            parts = [
+                *(link.run() for link in self.links),
+                self.uplink.run(),
+                self.downlink.run(),
+                self.orders.watch_tables(),
+                self.orders.watch_gaps(),
+                self._watch_silence(),
+                self._watch_health(),
+            ]
+            tasks = [asyncio.ensure_future(part) for part in parts]
+            stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
+            log.info("running", daemon=self.journal.daemon_id, data_dir=str(self.config.data_dir))
+            _notify("READY=1")
+            try:
+                await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    if task.done() and (error := task.exception()) is not None:
+                        raise error
+            finally:
+                _notify("STOPPING=1")
+                for work in [*tasks, stopped]:
+                    work.cancel()
+                await asyncio.gather(*tasks, stopped, return_exceptions=True)
+        log.info("stopped")
+
+
+def _notify(state: str) -> None:
+    """Tell systemd (sd_notify(3)) when it asked for it."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.sendto(state.encode(), "\0" + address[1:] if address.startswith("@") else address)

@@ -1,0 +1,168 @@
+"""Commands to hubs: persisted, sent until confirmed, and what the host orders of its own accord: the
+answer of a person, the time, the device table, events that are missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from kanhu.care import Alarm, Alarms
+from kanhu.downlink import Command, Downlink
+from kanhu.errors import KanhuError
+from kanhu.journal import Event, Journal
+from kanhu.journal.commands import Commands
+from kanhu_protocol import kinds as k
+
+log = structlog.get_logger("kanhu.orders")
+
+MISSING_CHECK_S = 10.0  # a gap that lasts from one check to the next is asked for
+MISSING_RANGES = 16  # ranges in one request
+
+
+class Tables(Protocol):
+    """The registry's device tables."""
+
+    def refresh(self) -> bool:
+        """Notice what another process changed; True when something did."""
+
+    def knows(self, hub_id: str) -> bool:
+        """Whether the hub is known and not revoked."""
+
+    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
+        """(version, entries) as in contracts, section 5; version 0 when the hub has none."""
+
+
+class Orders:
+    """Everything the host makes hubs do."""
+
+    def __init__(
+        self, journal: Journal, commands: Commands, alarms: Alarms, tables: Tables, downlink: Downlink
+    ) -> None:
+        self._journal = journal
+        self._commands = commands
+        self._alarms = alarms
+        self._tables = tables
+        self._downlink = downlink
+        self._confirmed: dict[tuple[str, int], asyncio.Future[None]] = {}
+        self._has_table: dict[str, int] = {}  # hub: version it last reported or was last sent
+        self._gaps: dict[str, list[tuple[int, int, int]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        alarms.on_change.append(self._alarm_changed)
+        for hub in journal.hubs():
+            if hub != journal.daemon_id:
+                waiting = [Command(one.number, one.type, one.fields) for one in commands.waiting(hub)]
+                downlink.restore(hub, journal.hub(hub).highest, waiting)
+
+    async def order(self, hub_id: str, kind: int, fields: dict[int, Any]) -> asyncio.Future[None]:
+        """Persist and send a command; the future ends when the hub has confirmed it."""
+        command = await self._commands.create(hub_id, kind, fields)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._confirmed[hub_id, command.number] = done
+        self._downlink.command(hub_id, Command(command.number, kind, fields))
+        return done
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except KanhuError as error:
+                log.error("a command could not be kept; it is tried again later", error=str(error))
+
+        task = asyncio.get_running_loop().create_task(guarded())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _alarm_changed(self, alarm: Alarm) -> None:
+        # A hub knows by itself that its new alarm is open; not that a person's answer was taken back.
+        answered = {"accepted", "closed"}
+        if alarm.state != k.OPEN or any(what in answered for _, what, *_ in self._alarms.history(alarm.name)):
+            self._tell_state(alarm)
+
+    def _tell_state(self, alarm: Alarm) -> None:
+        name = [alarm.boot, alarm.seq]
+        self._start(self.order(alarm.hub, k.ALARM_IS, {k.ALARM_NAME: name, k.ALARM_STATE: alarm.state}))
+
+    def stored(self, event: Event) -> None:
+        """A hub's event is on disk: confirmations, boots, clocks and table versions."""
+        fields, hub = event.fields, event.hub
+        if event.kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
+            self._confirm(hub, fields.get(k.COMMAND, 0))
+        elif event.kind == k.CLOCK_SET:
+            if k.COMMAND in fields:
+                self._confirm(hub, fields[k.COMMAND])
+        elif event.kind == k.BOOT:
+            if event.boot == self._journal.hub(hub).highest:
+                self._booted(event)
+        elif event.kind == k.HEARTBEAT:
+            if k.DOWNLINK in fields:
+                self._downlink.reported(fields[k.DOWNLINK][0])
+            self._table_reported(event)
+        if k.UTC_MS not in fields and event.boot == self._journal.hub(hub).highest:
+            self._start(self._say_time(hub))
+
+    def _confirm(self, hub: str, number: int) -> None:
+        self._downlink.confirm(hub, number)
+        done = self._confirmed.pop((hub, number), None)
+        if done is not None and not done.done():
+            done.set_result(None)
+
+    async def _say_time(self, hub: str) -> None:
+        if self._downlink.time_is_due(hub):
+            self._downlink.say_time(hub, await self._commands.number(hub))
+
+    def _booted(self, event: Event) -> None:
+        self._downlink.booted(event.hub)
+        told = {tuple(one.fields.get(k.ALARM_NAME, ())) for one in self._commands.waiting(event.hub)}
+        for alarm in self._alarms.live(event.hub):
+            if (alarm.boot, alarm.seq) not in told:
+                self._tell_state(alarm)
+        self._table_reported(event)
+
+    # Device tables
+
+    def _table_reported(self, event: Event) -> None:
+        versions = event.fields.get(k.VERSIONS)
+        if versions is not None and event.boot == self._journal.hub(event.hub).highest:
+            self._has_table[event.hub] = versions[1]
+            self._check_table(event.hub)
+
+    def _check_table(self, hub: str) -> None:
+        if not self._tables.knows(hub):
+            return
+        version, entries = self._tables.device_table(hub)
+        waiting = any(
+            one.type == k.DEVICES and one.fields[k.VERSION_OF] == version
+            for one in self._commands.waiting(hub)
+        )
+        if version > self._has_table.get(hub, 0) and not waiting:
+            self._has_table[hub] = version  # until the hub says otherwise
+            self._start(self.order(hub, k.DEVICES, {k.VERSION_OF: version, k.TABLE: entries}))
+
+    async def watch_tables(self, every_s: float = 1.0) -> None:
+        """Send tables that were changed in the registry, until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            if self._tables.refresh():
+                for hub in list(self._has_table):
+                    self._check_table(hub)
+
+    # Gaps
+
+    async def watch_gaps(self, every_s: float = MISSING_CHECK_S) -> None:
+        """Ask hubs for what has been missing for a while, until cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            for hub in self._journal.hubs():
+                if hub != self._journal.daemon_id:
+                    self._check_gaps(hub)
+
+    def _check_gaps(self, hub: str) -> None:
+        missing = self._journal.missing(hub, MISSING_RANGES)
+        before = self._gaps.get(hub)
+        self._gaps[hub] = missing
+        asked = any(one.type == k.REQUEST_MISSING for one in self._commands.waiting(hub))
+        if missing and missing == before and not asked:
+            self._start(self.order(hub, k.REQUEST_MISSING, {k.RANGES: [list(one) for one in missing]}))

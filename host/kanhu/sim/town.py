@@ -1,0 +1,147 @@
+"""A town on a desk: homes with simulated hubs, a real broker, a real daemon, one registry.
+
+The demo, the end-to-end tests and the benchmarks build on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from kanhu.broker import EmbeddedBroker
+from kanhu.registry import Registry
+from kanhu.sim.bench import Bench
+from kanhu.sim.daemon import DaemonProcess
+from kanhu.sim.hub import Hub
+from kanhu_protocol import cbor
+
+BROKER_NAME = "broker.lan"  # how hubs know the broker; the bench resolves it
+LAMP_PIN, BUZZER_PIN, MAINS_PIN = 2, 15, 16
+
+
+@dataclass
+class Home:
+    """One home: its hub and the device index of each of its sensors by name."""
+
+    name: str
+    hub: Hub
+    hub_id: str
+    devices: dict[str, int] = field(default_factory=dict)
+
+
+class Town:
+    """`with Town(folder) as town: home = town.add_home("north", ...); town.start()`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        heartbeat_s: int = 5,
+        serial_homes: Sequence[str] = (),
+        daemon: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.heartbeat_s = heartbeat_s
+        self.broker = EmbeddedBroker(folder / "broker")
+        self.bench = Bench(folder / "bench")
+        self.homes: dict[str, Home] = {}
+        self._serial_homes = tuple(serial_homes)
+        address = {"host": self.broker.host, "port": self.broker.port}
+        extra = dict(daemon or {})
+        settings: dict[str, Any] = {
+            "hubs": {
+                "heartbeat_s": heartbeat_s,
+                "serial": [str(folder / f"{name}.tty") for name in serial_homes],
+                "mqtt": dict(address),
+                **extra.pop("hubs", {}),
+            },
+            "platform": {"retry_s": 2.0, "mqtt": dict(address), **extra.pop("platform", {})},
+            "metrics": {"enabled": False, **extra.pop("metrics", {})},
+            "log": {"level": "debug", "format": "json"},
+            **extra,
+        }
+        self.daemon = DaemonProcess(folder / "daemon", settings)
+        self.registry = Registry.open(self.daemon.data_dir)
+
+    @property
+    def platform_url(self) -> str:
+        """Where the city listens."""
+        return f"mqtt://{self.broker.host}:{self.broker.port}"
+
+    def __enter__(self) -> Self:
+        self.bench.__enter__()
+        self.bench.route(BROKER_NAME, 1883, self.broker.host, self.broker.port)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.daemon.stop()
+        self.bench.__exit__(kind, error, trace)
+        self.broker.stop()
+        self.registry.close()
+
+    def start(self) -> None:
+        """Broker, then daemon; hubs connect by themselves."""
+        self.broker.start()
+        self.daemon.start()
+
+    def add_home(
+        self,
+        name: str,
+        *,
+        links: Sequence[str] = ("mqtt",),
+        buttons: Mapping[str, int] | None = None,
+        pirs: Mapping[str, int] | None = None,
+        sensors: Mapping[str, str] | None = None,
+        mains: bool = True,
+        config: Mapping[str, Any] | None = None,
+        **hub_options: Any,
+    ) -> Home:
+        """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> BTHome kind
+        of the bench. hub_options go to Bench.add_hub."""
+        home = self.registry.add_home(region=f"cn/42/01/06/{len(self.homes) + 1:02d}")
+        hub_id, key = self.registry.add_hub(home)
+        wired = {**(buttons or {}), **(pirs or {})}
+        devices = {label: index for index, label in enumerate(wired, 1)}
+        settings: dict[str, Any] = {
+            "links": list(links),
+            "lamp": LAMP_PIN,
+            "buzzer": BUZZER_PIN,
+            "mains": MAINS_PIN if mains else None,
+            "heartbeat": self.heartbeat_s,
+            "buttons": [[devices[label], pin, None] for label, pin in (buttons or {}).items()],
+            "pirs": [[devices[label], pin] for label, pin in (pirs or {}).items()],
+            **(config or {}),
+        }
+        self.registry.set_settings(hub_id, settings)
+        provisioned = self.registry.hub_config(
+            hub_id, wifi=("kanhu-lab", "a password"), broker=(BROKER_NAME, 1883, "", "")
+        )
+        hub = self.bench.add_hub(
+            hub_id,
+            config=cbor.loads(provisioned),
+            key=key,
+            wiring={f"{name}/{label}": pin for label, pin in wired.items()},
+            **hub_options,
+        )
+        self.homes[name] = made = Home(name, hub, hub_id, devices)
+        for label, kind in (sensors or {}).items():
+            self.add_sensor(made, label, kind)
+        if name in self._serial_homes:
+            link = self.folder / f"{name}.tty"
+            link.unlink(missing_ok=True)
+            link.symlink_to(hub.tty)
+        return made
+
+    def add_sensor(self, home: Home, label: str, kind: str) -> int:
+        """A BLE sensor of a home, on the air and in the registry; the device index."""
+        number = sum(len(one.devices) for one in self.homes.values()) + 1
+        address = f"A4:C1:38:00:{number >> 8:02X}:{number & 255:02X}"
+        role = {"button": "call"}.get(kind, kind)
+        index = self.registry.add_sensor(home.hub_id, role=role, address=address, name=label)
+        self.bench.add_sensor(f"{home.name}/{label}", kind, address, hub=home.hub)
+        home.devices[label] = index
+        return index

@@ -1,0 +1,158 @@
+"""What the disk says of hubs and alarms, read beside a running daemon or without one."""
+
+from __future__ import annotations
+
+import fcntl
+import sqlite3
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kanhu import ledger
+from kanhu.errors import DataError
+from kanhu.registry import Registry
+from kanhu_protocol import events, names
+from kanhu_protocol import kinds as k
+
+
+@dataclass(frozen=True)
+class HubStatus:
+    """One hub. state: heard, silent, cannot tell (no daemon is watching), never heard."""
+
+    hub_id: str
+    home: str | None
+    state: str
+    last_heard: str
+    boot: int
+    firmware: str | None
+    stored: int
+    lost: int
+    queued: int
+
+
+@dataclass(frozen=True)
+class AlarmStatus:
+    """One alarm that is not closed."""
+
+    name: str
+    kind: str
+    state: str
+    accepted_by: str | None
+    age: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything `kanhu status` shows."""
+
+    daemon_id: str
+    running: bool
+    hubs: list[HubStatus]
+    alarms: list[AlarmStatus]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def _age(ms: int) -> str:
+    seconds = max(0, int(time.time() - ms / 1000))
+    if seconds < 120:
+        return f"{seconds} s ago"
+    if seconds < 7200:
+        return f"{seconds // 60} min ago"
+    return f"{seconds // 3600} h ago" if seconds < 172_800 else f"{seconds // 86_400} days ago"
+
+
+def _running(data_dir: Path) -> bool:
+    try:
+        with (data_dir / "journal.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _silence(db: sqlite3.Connection, daemon_id: str) -> dict[str, int]:
+    said: dict[str, int] = {}
+    for (plain,) in db.execute(
+        "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC",
+        (daemon_id, k.HUB_SILENT, k.HUB_BACK),
+    ):
+        event = events.decode(plain)
+        said.setdefault(event[k.SUBJECT], event[k.KIND])
+    return said
+
+
+def _firmware(db: sqlite3.Connection, hub: str) -> str | None:
+    row = db.execute(
+        "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC LIMIT 1",
+        (hub, k.BOOT, k.HEARTBEAT),
+    ).fetchone()
+    text = events.decode(row[0]).get(k.FIRMWARE) if row else None
+    return text if isinstance(text, str) else None
+
+
+def read_status(data_dir: Path) -> Status:
+    """Read journal and registry under data_dir; DataError when they cannot be read."""
+    running = _running(data_dir)
+    registry = Registry.open(data_dir)
+    try:
+        return _read(data_dir, running, registry)
+    except sqlite3.Error as error:
+        raise DataError(f"{data_dir / 'journal.db'}: {error}") from None
+    finally:
+        registry.close()
+
+
+def _read(data_dir: Path, running: bool, registry: Registry) -> Status:
+    sums = ledger.recompute(data_dir / "journal.db")
+    db = sqlite3.connect(f"{(data_dir / 'journal.db').resolve().as_uri()}?mode=ro", uri=True)
+    try:
+        (daemon_id,) = db.execute("SELECT value FROM meta WHERE key='daemon_id'").fetchone()
+        said = _silence(db, daemon_id)
+        heard = {
+            hub: (last, boot)
+            for hub, last, boot in db.execute(
+                "SELECT hub, max(received_ms), max(boot) FROM events GROUP BY hub"
+            )
+        }
+        hubs = []
+        for hub in sorted((set(heard) | {hub.id for hub in registry.hubs()}) - {daemon_id}):
+            last, boot = heard.get(hub, (None, 0))
+            if last is None:
+                state = "never heard"
+            elif not running:
+                state = "cannot tell"
+            else:
+                state = "silent" if said.get(hub) == k.HUB_SILENT else "heard"
+            one = sums.get(hub)
+            hubs.append(
+                HubStatus(
+                    hub,
+                    home.id if (home := registry.home_of(hub)) else None,
+                    state,
+                    "-" if last is None else _age(last),
+                    boot,
+                    _firmware(db, hub),
+                    one["stored"] if one else 0,
+                    one["lost"] if one else 0,
+                    one["queued"] if one else 0,
+                )
+            )
+        alarms = [
+            AlarmStatus(
+                f"{hub}/{boot}-{seq}", names.KINDS.get(kind, str(kind)), names.STATES[state], by, _age(opened)
+            )
+            for hub, boot, seq, kind, state, by, opened in db.execute(
+                "SELECT hub, boot, seq, kind, state, accepted_by, opened_ms FROM alarms WHERE state <> ? "
+                "ORDER BY opened_ms",
+                (k.CLOSED,),
+            )
+        ]
+    finally:
+        db.close()
+    return Status(str(daemon_id), running, hubs, alarms)

@@ -1,0 +1,184 @@
+"""The daemon's side towards the city: renders journal events, executes the platform's commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import structlog
+
+from kanhu.care import Alarms
+from kanhu.errors import KanhuError
+from kanhu.journal import Event, Journal
+from kanhu.registry import Home
+from kanhu.uplink import commands
+from kanhu.uplink.cloudevents import to_json
+from kanhu.uplink.mqtt import Uplink
+from kanhu_protocol import kinds as k
+from kanhu_protocol.checks import check
+
+log = structlog.get_logger("kanhu.city")
+
+PONG_LIMIT_S = 30.0  # how long a ping waits for the hub's own answer
+
+
+class Homes(Protocol):
+    """What the city may know of a hub."""
+
+    def home_of(self, hub_id: str) -> Home | None:
+        """The home of a hub; None for an unknown one."""
+
+
+class Hubs(Protocol):
+    """Ways to make hubs do something."""
+
+    async def order(self, hub_id: str, kind: int, fields: dict[int, Any]) -> asyncio.Future[None]:
+        """Persist and send a command; the future ends when the hub has confirmed it."""
+
+
+class _Row:
+    __slots__ = ("boot", "daemon", "event", "hub_id", "n", "seq")
+
+    def __init__(self, event: Event, daemon: bool) -> None:
+        self.n, self.hub_id, self.boot, self.seq = event.n, event.hub, event.boot, event.seq
+        self.daemon, self.event = daemon, event.fields
+
+
+class City:
+    """Renders events and answers commands; `uplink` is set once both exist."""
+
+    uplink: Uplink
+
+    def __init__(self, journal: Journal, alarms: Alarms, homes: Homes, hubs: Hubs) -> None:
+        self._journal = journal
+        self._alarms = alarms
+        self._homes = homes
+        self._hubs = hubs
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.commands: Counter[str] = Counter()  # by name; "refused" for what could not be done
+
+    def render(self, event: Event) -> bytes:
+        """The CloudEvent of an event, as JSON."""
+        subject = event.hub
+        daemon = event.hub == self._journal.daemon_id
+        if daemon:
+            subject = event.fields.get(k.SUBJECT, event.hub)
+        home = self._homes.home_of(subject)
+        moment, status = self._journal.moment(event)
+        return to_json(
+            _Row(event, daemon),
+            home=home.id if home else None,
+            region=home.region if home else None,
+            moment=moment,
+            clockstatus=status,
+            bad=() if event.sealed is None else check(event.fields),
+        )
+
+    def delivered(self, events: list[Event]) -> None:
+        """The platform has these for certain."""
+        if events:
+            done = self._journal.mark_delivered(events)
+            done.add_done_callback(self._marked)
+
+    def _marked(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            log.error(
+                "a delivery could not be recorded; the events will be published again", error=str(error)
+            )
+
+    # Commands
+
+    def command(self, payload: bytes) -> None:
+        """One message of the commands topic; never raises."""
+        try:
+            parsed = commands.parse(payload)
+        except commands.CommandError as error:
+            self._refuse(error.id, str(error))
+            return
+        for one in parsed:
+            if isinstance(one, commands.CommandError):
+                self._refuse(one.id, str(one))
+                continue
+            self.commands[type(one).__name__.lower()] += 1
+            if isinstance(one, commands.Acknowledge):
+                self._acknowledge(one)
+            else:
+                self._start(self._obey(one))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _refuse(self, command_id: str | None, sentence: str) -> None:
+        self.commands["refused"] += 1
+        log.warning("a command of the platform was refused", id=command_id, error=sentence)
+        self.uplink.reply(commands.reply(command_id, sentence))
+
+    def _done(self, command_id: str | None) -> None:
+        if command_id is not None:
+            self.uplink.reply(commands.reply(command_id))
+
+    def _acknowledge(self, command: commands.Acknowledge) -> None:
+        events, unknown = [], 0
+        for identity in command.events:
+            hub, boot, seq = identity.hub_id, identity.boot, identity.seq
+            event = self.uplink.acknowledged((hub, boot, seq)) or self._journal.find(hub, boot, seq)
+            if event is None or identity.daemon != (event.hub == self._journal.daemon_id):
+                unknown += 1
+            else:
+                events.append(event)
+        self.delivered(events)
+        if unknown:
+            self._refuse(command.id, f"{unknown} of the acknowledged events were never published from here.")
+        else:
+            self._done(command.id)
+
+    async def _obey(
+        self, command: commands.Accept | commands.Close | commands.Missing | commands.Ping
+    ) -> None:
+        try:
+            if isinstance(command, commands.Accept):
+                name = command.alarm
+                await self._alarms.accept((name.hub_id, name.boot, name.seq), command.operator)
+            elif isinstance(command, commands.Close):
+                name = command.alarm
+                await self._alarms.close((name.hub_id, name.boot, name.seq), command.operator, command.reason)
+            elif isinstance(command, commands.Missing):
+                await self._missing(command)
+            else:
+                await self._ping(command.hub)
+        except KanhuError as error:
+            self._refuse(command.id, str(error))
+        except TimeoutError:
+            self._refuse(command.id, f"The hub did not answer within {PONG_LIMIT_S:.0f} s.")
+        except Exception:
+            log.exception("a command of the platform failed", command=type(command).__name__)
+            self._refuse(command.id, "The daemon failed at this command; its log says why.")
+        else:
+            self._done(command.id)
+
+    def _must_know(self, hub_id: str) -> None:
+        if hub_id not in self._journal.hubs():
+            raise KanhuError(f"hub {hub_id} has never been heard here")
+
+    async def _missing(self, command: commands.Missing) -> None:
+        self._must_know(command.hub)
+        for boot, first, last in command.ranges:
+            self.uplink.again(self._journal.held(command.hub, boot, first, last))
+        wanted = self._journal.missing(command.hub, 16)
+        if wanted and command.hub != self._journal.daemon_id:
+            await self._hubs.order(command.hub, k.REQUEST_MISSING, {k.RANGES: [list(one) for one in wanted]})
+
+    async def _ping(self, hub_id: str) -> None:
+        self._must_know(hub_id)
+        done = await self._hubs.order(hub_id, k.PING, {})
+        async with asyncio.timeout(PONG_LIMIT_S):
+            await done
+
+    async def settle(self) -> None:
+        """At a graceful stop: let started commands end."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=2)
