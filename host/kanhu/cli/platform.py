@@ -14,16 +14,14 @@ from rich.text import Text
 
 from kanhu import platform
 from kanhu.platform import words
-from kanhu.platform.commands import ANSWER_S
+from kanhu.platform.commands import ANSWER_S, PONG_S
 
 app = typer.Typer(no_args_is_help=True)
 
 BROKER = typer.Option(
     "mqtt://localhost:1883", "--broker", envvar="KANHU_BROKER", help="mqtt[s]://[user:password@]host[:port]"
 )
-CA = typer.Option(
-    None, "--ca", help="PEM file of the authority behind the broker's certificate (mqtts)."
-)
+CA = typer.Option(None, "--ca", help="PEM file of the authority behind the broker's certificate (mqtts).")
 ALARM = typer.Argument(help='The alarm\'s name, "{hub_id}/{boot}-{seq}", as the events show it.')
 OPERATOR = typer.Option(..., "--operator", help="Id of the person who acts.")
 WAIT = typer.Option(ANSWER_S, "--timeout", min=0.1, help="Seconds to wait for the answer.")
@@ -133,7 +131,7 @@ def close(
 def ping(
     hub: str = typer.Argument(help="The hub's id."),
     broker: str = BROKER,
-    timeout: float = WAIT,
+    timeout: float = typer.Option(PONG_S, "--timeout", min=0.1, help="Seconds to wait for the hub."),
     ca: Path | None = CA,
 ) -> None:
     """Ask whether a hub is there. Exit 1 when it is not."""

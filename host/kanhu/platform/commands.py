@@ -18,6 +18,7 @@ from kanhu.uplink import commands as contract
 COMMANDS = "kanhu/1/commands"
 REPLIES = "kanhu/1/replies"
 ANSWER_S = 10.0  # what a person at a desk will wait for
+PONG_S = 35.0  # the daemon waits up to 30 s for the hub
 
 
 class Commands:
@@ -111,6 +112,6 @@ class Commands:
         """Have events published again; ranges are (boot, first seq, last seq)."""
         await self.ask({"command": "missing", "hub": hub, "ranges": [list(span) for span in ranges]}, timeout)
 
-    async def ping(self, hub: str, timeout: float = ANSWER_S) -> None:
+    async def ping(self, hub: str, timeout: float = PONG_S) -> None:
         """Is the hub there? CommandRefused when it is not known or does not answer."""
         await self.ask({"command": "ping", "hub": hub}, timeout)

@@ -53,7 +53,7 @@ def rfc3339(moment: int) -> str:
     return f"{_to_the_second(moment // 1000)}.{moment % 1000:03d}Z"
 
 
-# One reader per key: the value in plain units; ValueError when it is not what events.cddl says. Numbers a later version may name are relayed as numbers.
+# One reader per key: the value in plain units, ValueError when it is not what events.cddl says.
 
 
 def _int(low: int, high: int) -> Callable[[Any], int]:
