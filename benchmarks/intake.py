@@ -10,6 +10,7 @@ import cProfile
 import pstats
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from kanhu.aead import AesCcm
@@ -22,6 +23,7 @@ from kanhu_protocol import events, seal
 from kanhu_protocol import kinds as k
 
 HUBS = 20
+UTC_MS = 1_760_000_000_000
 WINDOW = 400  # payloads handed in and not yet answered, of all hubs: 20 a hub
 
 
@@ -39,7 +41,7 @@ class Keys:
 
 def payloads(keys: Keys, count: int, per_payload: int) -> list[tuple[str, bytes]]:
     """Payloads of motion events, hub after hub, each hub's in order."""
-    out = []
+    out: list[tuple[str, bytes]] = []
     aeads = {hub: AesCcm(key[1]) for hub, key in keys.by_hub.items()}
     seqs = dict.fromkeys(aeads, 0)
     while len(out) * per_payload < count:
@@ -47,7 +49,13 @@ def payloads(keys: Keys, count: int, per_payload: int) -> list[tuple[str, bytes]
             items = []
             for _ in range(per_payload):
                 seq = seqs[hub]
-                fields = {k.DEVICE: 3, k.BATTERY: 90, k.RSSI: -70, k.UTC_MS: 1_760_000_000_000 + seq, k.CLOCK: 1}
+                fields = {
+                    k.DEVICE: 3,
+                    k.BATTERY: 90,
+                    k.RSSI: -70,
+                    k.UTC_MS: 1_760_000_000_000 + seq,
+                    k.CLOCK: 1,
+                }
                 plain = events.encode(k.MOTION, 777_600_000 + seq, fields)
                 items.append(seal.seal(aead, 1, hub, seal.UP, 1200, seq, 0, plain))
                 seqs[hub] = seq + 1
@@ -66,7 +74,7 @@ async def run(data_dir: Path, count: int, per_payload: int, profile: bool) -> No
     delays: list[float] = []
     done = asyncio.Event()
 
-    def answer(receipts: asyncio.Future[object], since: float) -> None:
+    def answer(since: float, _: object) -> None:
         nonlocal answered
         window.release()
         delays.append(time.perf_counter() - since)
@@ -80,8 +88,7 @@ async def run(data_dir: Path, count: int, per_payload: int, profile: bool) -> No
         profiler.enable()
     for hub, payload in work:
         await window.acquire()
-        since = time.perf_counter()
-        intake.submit(hub, payload, "bench").add_done_callback(lambda future, since=since: answer(future, since))
+        intake.submit(hub, payload, "bench").add_done_callback(partial(answer, time.perf_counter()))
     await done.wait()
     profiler.disable()
     wall, cpu = time.perf_counter() - began, time.process_time() - cpu

@@ -1,11 +1,11 @@
-"""P1 alarms: open until a person accepts, accepted until a person closes, every step on disk with who and when."""
+"""P1 alarms: open until a person accepts, accepted until a person closes; every step on disk."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -14,15 +14,13 @@ from kanhu.journal import Batch, Event, Journal
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import MAX_TEXT, VALID
 
+from . import sql
+
 AlarmName = tuple[str, int, int]  # identity of the alarm's first event
 
-log = structlog.get_logger(__name__)
+MAX_TURNS = 1000  # locks kept, one per alarm in a person's hands
 
-_WHERE = "WHERE hub=? AND boot=? AND seq=?"
-_COLUMNS = (
-    "hub, boot, seq, kind, device, state, opened_ms, stored_ms, delivered_ms, "
-    "accepted_ms, accepted_by, closed_ms, closed_by, reason, presses, attempts"
-)
+log = structlog.get_logger(__name__)
 
 
 class AlarmError(KanhuError):
@@ -59,6 +57,16 @@ class Alarm:
         return f"{self.hub}/{self.boot}-{self.seq}"
 
 
+class _Step(NamedTuple):
+    """What a person did: the event that says so, and the row of the history."""
+
+    kind: int
+    what: str
+    at_ms: int
+    operator: str
+    reason: str | None
+
+
 class Alarms:
     """All alarms of one journal; in the thread of its loop."""
 
@@ -67,7 +75,7 @@ class Alarms:
         self.on_change: list[Callable[[Alarm], None]] = []  # after the fsync of every change of state
         self._live: dict[AlarmName, Alarm] = {}  # not closed, as they are on disk
         self._turns: dict[AlarmName, asyncio.Lock] = {}
-        for row in journal.reader.rows(f"SELECT {_COLUMNS} FROM alarms WHERE state <> ?", (k.CLOSED,)):  # noqa: S608  # fixed names
+        for row in journal.reader.rows(sql.LIVE):
             alarm = Alarm(*row)
             self._live[alarm.name] = alarm
         journal.on_delivered.append(self._delivered)
@@ -85,10 +93,7 @@ class Alarms:
 
     def history(self, name: AlarmName) -> list[tuple[int, str, str | None, str | None]]:
         """(host UTC ms, what, operator, reason) of each step, oldest first."""
-        return self._journal.reader.rows(
-            "SELECT at_ms, what, operator, reason FROM alarm_history WHERE hub=? AND boot=? AND seq=? ORDER BY id",
-            name,
-        )
+        return self._journal.reader.rows(sql.HISTORY, name)
 
     # Events
 
@@ -98,39 +103,17 @@ class Alarms:
         presses = 0 if event.kind == k.CALL_UNANSWERED else event.fields.get(k.COUNT, 1)
         utc_ms = self._journal.moment(event)[0]
         at_ms = event.received_ms if utc_ms is None else utc_ms
-        batch.run(
-            "INSERT INTO alarm_history (hub, boot, seq, at_ms, what) SELECT ?1, ?2, ?3, ?4, 'opened' "
-            "WHERE NOT EXISTS (SELECT 1 FROM alarms WHERE hub=?1 AND boot=?2 AND seq=?3)",
-            *name, event.received_ms,
-        )  # fmt: skip
-        batch.run(
-            "INSERT OR IGNORE INTO alarms (hub, boot, seq, kind, device, state, opened_ms) VALUES (?,?,?,?,?,?,?)",
-            *name, k.CALL if event.kind == k.CALL_UNANSWERED else event.kind, event.fields.get(k.DEVICE, 0),
-            k.OPEN, at_ms,
-        )  # fmt: skip
+        device = event.fields.get(k.DEVICE, 0)
+        batch.run(sql.OPENED, *name, event.received_ms)
+        kind = k.CALL if event.kind == k.CALL_UNANSWERED else event.kind
+        batch.run(sql.OPEN, *name, kind, device, k.OPEN, at_ms)
         if name == event.identity:
-            batch.run(
-                f"UPDATE alarms SET stored_ms=?, opened_ms=?, kind=?, device=? {_WHERE}",
-                event.received_ms, at_ms, event.kind, event.fields.get(k.DEVICE, 0), *name,
-            )  # fmt: skip
+            batch.run(sql.FIRST_CAME, event.received_ms, at_ms, event.kind, device, *name)
         if presses:
             # Somebody pressed again before the hub had heard of the closing: never let that fall.
-            again = (*name, 0 if utc_ms is None else 1, utc_ms)
-            closed_before = f"{_WHERE} AND state={k.CLOSED} AND (?=0 OR closed_ms < ?)"
-            batch.run(
-                "INSERT INTO alarm_history (hub, boot, seq, at_ms, what) "
-                f"SELECT hub, boot, seq, ?, 'reopened' FROM alarms {closed_before}",
-                event.received_ms, *again,
-            )  # fmt: skip
-            batch.run(
-                f"UPDATE alarms SET state={k.OPEN}, accepted_ms=NULL, accepted_by=NULL, closed_ms=NULL, "
-                f"closed_by=NULL, reason=NULL {closed_before}",
-                *again,
-            )  # fmt: skip
-        batch.run(
-            f"UPDATE alarms SET presses=presses+?, attempts=max(attempts, ?) {_WHERE}",
-            presses, event.fields.get(k.ATTEMPT, 0), *name,
-        )  # fmt: skip
+            batch.run(sql.REOPENED, event.received_ms, *name, utc_ms)
+            batch.run(sql.REOPEN, *name, utc_ms)
+        batch.run(sql.SAID_AGAIN, presses, event.fields.get(k.ATTEMPT, 0), *name)
         batch.then(lambda: self._changed(name))
 
     def _delivered(self, events: list[Event]) -> None:
@@ -153,7 +136,7 @@ class Alarms:
                     log.exception("a listener of the alarms failed", alarm=str(alarm))
 
     def _read(self, name: AlarmName) -> Alarm | None:
-        rows = self._journal.reader.rows(f"SELECT {_COLUMNS} FROM alarms {_WHERE}", name)
+        rows = self._journal.reader.rows(sql.ONE, name)
         return Alarm(*rows[0]) if rows else None
 
     # People
@@ -169,10 +152,9 @@ class Alarms:
                 if alarm.accepted_by == operator:
                     return alarm
                 raise AlarmError(f"alarm {alarm} is with {alarm.accepted_by} already")
-            return await self._act(
-                alarm, k.ALARM_ACCEPTED, "accepted", operator, None,
-                f"UPDATE alarms SET state={k.ACCEPTED}, accepted_ms=?, accepted_by=? {_WHERE}",
-            )  # fmt: skip
+            now = self._journal.clock()
+            step = _Step(k.ALARM_ACCEPTED, "accepted", now, operator, None)
+            return await self._act(name, step, sql.ACCEPT, now, operator)
 
     async def close(self, name: AlarmName, operator: str, reason: str) -> Alarm:
         """A person ends the alarm with a reason; again by the same one is well; AlarmError for another."""
@@ -184,10 +166,9 @@ class Alarms:
                 if (alarm.closed_by, alarm.reason) == (operator, reason):
                     return alarm
                 raise AlarmError(f"alarm {alarm} is closed already, by {alarm.closed_by}: {alarm.reason}")
-            return await self._act(
-                alarm, k.ALARM_CLOSED, "closed", operator, reason,
-                f"UPDATE alarms SET state={k.CLOSED}, closed_ms=?, closed_by=?, reason=? {_WHERE}",
-            )  # fmt: skip
+            now = self._journal.clock()
+            step = _Step(k.ALARM_CLOSED, "closed", now, operator, reason)
+            return await self._act(name, step, sql.CLOSE, now, operator, reason)
 
     async def correct(self, name: AlarmName, operator: str, reason: str) -> Alarm:
         """Another reason for a closed alarm; what stood before stays in the history."""
@@ -197,14 +178,11 @@ class Alarms:
             alarm = self._must(name)
             if alarm.state != k.CLOSED:
                 raise AlarmError(f"alarm {alarm} is not closed yet: close it first")
-            return await self._act(
-                alarm, k.ALARM_CORRECTED, "corrected", operator, reason,
-                f"UPDATE alarms SET closed_ms=coalesce(closed_ms, ?), closed_by=coalesce(closed_by, ?), "
-                f"reason=? {_WHERE}",
-            )  # fmt: skip
+            step = _Step(k.ALARM_CORRECTED, "corrected", self._journal.clock(), operator, reason)
+            return await self._act(name, step, sql.CORRECT, reason)
 
     def _turn(self, name: AlarmName) -> asyncio.Lock:
-        if len(self._turns) > 1000:
+        if len(self._turns) > MAX_TURNS:
             self._turns = {key: lock for key, lock in self._turns.items() if lock.locked()}
         return self._turns.setdefault(name, asyncio.Lock())
 
@@ -215,20 +193,15 @@ class Alarms:
             raise AlarmError(f"no alarm {hub}/{boot}-{seq} is known here")
         return alarm
 
-    async def _act(
-        self, alarm: Alarm, kind: int, what: str, operator: str, reason: str | None, update: str
-    ) -> Alarm:
-        name, now = alarm.name, self._journal.clock()
-        fields: dict[int, Any] = {k.SUBJECT: alarm.hub, k.ALARM: [alarm.boot, alarm.seq], k.OPERATOR: operator}
-        if reason is not None:
-            fields[k.REASON] = reason
+    async def _act(self, name: AlarmName, step: _Step, statement: str, *values: Any) -> Alarm:
+        hub, boot, seq = name
+        fields: dict[int, Any] = {k.SUBJECT: hub, k.ALARM: [boot, seq], k.OPERATOR: step.operator}
+        if step.reason is not None:
+            fields[k.REASON] = step.reason
         batch = self._journal.batch()
-        batch.add_own(kind, fields)
-        batch.run(update, now, operator, *([] if reason is None else [reason]), *name)
-        batch.run(
-            "INSERT INTO alarm_history (hub, boot, seq, at_ms, what, operator, reason) VALUES (?,?,?,?,?,?,?)",
-            *name, now, what, operator, reason,
-        )  # fmt: skip
+        batch.add_own(step.kind, fields)
+        batch.run(statement, *values, *name)
+        batch.run(sql.STEP, *name, step.at_ms, step.what, step.operator, step.reason)
         batch.then(lambda: self._changed(name))
         await batch.submit(urgent=True)
         return self._must(name)

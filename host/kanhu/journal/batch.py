@@ -71,7 +71,16 @@ class Batch:
         content.update(fields or {})
         boot, seq = journal.next_own_identity()
         event = Event(
-            journal.daemon_id, boot, seq, k.class_of(kind), kind, None, cbor.dumps(content), content, now, OWN_LINK
+            journal.daemon_id,
+            boot,
+            seq,
+            k.class_of(kind),
+            kind,
+            None,
+            cbor.dumps(content),
+            content,
+            now,
+            OWN_LINK,
         )
         self._enter(event)
         for lost in journal.take_own_losses():

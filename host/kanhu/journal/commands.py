@@ -17,7 +17,7 @@ _REPLACED = (k.ALARM_IS, k.DEVICES, k.TIME)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to one hub: its number there, type and fields (contracts, section 5), without TYPE and NUMBER."""
+    """A command to one hub: its number, type and other fields (contracts, section 5)."""
 
     hub: str
     number: int
@@ -34,7 +34,8 @@ class Commands:
         self._numbers: dict[str, int] = dict(journal.reader.rows("SELECT hub, number FROM numbers"))
         self._waiting: dict[str, dict[int, Command]] = {}
         for hub, number, kind, payload, created_ms in journal.reader.rows(
-            "SELECT hub, number, type, payload, created_ms FROM commands WHERE state='waiting' ORDER BY number"
+            "SELECT hub, number, type, payload, created_ms FROM commands WHERE state='waiting' "
+            "ORDER BY number"
         ):
             fields = down.decode(payload)
             del fields[k.TYPE], fields[k.NUMBER]
@@ -58,7 +59,8 @@ class Commands:
         batch = self._journal.batch()
         batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
         batch.run(
-            "INSERT INTO commands (hub, number, type, payload, state, created_ms) VALUES (?,?,?,?,'waiting',?)",
+            "INSERT INTO commands (hub, number, type, payload, state, created_ms) "
+            "VALUES (?,?,?,?,'waiting',?)",
             hub, number, kind, payload, now,
         )  # fmt: skip
         batch.then(lambda: self._waiting.setdefault(hub, {}).__setitem__(number, command))

@@ -2,7 +2,7 @@
 
 JournalError            the journal cannot be opened or used; the text says what to do
 |- JournalLocked        another daemon uses it
-|- JournalUnavailable   this write is not on disk (disk full, I/O error, too much waiting): nothing was acknowledged
+|- JournalUnavailable   this write is not on disk (disk full, I/O error, too much waiting)
 """
 
 from __future__ import annotations

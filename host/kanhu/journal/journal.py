@@ -27,9 +27,7 @@ from .writer import Job, Writer, connect, explain
 MAX_WAITING = 50_000  # events handed to the writer and not yet on disk; beyond it senders must try again
 EPOCH_AHEAD_S = 10 * 365 * 86_400  # an epoch is a start in Unix seconds: ten years ahead is no such thing
 SNAPSHOT_EVERY = 100_000  # events between two writings of the spans table
-ALARM_DELIVERED = (
-    "UPDATE alarms SET delivered_ms=? WHERE hub=? AND boot=? AND seq=? AND delivered_ms IS NULL"
-)
+ALARM_DELIVERED = "UPDATE alarms SET delivered_ms=? WHERE hub=? AND boot=? AND seq=? AND delivered_ms IS NULL"
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +105,7 @@ class Journal:
         return self._daemon.epoch
 
     def next_epoch(self, at_least: int = 0) -> int:
-        """A higher epoch than any before and, unless absurd, than at_least - 1; persisted before it returns."""
+        """A higher epoch than any before, and at_least unless absurd; persisted before it returns."""
         if at_least > self.clock() // 1000 + EPOCH_AHEAD_S:
             at_least = 0  # one broken hub must not use up the epochs of all
         epoch = max(self._daemon.epoch + 1, at_least)

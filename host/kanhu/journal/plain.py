@@ -1,4 +1,4 @@
-"""Reading an event's plaintext on the hot path: as kanhu_protocol.events and checks do, several times as fast."""
+"""Reading an event's plaintext on the hot path: as kanhu_protocol.events and checks do, only faster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_DEPTH = cbor.MAX_DEPTH - 1  # of a value inside the event's map
 
 
 def believed(plain: bytes) -> dict[int, Any]:
-    """The fields of a plaintext, without those whose value cannot be right; ValueError without kind or up_ms."""
+    """The fields of a plaintext, without those that cannot be right; ValueError without kind or up_ms."""
     fields = _small_keys(plain)
     if fields is None:
         fields = events.decode(plain)

@@ -30,7 +30,9 @@ class Reader:
 
     def sealed(self, identity: Identity) -> bytes | None:
         """Sealed bytes of a stored event; None when it is not there, or the daemon's own."""
-        row = self._db.execute("SELECT sealed FROM events WHERE hub=? AND boot=? AND seq=?", identity).fetchone()
+        row = self._db.execute(
+            "SELECT sealed FROM events WHERE hub=? AND boot=? AND seq=?", identity
+        ).fetchone()
         return row[0] if row else None
 
     def find(self, hub: str, boot: int, seq: int) -> Event | None:

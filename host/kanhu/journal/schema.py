@@ -96,8 +96,6 @@ def migrate(db: sqlite3.Connection) -> None:
     """Bring the schema up to date in one transaction; JournalError when it is newer than this program."""
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(MIGRATIONS):
-        raise JournalError(
-            f"the journal has schema {version}, this kanhu knows up to {len(MIGRATIONS)}: install a newer kanhu"
-        )
+        raise JournalError(f"the journal has schema {version}, too new for this kanhu: install a newer one")
     for step in range(version, len(MIGRATIONS)):
         db.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[step]};PRAGMA user_version={step + 1};COMMIT;")

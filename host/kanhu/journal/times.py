@@ -28,7 +28,7 @@ def trusted(utc_ms: int, received_ms: int) -> bool:
 
 
 def own_anchor(fields: dict[int, Any], received_ms: int) -> Anchor | None:
-    """The anchor an event carries, when it carries one that can be true (fields as plain.believed gives them)."""
+    """The anchor an event carries (fields as plain.believed gives them), when it can be true."""
     utc_ms = fields.get(k.UTC_MS)
     if utc_ms is None or not trusted(utc_ms, received_ms):
         return None

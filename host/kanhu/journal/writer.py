@@ -26,15 +26,10 @@ Statement = tuple[str, tuple[Any, ...]]
 Row = tuple[int, str, int, int, int, int, bytes | None, bytes, int, str]
 
 _ROW = "(?,?,?,?,?,?,?,?,?,?)"
-_INSERT = {
-    size: "INSERT INTO events (n, hub, boot, seq, class, kind, sealed, plain, received_ms, link) VALUES "
-    + ",".join([_ROW] * size)
-    for size in _CHUNKS
-}
-_DELIVER = {
-    size: "UPDATE events SET delivered_ms=? WHERE delivered_ms IS NULL AND n IN (" + ",".join("?" * size) + ")"
-    for size in _CHUNKS
-}
+_INSERT_INTO = "INSERT INTO events (n, hub, boot, seq, class, kind, sealed, plain, received_ms, link) VALUES "
+_DELIVER = "UPDATE events SET delivered_ms=? WHERE delivered_ms IS NULL AND n IN "
+_INSERT_SQL = {size: _INSERT_INTO + ",".join([_ROW] * size) for size in _CHUNKS}
+_DELIVER_SQL = {size: _DELIVER + "(" + ",".join("?" * size) + ")" for size in _CHUNKS}
 
 
 class Job(Protocol):
@@ -141,7 +136,7 @@ class Writer:
             db.execute("BEGIN IMMEDIATE")
             start = 0
             for size in _CHUNKS:
-                sql = _INSERT[size]
+                sql = _INSERT_SQL[size]
                 while len(rows) - start >= size:
                     db.execute(sql, [value for row in rows[start : start + size] for value in row])
                     start += size
@@ -160,7 +155,7 @@ class Writer:
         start = 0
         for size in _CHUNKS:
             while len(numbers) - start >= size:
-                self._db.execute(_DELIVER[size], [at_ms, *numbers[start : start + size]])
+                self._db.execute(_DELIVER_SQL[size], [at_ms, *numbers[start : start + size]])
                 start += size
 
     def _roll_back(self) -> None:

@@ -1,0 +1,7 @@
+"""Homes, hubs, sensors and keys: the only place with names, addresses and telephone numbers."""
+
+from .checks import RegistryError
+from .records import Home, Hub, Sensor
+from .registry import Registry
+
+__all__ = ["Home", "Hub", "Registry", "RegistryError", "Sensor"]

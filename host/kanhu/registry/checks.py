@@ -1,0 +1,185 @@
+"""What a person may enter: each check returns the value in its one form, or raises one clear line."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from typing import Any
+from zoneinfo import TZPATH, ZoneInfo
+
+from kanhu.errors import KanhuError
+from kanhu_protocol import names
+from kanhu_protocol.checks import ID_LENGTH, is_id
+
+MAX_TEXT = 200  # characters of a name, room or address
+MAX_SUPERVISION_S = 30 * 86_400
+MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 5, 86_400
+_REGION = re.compile(r"[a-z]{2}(/[0-9a-z]{1,16}){0,8}")
+_MAC = re.compile(r"[0-9A-Fa-f]{2}(([:-])[0-9A-Fa-f]{2})(\2[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{12}")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
+
+
+class RegistryError(KanhuError):
+    """What was asked for is not possible; one line that says why and what is."""
+
+
+def identifier(text: str, what: str) -> str:
+    """A hub_id or pseudonym of a home."""
+    if not is_id(text):
+        raise RegistryError(
+            f"{what} {text!r}: must be {ID_LENGTH} characters of 0-9 and a-z without i, l, o and u, "
+            "such as 7m3k0xq2fz"
+        )
+    return text
+
+
+def region(text: str | None) -> str | None:
+    """A region path, or None."""
+    if text and not _REGION.fullmatch(text):
+        raise RegistryError(f"region {text!r}: must be a path from country down, such as cn/42/01/06/03")
+    return text or None
+
+
+def time_zone(text: str) -> str:
+    """An IANA time zone."""
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        hint = (
+            "such as Asia/Shanghai" if _have_zones() else "but this machine has no time zones: install tzdata"
+        )
+        raise RegistryError(f"time zone {text!r}: must be a name of the IANA list, {hint}") from None
+    return text
+
+
+def _have_zones() -> bool:
+    try:
+        return bool(TZPATH) or resources.is_resource("tzdata", "zones")
+    except ModuleNotFoundError:
+        return False
+
+
+def mac(text: str) -> bytes:
+    """Six bytes of a BLE address as printed."""
+    match = _MAC.fullmatch(text.strip())
+    if not match:
+        raise RegistryError(
+            f"address {text!r}: must be six bytes as printed on the sensor, such as A4:C1:38:0B:5E:9D"
+        )
+    address = bytes.fromhex(re.sub("[:-]", "", match.group()))
+    if address in (bytes(6), b"\xff" * 6):
+        raise RegistryError(f"address {text!r}: no sensor has this address")
+    return address
+
+
+def role(text: str) -> int:
+    """The number of a role."""
+    for number, name in names.ROLES.items():
+        if name == text:
+            return number
+    raise RegistryError(f"role {text!r}: must be one of {', '.join(names.ROLES.values())}")
+
+
+def plain_text(text: str, what: str) -> str:
+    """A line for people."""
+    text = text.strip()
+    if len(text) > MAX_TEXT or not text.isprintable():
+        raise RegistryError(f"{what}: must be one line of at most {MAX_TEXT} characters")
+    return text
+
+
+def phone(text: str) -> str:
+    """A telephone number."""
+    if not _PHONE.fullmatch(text.strip()):
+        raise RegistryError(f"telephone {text!r}: must be digits, such as +86 27 8888 1234")
+    return text.strip()
+
+
+def supervision(seconds: int) -> int:
+    """A supervision period in seconds; 0 is unknown."""
+    if not 0 <= seconds <= MAX_SUPERVISION_S:
+        raise RegistryError(f"supervision {seconds} s: must be 0 (not known) to {MAX_SUPERVISION_S}")
+    return seconds
+
+
+def device_index(index: int) -> int:
+    """A device's number at its hub."""
+    if not 0 < index < 256:
+        raise RegistryError(f"index {index}: must be 1 to 255")
+    return index
+
+
+# Settings of a hub that are no secrets (contracts, section 6), and what they must be.
+def _whole(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 31
+
+
+def _rows(size: int, last_may_lack: bool) -> Any:
+    def check(value: Any) -> bool:
+        return isinstance(value, list) and all(
+            isinstance(row, list)
+            and len(row) == size
+            and all(
+                _whole(item) or (last_may_lack and place == 2 and item is None)
+                for place, item in enumerate(row)
+            )
+            and 0 < row[0] < 256
+            for row in value
+        )
+
+    return check
+
+
+_SETTINGS: dict[str, tuple[Any, str]] = {
+    "links": (
+        lambda value: (
+            isinstance(value, list) and bool(value) and all(item in ("mqtt", "serial") for item in value)
+        ),
+        'a list of "mqtt" and "serial"',
+    ),
+    "ntp": (
+        lambda value: (
+            value is None
+            or (
+                isinstance(value, list)
+                and len(value) == 2
+                and isinstance(value[0], str)
+                and value[0]
+                and _whole(value[1])
+            )
+        ),
+        "[host, port] or null",
+    ),
+    "buttons": (_rows(3, True), "a list of [device, pin, pin of the supervised line or null]"),
+    "pirs": (_rows(2, False), "a list of [device, pin]"),
+    "lamp": (_whole, "a pin number"),
+    "buzzer": (_whole, "a pin number"),
+    "mains": (lambda value: value is None or _whole(value), "a pin number or null"),
+    "heartbeat": (
+        lambda value: _whole(value) and MIN_HEARTBEAT_S <= value <= MAX_HEARTBEAT_S,
+        f"seconds, {MIN_HEARTBEAT_S} to {MAX_HEARTBEAT_S}",
+    ),
+}
+# Devices that a hub has when its settings do not say (firmware/kanhu_hub/config.py).
+DEFAULT_WIRED = {"buttons": [[1, 4, None]], "pirs": [[2, 13]]}
+
+
+def settings(given: dict[str, Any]) -> dict[str, Any]:
+    """A hub's settings without secrets."""
+    for key, value in given.items():
+        if key not in _SETTINGS:
+            raise RegistryError(
+                f"setting {key!r}: there is none of this name; there are {', '.join(_SETTINGS)}"
+            )
+        check, expected = _SETTINGS[key]
+        if not check(value):
+            raise RegistryError(f"setting {key}: must be {expected}")
+    wired = wired_devices(given)
+    if len(wired) != len(set(wired)):
+        raise RegistryError("settings: two wired inputs have the same device number")
+    return given
+
+
+def wired_devices(given: dict[str, Any]) -> list[int]:
+    """Device numbers that the hub's own wires take."""
+    return [row[0] for key, default in DEFAULT_WIRED.items() for row in given.get(key, default)]

@@ -1,0 +1,325 @@
+"""The registry: read from memory, changed on disk; a running daemon sees the CLI's changes by refresh()."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from kanhu.aead import KEY_BYTES
+from kanhu.journal.identity import new_id
+from kanhu_protocol import cbor
+
+from . import checks
+from .checks import RegistryError
+from .records import Home, Hub, Sensor
+from .store import open_database
+
+MAX_GENERATION = 0xFFFF
+
+
+class Registry:
+    """One registry.db (mode 0600, which is what guards the keys in it). Use from one thread."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._db = open_database(data_dir)
+        self.path = data_dir / "registry.db"
+        self.version = 0  # rises whenever anything changed, here or by another process
+        self._load()
+
+    @classmethod
+    def open(cls, data_dir: Path | str) -> Registry:
+        """Open or make the registry under data_dir; DataError with what to do."""
+        return cls(Path(data_dir))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def refresh(self) -> bool:
+        """Notice what another process changed; cheap, call it every second. True when something did."""
+        try:
+            if self._data_version() == self._seen:
+                return False
+            self._load()
+        except sqlite3.OperationalError:  # being written at this moment: seen the next time
+            return False
+        return True
+
+    # Homes
+
+    def homes(self) -> list[Home]:
+        """All homes, by id."""
+        return list(self._homes.values())
+
+    def home(self, home_id: str) -> Home:
+        """One home; RegistryError when unknown."""
+        found = self._homes.get(home_id)
+        if found is None:
+            raise RegistryError(f"home {home_id!r}: not known; `kanhu registry home list` shows all")
+        return found
+
+    def home_of(self, hub_id: str) -> Home | None:
+        """The home of a hub, revoked or not; None for an unknown hub."""
+        hub = self._hubs.get(hub_id)
+        return self._homes.get(hub.home) if hub is not None else None
+
+    def add_home(
+        self, region: str | None = None, time_zone: str = "Asia/Shanghai", name: str = "", address: str = "",
+        phones: Sequence[str] = (), home_id: str | None = None,
+    ) -> str:  # fmt: skip
+        """Add a home; returns its pseudonym, made at random when none is given."""
+        home_id = checks.identifier(home_id, "home") if home_id else new_id()
+        if home_id in self._homes:
+            raise RegistryError(f"home {home_id!r}: there already")
+        row = (
+            home_id,
+            checks.region(region),
+            checks.time_zone(time_zone),
+            checks.plain_text(name, "name"),
+            checks.plain_text(address, "address"),
+            json.dumps([checks.phone(phone) for phone in phones]),
+        )
+        with self._change() as db:
+            db.execute("INSERT INTO homes VALUES (?,?,?,?,?,?)", row)
+        return home_id
+
+    # Hubs and keys
+
+    def hubs(self, home: str | None = None) -> list[Hub]:
+        """All hubs, revoked ones too, or those of one home, by id."""
+        return [hub for hub in self._hubs.values() if home is None or hub.home == home]
+
+    def hub(self, hub_id: str) -> Hub:
+        """One hub; RegistryError when unknown."""
+        found = self._hubs.get(hub_id)
+        if found is None:
+            raise RegistryError(f"hub {hub_id!r}: not known; `kanhu registry hub list` shows all")
+        return found
+
+    def knows(self, hub_id: str) -> bool:
+        """Whether the hub is known and not revoked."""
+        return hub_id in self._keys
+
+    def add_hub(self, home: str, hub_id: str | None = None) -> tuple[str, bytes]:
+        """Add a hub to a home; returns its id (random when none is given) and its first key, generation 1."""
+        self.home(home)
+        hub_id = checks.identifier(hub_id, "hub") if hub_id else new_id()
+        if hub_id in self._hubs:
+            raise RegistryError(f"hub {hub_id!r}: there already")
+        key, now = secrets.token_bytes(KEY_BYTES), _now_ms()
+        with self._change() as db:
+            db.execute("INSERT INTO hubs (id, home, created_ms) VALUES (?,?,?)", (hub_id, home, now))
+            db.execute("INSERT INTO keys VALUES (?,1,?,?)", (hub_id, key, now))
+        return hub_id, key
+
+    def new_key(self, hub_id: str) -> tuple[int, bytes]:
+        """A further key for a hub that is provisioned anew; older ones still open its backlog."""
+        hub = self._active(hub_id)
+        generation, key = hub.generation + 1, secrets.token_bytes(KEY_BYTES)
+        if generation > MAX_GENERATION:
+            raise RegistryError(f"hub {hub_id!r}: has used up its keys; add a new hub")
+        with self._change() as db:
+            db.execute("INSERT INTO keys VALUES (?,?,?,?)", (hub_id, generation, key, _now_ms()))
+        return generation, key
+
+    def revoke_hub(self, hub_id: str) -> None:
+        """Forget a hub's keys: from now on nothing it says is believed."""
+        self._active(hub_id)
+        with self._change() as db:
+            db.execute("UPDATE hubs SET revoked_ms=? WHERE id=?", (_now_ms(), hub_id))
+            db.execute("DELETE FROM keys WHERE hub=?", (hub_id,))
+
+    def keys(self, hub_id: str) -> dict[int, bytes]:
+        """Keys by generation; empty for an unknown or revoked hub."""
+        return self._keys.get(hub_id, {})
+
+    def key(self, hub_id: str) -> tuple[int, bytes] | None:
+        """The newest (generation, key); None for an unknown or revoked hub."""
+        keys = self._keys.get(hub_id)
+        if not keys:
+            return None
+        generation = max(keys)
+        return generation, keys[generation]
+
+    # Sensors
+
+    def sensors(self, hub_id: str) -> list[Sensor]:
+        """A hub's sensors by index."""
+        self.hub(hub_id)
+        return list(self._sensors.get(hub_id, ()))
+
+    def add_sensor(
+        self, hub_id: str, role: str, address: str, name: str = "", room: str = "", supervision_s: int = 0,
+        index: int | None = None,
+    ) -> int:  # fmt: skip
+        """Add a BLE sensor to a hub's device table; returns its index, a never used one by default."""
+        self._active(hub_id)
+        mac = checks.mac(address)
+        sensors = self._sensors.get(hub_id, [])
+        for sensor in sensors:
+            if sensor.address == mac:
+                raise RegistryError(f"sensor {sensor.mac}: hub {hub_id} has it as {sensor.index}")
+        wired = set(checks.wired_devices(self.settings(hub_id)))
+        taken = wired | {sensor.index for sensor in sensors}
+        if index is None:
+            index = self._free_index(hub_id, taken)
+        elif checks.device_index(index) in taken:
+            who = "a wired input" if index in wired else "another sensor"
+            raise RegistryError(f"index {index}: {who} of hub {hub_id} has it")
+        row = (
+            hub_id, index, checks.role(role), mac,
+            checks.plain_text(name, "name"), checks.plain_text(room, "room"),
+            checks.supervision(supervision_s), _now_ms(),
+        )  # fmt: skip
+        with self._change() as db:
+            db.execute(
+                "INSERT INTO sensors (hub, device, role, address, name, room, supervision_s, added_ms) "
+                "VALUES (?,?,?,?,?,?,?,?)",
+                row,
+            )
+            db.execute("UPDATE hubs SET table_version=table_version+1 WHERE id=?", (hub_id,))
+        return index
+
+    def remove_sensor(self, hub_id: str, index: int) -> None:
+        """Take a sensor out of a hub's device table."""
+        self.hub(hub_id)
+        if all(sensor.index != index for sensor in self._sensors.get(hub_id, ())):
+            raise RegistryError(f"index {index}: hub {hub_id} has no such sensor")
+        with self._change() as db:
+            db.execute(
+                "UPDATE sensors SET removed_ms=? WHERE hub=? AND device=? AND removed_ms IS NULL",
+                (_now_ms(), hub_id, index),
+            )
+            db.execute("UPDATE hubs SET table_version=table_version+1 WHERE id=?", (hub_id,))
+
+    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
+        """(version, [[index, role, address, supervision_s], ..]) for DEVICES (contracts, section 5)."""
+        entries = [[s.index, s.role, s.address, s.supervision_s] for s in self.sensors(hub_id)]
+        return self.hub(hub_id).table_version, entries
+
+    # Settings
+
+    def settings(self, hub_id: str) -> dict[str, Any]:
+        """What of a hub's settings is not the default (contracts, section 6), without secrets."""
+        self.hub(hub_id)
+        return dict(self._settings.get(hub_id, {}))
+
+    def set_settings(self, hub_id: str, settings: dict[str, Any]) -> int:
+        """Replace a hub's settings; returns the new version. They reach the hub when it is provisioned."""
+        self._active(hub_id)
+        checks.settings(settings)
+        sensors = {sensor.index for sensor in self._sensors.get(hub_id, ())}
+        for device in checks.wired_devices(settings):
+            if device in sensors:
+                raise RegistryError(f"settings: device {device} is a sensor of hub {hub_id} already")
+        with self._change() as db:
+            db.execute(
+                "UPDATE hubs SET settings=?, config_version=config_version+1 WHERE id=?",
+                (json.dumps(settings), hub_id),
+            )
+        return self.hub(hub_id).config_version
+
+    def hub_config(
+        self,
+        hub_id: str,
+        wifi: tuple[str, str] | None = None,
+        broker: tuple[str, int, str, str] | None = None,
+    ) -> bytes:
+        """The CBOR map for the hub's NVS; wifi (ssid, password), broker (host, port, user, password)."""
+        config: dict[str, Any] = self.settings(hub_id)
+        config["version"] = self.hub(hub_id).config_version
+        if wifi is not None:
+            config["wifi"] = list(wifi)
+        if broker is not None:
+            config["broker"] = list(broker)
+        try:
+            data: bytes = cbor.dumps(config)
+        except cbor.CborError:
+            raise RegistryError(
+                f"hub {hub_id}: its configuration is longer than {cbor.MAX_SIZE} bytes"
+            ) from None
+        return data
+
+    # Inside
+
+    def _active(self, hub_id: str) -> Hub:
+        hub = self.hub(hub_id)
+        if hub.revoked_ms is not None:
+            raise RegistryError(f"hub {hub_id!r}: is revoked; add a new one")
+        return hub
+
+    def _free_index(self, hub_id: str, taken: set[int]) -> int:
+        (used,) = self._db.execute("SELECT max(device) FROM sensors WHERE hub=?", (hub_id,)).fetchone()
+        start = max(used or 0, *taken, 0) + 1
+        # After 255 the numbers of removed sensors have to serve again.
+        for index in (*range(start, 256), *range(1, 256)):
+            if index not in taken:
+                return int(index)
+        raise RegistryError(f"hub {hub_id}: has 255 devices, and no index is left")
+
+    def _data_version(self) -> int:
+        (version,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(version)
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except sqlite3.IntegrityError:
+            self._load()
+            raise RegistryError(
+                "another process has just changed the same entry: look, and try again"
+            ) from None
+        except sqlite3.Error as error:
+            raise RegistryError(f"{self.path}: {error}; nothing was changed") from None
+        self._load()
+
+    def _load(self) -> None:
+        db = self._db
+        db.execute("BEGIN")
+        try:
+            self._homes = {
+                home: Home(home, region, zone, name, address, tuple(json.loads(phones)))
+                for home, region, zone, name, address, phones in db.execute(
+                    "SELECT id, region, time_zone, name, address, phones FROM homes ORDER BY id"
+                )
+            }
+            self._keys: dict[str, dict[int, bytes]] = {}
+            for hub, generation, key in db.execute("SELECT hub, generation, key FROM keys"):
+                self._keys.setdefault(hub, {})[generation] = key
+            self._hubs: dict[str, Hub] = {}
+            self._settings: dict[str, dict[str, Any]] = {}
+            for hub, home, table, config, settings, created_ms, revoked_ms in db.execute(
+                "SELECT id, home, table_version, config_version, settings, created_ms, revoked_ms "
+                "FROM hubs ORDER BY id"
+            ):
+                generation = max(self._keys.get(hub, {0: b""}))
+                self._hubs[hub] = Hub(hub, home, generation, table, config, created_ms, revoked_ms)
+                self._settings[hub] = json.loads(settings)
+            self._sensors: dict[str, list[Sensor]] = {}
+            for row in db.execute(
+                "SELECT hub, device, role, address, name, room, supervision_s FROM sensors "
+                "WHERE removed_ms IS NULL ORDER BY hub, device"
+            ):
+                self._sensors.setdefault(row[0], []).append(Sensor(*row))
+        finally:
+            db.execute("COMMIT")
+        self._seen = self._data_version()
+        self.version += 1
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
