@@ -177,9 +177,10 @@ async def main():
     print("up")
     asked = net.asked
     await until(lambda: not link.connected(0), 60000)
-    print("down")
+    await until(lambda: net.asked > asked + 1, 60000)
+    print("asked")
     await both(link)
-    print("up", net.asked > asked)
+    print("up")
     await link.close()
 """
 
@@ -189,10 +190,9 @@ async def test_the_last_good_address_is_used_when_dns_fails(broker: Broker):
         assert await line(process) == "True False"
         assert await line(process) == "up"
         broker.kill()
-        assert await line(process) == "down"
-        await asyncio.sleep(0.5)
+        assert await line(process) == "asked"
         broker.start()
-        assert await line(process) == "up True"
+        assert await line(process) == "up"
         assert process.wait(20) == 0
 
 
