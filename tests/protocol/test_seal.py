@@ -1,5 +1,7 @@
 """seal against pycose, both ways, with Partial IV, kid and external AAD."""
 
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from pycose.headers import IV, KID, Algorithm, PartialIV
 from pycose.keys import SymmetricKey
 from pycose.messages import Enc0Message
 
+from helpers_micropython import run_micropython
 from helpers_strategies import HUB_ID, POSITIVE, U32
 from kanhu.aead import AesCcm
 from kanhu_protocol import cbor, seal
@@ -126,6 +129,48 @@ def test_what_it_will_not_seal(change: dict[str, Any], word: str) -> None:
     with pytest.raises(seal.SealError) as found:
         seal.seal(AesCcm(bytes(16)), **{**way, **change})
     assert found.value.args == (word,)
+
+
+def test_ccm_of_the_hub_agrees_with_cryptography(tmp_path: Path) -> None:
+    rng = random.Random(20260102)
+    cases = []
+    for number in range(400):
+        key, nonce = rng.randbytes(16), rng.randbytes(13)
+        aad = rng.randbytes(rng.choice([0, 1, 13, 14, 15, 25, 30, 31, 200]))
+        plain = rng.randbytes(rng.randint(0, 70) if number % 10 else rng.randint(400, 1100))
+        raw = AesCcm(key).seal(nonce, plain, aad)
+        spoilt = bytearray(raw)
+        spoilt[rng.randrange(len(raw))] ^= 1 << rng.randrange(8)
+        cases.append(" ".join(part.hex() or "-" for part in (key, nonce, aad, plain, raw, bytes(spoilt))))
+    file = tmp_path / "cases"
+    file.write_text("\n".join(cases) + "\n", encoding="ascii")
+    script = """
+import sys
+from binascii import unhexlify
+from kanhu_hub.ccm import Ccm
+done = 0
+with open(sys.argv[1]) as file:
+    for line in file:
+        parts = [b"" if part == "-" else unhexlify(part) for part in line.split()]
+        key, nonce, aad, plain, raw, spoilt = parts
+        ccm = Ccm(key)
+        for _ in range(2):  # the key is kept between messages
+            assert ccm.seal(nonce, plain, aad) == raw
+            assert ccm.open(nonce, memoryview(raw), bytearray(aad)) == plain
+        try:
+            ccm.open(nonce, spoilt, aad)
+            raise AssertionError("opened")
+        except ValueError:
+            done += 1
+for size in (0, 15, 17, 24, 32):
+    try:
+        Ccm(bytes(size))
+        raise AssertionError("key")
+    except ValueError:
+        done += 1
+print(done)
+"""
+    assert run_micropython(script, file, heap="256k") == f"{len(cases) + 5}\n"
 
 
 @pytest.mark.parametrize("size", [0, 15, 17, 32])

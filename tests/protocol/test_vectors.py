@@ -9,7 +9,7 @@ from cddl_verifier import Validator
 import helpers_portable_vectors as portable
 from helpers_micropython import run_micropython
 from kanhu.aead import AesCcm
-from kanhu_protocol import names
+from kanhu_protocol import cbor, names, seal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VECTORS = ROOT / "protocol" / "vectors"
@@ -101,3 +101,44 @@ def test_cddl_agrees_with_hellos(schema: Validator) -> None:
         assert schema.validate(bytes.fromhex(v["hex"]), root_type="hello").valid, v["name"]
     for bad in ("a0", "a10002", "a201010200", "a10001ff"):
         assert not schema.validate(bytes.fromhex(bad), root_type="hello").valid
+
+
+def test_cddl_of_the_hub_configuration(schema: Validator) -> None:
+    good = {
+        "wifi": ["home", "secret"],
+        "broker": ["broker.example", 8883, None, None],
+        "links": ["mqtt", "serial"],
+        "ntp": None,
+        "buttons": [[1, 4, None], [2, 5, 9]],
+        "pirs": [[3, 13]],
+        "lamp": 2,
+        "buzzer": 15,
+        "mains": None,
+        "heartbeat": 300,
+        "version": 7,
+        "later": {"any": [1]},
+    }
+
+    def valid(config: object) -> bool:
+        return schema.validate(cbor.dumps(config), root_type="hub-config").valid
+
+    assert valid(good)
+    assert valid({})
+    for name, value in (
+        ("wifi", ["home"]),
+        ("broker", ["host", 0, None, None]),
+        ("links", ["carrier pigeon"]),
+        ("buttons", [[0, 4, None]]),
+        ("pirs", [[1]]),
+        ("lamp", 256),
+        ("heartbeat", 4),
+        ("version", -1),
+    ):
+        assert not valid({**good, name: value}), name
+
+
+def test_the_greatest_device_table_fits_one_message() -> None:
+    table = next(v for v in vectors("down.json") if v["name"] == "28 devices")
+    plain = bytes.fromhex(table["hex"])
+    full = 2**32 - 1
+    assert seal.seal(AesCcm(bytes(16)), 65535, "7k3m9q2xwt", seal.DOWN, full, full, full, plain)
