@@ -107,13 +107,16 @@ class MqttClient:
         loop = asyncio.get_running_loop()
         limit = MIN_BACKOFF_S
         while True:
+            before = self.last_error
             try:
                 await self._once(on_connect)
             except (OSError, TimeoutError, LinkDown) as error:
                 self.last_error = str(error) or type(error).__name__
-            log.warning("broker lost", client=self.client_id, reason=self.last_error)
             ended, self._connection = self._connection, None
-            if ended is not None and ended.up_since and loop.time() - ended.up_since > LIVED_S:
+            since = ended.up_since if ended is not None else 0.0
+            if since or self.last_error != before:
+                log.warning("no broker", client=self.client_id, reason=self.last_error)
+            if since and loop.time() - since > LIVED_S:
                 limit = MIN_BACKOFF_S
             await asyncio.sleep(random.uniform(0, limit))  # noqa: S311 - spreads reconnections, is no secret
             limit = min(2 * limit, MAX_BACKOFF_S)
