@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kanhu_protocol import kinds as k
 
 SHORT, PRESSED, NORMAL, OPEN = 50_000, 670_000, 2_730_000, 3_150_000  # docs/wiring.md
@@ -17,34 +18,34 @@ def press(at, held=200):
 @pytest.mark.parametrize("real_flag", [False, True])
 def test_a_press_is_one_call_within_40_ms(play, real_flag):
     done = play("button", press(5_000), 40_000, real_flag=real_flag)
-    assert done == [k.CALL]
+    assert done.kinds == [k.CALL]
     ms, _, fields = done.events[0]
     assert 5_030 <= ms <= 5_040
     assert fields == {k.DEVICE: 7}
 
 
-@pytest.mark.parametrize(("held", "calls"), [(1, 0), (20, 0), (29, 0), (36, 1), (60, 1)])
+@pytest.mark.parametrize(("held", "calls"), [(1, 0), (20, 0), (29, 0), (40, 1), (60, 1)])
 def test_shorter_than_30_ms_is_no_press(play, held, calls):
-    assert play("button", press(5_000, held), 20_000) == [k.CALL] * calls
+    assert play("button", press(5_000, held), 20_000).kinds == [k.CALL] * calls
 
 
 def test_bounce_at_both_edges(play):
     bounce_in = [[5_000 + 3 * i, "level", i % 2] for i in range(9)]
     bounce_out = [[5_500 + 4 * i, "level", (i + 1) % 2] for i in range(9)]
-    assert play("button", [*bounce_in, *bounce_out], 20_000) == [k.CALL]
+    assert play("button", [*bounce_in, *bounce_out], 20_000).kinds == [k.CALL]
 
 
 def test_two_presses_are_two_calls(play):
-    assert play("button", press(5_000) + press(5_300), 20_000) == [k.CALL, k.CALL]
+    assert play("button", press(5_000) + press(5_300), 20_000).kinds == [k.CALL, k.CALL]
 
 
 def test_a_release_shorter_than_50_ms_is_the_same_press(play):
-    assert play("button", press(5_000) + press(5_245), 20_000) == [k.CALL]
+    assert play("button", press(5_000) + press(5_245), 20_000).kinds == [k.CALL]
 
 
 def test_edges_the_interrupt_missed_cost_a_second_but_no_call(play):
     done = play("button", [[5_100, "silently", 0], [9_000, "silently", 1], [12_000, "silently", 0]], 20_000)
-    assert done == [k.CALL, k.CALL]
+    assert done.kinds == [k.CALL, k.CALL]
     assert done.events[0][0] <= 6_200
 
 
@@ -52,8 +53,8 @@ def test_edges_the_interrupt_missed_cost_a_second_but_no_call(play):
 @given(
     st.lists(
         st.tuples(
-            st.one_of(st.integers(1, 49), st.integers(56, 400)),
-            st.one_of(st.integers(1, 29), st.integers(36, 400)),
+            st.one_of(st.integers(1, 49), st.integers(60, 400)),
+            st.one_of(st.integers(1, 29), st.integers(40, 400)),
         ),
         max_size=20,
     ),
@@ -71,12 +72,12 @@ def test_any_bouncing_gives_the_calls_that_the_definition_gives(play, pulses, of
             pressed, calls = True, calls + 1
         at += low
         steps.append([at, "level", 1])
-    assert play("button", steps, at + 2_000) == [k.CALL] * calls
+    assert play("button", steps, at + 2_000).kinds == [k.CALL] * calls
 
 
 def test_a_held_press_calls_at_its_start_and_is_stuck_once(play):
     done = play("button", press(5_000, 100_000), 120_000)
-    assert done == [k.CALL, k.CONTACT_STUCK, k.CONTACT_RELEASED]
+    assert done.kinds == [k.CALL, k.CONTACT_STUCK, k.CONTACT_RELEASED]
     assert done.events[0][0] < 5_050
     stuck, released = done.events[1], done.events[2]
     assert 35_000 <= stuck[0] <= 36_200
@@ -86,38 +87,38 @@ def test_a_held_press_calls_at_its_start_and_is_stuck_once(play):
 
 def test_a_press_after_a_stuck_one_calls(play):
     done = play("button", press(5_000, 40_000) + press(50_000), 60_000)
-    assert done == [k.CALL, k.CONTACT_STUCK, k.CONTACT_RELEASED, k.CALL]
+    assert done.kinds == [k.CALL, k.CONTACT_STUCK, k.CONTACT_RELEASED, k.CALL]
 
 
 def test_stuck_for_longer_than_the_ticks_can_say(play):
     day = 86_400_000
     steps = [[5_000, "level", 0], [40_000, "leap", day, 14], [40_100, "level", 1]]
     done = play("button", steps, 50_000)
-    assert done == [k.CALL, k.CONTACT_STUCK, k.CONTACT_RELEASED]
+    assert done.kinds == [k.CALL, k.CONTACT_STUCK, k.CONTACT_RELEASED]
     assert 14 * day < done.events[2][2][k.SPAN_MS] < 14 * day + 60_000
 
 
 @pytest.mark.parametrize("edge", [False, True])
 def test_a_button_held_while_the_hub_starts_is_a_call_when_let_go(play, edge):
     done = play("button", [[2_000, "level", 1]], 40_000, level=0, edge_at_start=edge)
-    assert done == [k.CALL]
+    assert done.kinds == [k.CALL]
     assert done.events[0][0] <= 2_100
 
 
 @pytest.mark.parametrize("edge", [False, True])
 def test_a_contact_stuck_before_the_start_never_calls(play, edge):
     done = play("button", [[90_000, "level", 1], *press(95_000)], 99_000, level=0, edge_at_start=edge)
-    assert done == [k.CONTACT_STUCK, k.CONTACT_RELEASED, k.CALL]
+    assert done.kinds == [k.CONTACT_STUCK, k.CONTACT_RELEASED, k.CALL]
     assert done.events[2][0] > 95_000
 
 
 def test_flash_that_fails_does_not_double_the_call(play):
-    assert play("button", [[1_000, "answer", False], *press(5_000)], 20_000) == [k.CALL]
+    assert play("button", [[1_000, "answer", False], *press(5_000)], 20_000).kinds == [k.CALL]
 
 
 def test_a_call_that_raised_is_called_again(play):
     done = play("button", [[1_000, "raises", 2], *press(5_000, 100)], 20_000)
-    assert done == [k.CALL]
+    assert done.kinds == [k.CALL]
     assert done.events[0][0] < 5_600
 
 
@@ -131,14 +132,14 @@ def supervised(play, steps, until, **more):
 
 def test_a_supervised_press_is_a_call_and_no_line_fault(play):
     steps = [[5_000, "uv", PRESSED], [5_000, "level", 0], [9_000, "level", 1], [9_000, "uv", NORMAL]]
-    assert supervised(play, steps, 20_000) == [k.CALL]
+    assert supervised(play, steps, 20_000).kinds == [k.CALL]
 
 
 @pytest.mark.parametrize(("uv", "level", "detail"), [(OPEN, 1, 1), (SHORT, 0, 2), (1_700_000, 1, 2)])
 def test_a_line_fault_and_its_end(play, uv, level, detail):
     steps = [[5_000, "uv", uv], [5_000, "level", level], [15_000, "uv", NORMAL], [15_000, "level", 1]]
     done = supervised(play, steps, 30_000)
-    assert done == [k.LINE_FAULT, k.LINE_OK]
+    assert done.kinds == [k.LINE_FAULT, k.LINE_OK]
     assert done.events[0][2] == {k.DEVICE: 7, k.DETAIL: detail}
     assert 6_000 <= done.events[0][0] <= 6_700
     assert 16_000 <= done.events[1][0] <= 16_700
@@ -148,7 +149,7 @@ def test_a_line_fault_shorter_than_a_second_is_none(play):
     steps = []
     for at in range(5_000, 15_000, 1_600):
         steps += [[at, "uv", OPEN], [at + 800, "uv", NORMAL]]
-    assert supervised(play, steps, 30_000) == []
+    assert supervised(play, steps, 30_000).kinds == []
 
 
 def test_a_chattering_short_is_no_storm_of_presses(play):
@@ -168,7 +169,7 @@ def test_an_open_line_that_then_shorts_says_both(play):
 
 def test_a_short_at_the_start_is_no_press(play):
     done = supervised(play, [[60_000, "level", 1], [60_000, "uv", NORMAL]], 70_000, level=0, uv=SHORT)
-    assert done == [k.LINE_FAULT, k.LINE_OK]
+    assert done.kinds == [k.LINE_FAULT, k.LINE_OK]
 
 
 def test_a_short_during_a_press_is_no_second_press(play):

@@ -1,7 +1,7 @@
-"""A home for the hub's inputs, on MicroPython: virtual time that wraps like an ESP32's, pins, ADC, radio, table.
+"""A home for the hub's inputs, on MicroPython: virtual time that wraps like an ESP32's, pins, ADC, radio.
 
 Plays one scenario, {"input", "start", "steps": [[ms, action, ...], ...]}, and show() prints what was emitted
-as JSON: [[ms, kind, [[key, value], ...]], ...]. Time passes only here, in steps as small as the code asks for.
+as JSON: [[ms, kind, [[key, value], ...]], ...]. Time passes only here, in the steps that the code asks for.
 """
 
 import asyncio
@@ -135,7 +135,7 @@ class Devices:
 
 
 class Hub:
-    """What the core is for an input: takes events; can fail like flash (False) or like a full heap (raise)."""
+    """What the core is to an input: takes events; can fail like flash (False) or a full heap (raise)."""
 
     def __init__(self, clock):
         self.clock = clock
@@ -205,10 +205,10 @@ async def play(scenario):
     counts = {n: getattr(thing, n) for n in ("foreign", "encrypted", "malformed") if hasattr(thing, n)}
     counts["sensors"] = len(getattr(thing, "sensors", ()))
     task.cancel()
-    try:
+    try:  # noqa: SIM105
         await task
     except asyncio.CancelledError:
-        pass
+        pass  # MicroPython has no contextlib
     await settle()
     counts["sleepers"] = len(clock.sleepers)
     return {"events": hub.events, "counts": counts}

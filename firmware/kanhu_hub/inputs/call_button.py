@@ -2,7 +2,7 @@
 
 from micropython import const
 
-from kanhu_hub.inputs.edge import edge_within, steady
+from kanhu_hub.inputs.wire import Wire
 from kanhu_protocol import kinds as k
 
 # Ganssle, "A Guide to Debouncing" (2004): all but one of 18 kinds of switches bounced less than 7 ms. Four
@@ -10,8 +10,8 @@ from kanhu_protocol import kinds as k
 _PRESS_MS = const(30)
 _RELEASE_MS = const(50)  # old contacts open more raggedly than they close
 _STUCK_MS = const(30_000)  # ours: nobody presses for half a minute
-_POLL_MS = const(1000)  # in case an edge was missed
-_POLL_LINE_MS = const(250)
+_BEAT_MS = const(1000)  # in case an edge was missed
+_BEAT_LINE_MS = const(250)
 _LINE_MS = const(1000)  # a line fault, or its end, must last
 # Microvolts at the line, supply 3.3 V: docs/wiring.md works them out.
 _SHORT_BELOW_UV = const(300_000)
@@ -30,52 +30,43 @@ class CallButton:
     """Reads pin.value() (0 = closed) at edges of pin.flag; adc.read_uv() where the line is supervised."""
 
     def __init__(self, pin, device, emit, clock, adc=None):
-        self.pin = pin
+        self.wire = Wire(pin, clock, _BEAT_LINE_MS if adc else _BEAT_MS)
         self.device = device
         self.emit = emit
-        self.clock = clock
         self.adc = adc
-        self._last = 0
+        self._booting = True
+        self._unsure = False  # closed since before the start: see _boot()
         self._pressed = False
         self._held_ms = 0
         self._stuck = False
         self._due = False  # a press that emit has not taken yet
-        self._unsure = False  # closed since before the start: see _boot()
         self._fault = _INTACT
         self._line = _INTACT
         self._line_ms = 0
 
     async def run(self):
         """Never returns; an error is logged and the button read again, with no press forgotten."""
-        self._last = self.clock.ticks_ms()
-        booting = True
-        while True:
-            try:
-                if booting:
-                    await self._boot()
-                    booting = False
-                await self._step()
-            except Exception as error:
-                print("button", self.device, repr(error))
-                await self.clock.sleep_ms(100)
+        await self.wire.run(self._step)
 
     async def _boot(self):
         # Closed already: a hand that could not wait, or a contact stuck since before the restart? A hand lets
         # go within _STUCK_MS, and that is a call. A contact that does not is a fault and never calls, however
         # often the hub restarts; calling at once would make a call per restart of every stuck contact.
         await self._settled(_PRESS_MS)
+        self._booting = False
         if self._closed():
             self._pressed = self._unsure = True
 
     async def _step(self):
         self._call()  # again, if it failed
-        edge = await edge_within(self.pin, self.clock, _POLL_LINE_MS if self.adc else _POLL_MS)
-        if edge or (self.pin.value() == 0) != self._pressed:
+        if self._booting:
+            await self._boot()
+        if await self.wire.edge() or (self.wire.value() == 0) != self._pressed:
             await self._settled(_RELEASE_MS if self._pressed else _PRESS_MS)
         ms = self._elapsed()
         if self._pressed:
             # A short while pressed is not a release: else a wet line would press again and again.
-            if self.pin.value() == 1:
+            if self.wire.value() == 1:
                 self._released()
         elif self._closed():
             self._pressed = self._due = True
@@ -85,35 +76,38 @@ class CallButton:
 
     def _call(self):
         if self._due:
-            self.emit(k.CALL, {k.DEVICE: self.device})
+            self._say(k.CALL)
             self._due = False
 
+    def _say(self, kind, key=0, value=0):
+        fields = {k.DEVICE: self.device}
+        if key:
+            fields[key] = value
+        self.emit(kind, fields)
+
     async def _settled(self, ms):
-        while not await steady(self.pin, self.clock, ms):
+        while not await self.wire.steady(ms):
             self._supervise(self._elapsed())
 
     def _closed(self):
         # Only a clear short is no press: a corroded contact or a failing ADC must not silence the button.
-        return self.pin.value() == 0 and (self.adc is None or self._read() != _SHORT)
+        return self.wire.value() == 0 and (self.adc is None or self._read() != _SHORT)
 
     def _elapsed(self):
-        # Summed up, never subtracted: a contact may stay stuck longer than ticks can say.
-        now = self.clock.ticks_ms()
-        ms = self.clock.ticks_diff(now, self._last)
-        self._last = now
+        ms = self.wire.elapsed()
         self._held_ms += ms
         return ms
 
     def _released(self):
         if self._stuck:
-            self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._held_ms})
+            self._say(k.CONTACT_RELEASED, k.SPAN_MS, self._held_ms)
         elif self._unsure:
             self._due = True
         self._pressed = self._stuck = self._unsure = False
 
     def _supervise(self, ms):
         if self._pressed and not self._stuck and self._held_ms >= _STUCK_MS:
-            self.emit(k.CONTACT_STUCK, {k.DEVICE: self.device, k.SPAN_MS: self._held_ms})
+            self._say(k.CONTACT_STUCK, k.SPAN_MS, self._held_ms)
             self._stuck = True
         if self.adc:
             self._watch_line(self._read(), ms)
@@ -146,7 +140,7 @@ class CallButton:
         self._line_ms += ms
         if self._line_ms >= _LINE_MS:
             if line == _INTACT:
-                self.emit(k.LINE_OK, {k.DEVICE: self.device})
+                self._say(k.LINE_OK)
             else:
-                self.emit(k.LINE_FAULT, {k.DEVICE: self.device, k.DETAIL: line})
+                self._say(k.LINE_FAULT, k.DETAIL, line)
             self._fault = line

@@ -24,7 +24,7 @@ class Movement:
 
     def passed(self, ms, active=False):
         """ms went by, during which the sensor said "motion" (active) or not."""
-        # Times are summed up, never subtracted: ticks say nothing beyond 2^29 ms.
+        # Summed up, because ticks say nothing beyond 2^29 ms.
         self.quiet_ms += ms
         self._silent_ms += ms
         self._batch_ms += ms

@@ -2,11 +2,11 @@
 
 from micropython import const
 
-from kanhu_hub.inputs.edge import edge_within, steady
 from kanhu_hub.inputs.movement import Movement
+from kanhu_hub.inputs.wire import Wire
 from kanhu_protocol import kinds as k
 
-_POLL_MS = const(1000)
+_BEAT_MS = const(1000)
 _STEADY_MS = const(20)  # ours: one period of 50 Hz mains, whose pick-up on a long wire is no motion
 _WARM_UP_MS = const(60_000)  # HC-SR501 data sheet: up to a minute of false outputs after power-on
 # Ours: three times the longest that modules hold their output after a movement (HC-SR501: 300 s).
@@ -17,12 +17,10 @@ class Pir:
     """Reads pin.value() (1 = motion) at edges of pin.flag; emit(kind, fields) gets the events."""
 
     def __init__(self, pin, device, emit, clock):
-        self.pin = pin
+        self.wire = Wire(pin, clock, _BEAT_MS)
         self.device = device
         self.emit = emit
-        self.clock = clock
         self.movement = Movement(device, emit)
-        self._last = 0
         self._warm_ms = 0
         self._active = False
         self._active_ms = 0
@@ -31,21 +29,14 @@ class Pir:
 
     async def run(self):
         """Never returns; an error is logged and the sensor read again."""
-        self._last = self.clock.ticks_ms()
-        while True:
-            try:
-                await self._step()
-            except Exception as error:
-                print("pir", self.device, repr(error))
-                await self.clock.sleep_ms(_POLL_MS)
+        await self.wire.run(self._step)
 
     async def _step(self):
-        edge = await edge_within(self.pin, self.clock, _POLL_MS)
-        if edge or (self.pin.value() == 1) != self._active:
-            while not await steady(self.pin, self.clock, _STEADY_MS):
+        if await self.wire.edge() or (self.wire.value() == 1) != self._active:
+            while not await self.wire.steady(_STEADY_MS):
                 self._pass()
         self._pass()
-        active = self.pin.value() == 1
+        active = self.wire.value() == 1
         if active == self._active:
             return
         warm = self._warm_ms >= _WARM_UP_MS
@@ -62,9 +53,7 @@ class Pir:
         self._active_ms = 0
 
     def _pass(self):
-        now = self.clock.ticks_ms()
-        ms = self.clock.ticks_diff(now, self._last)
-        self._last = now
+        ms = self.wire.elapsed()
         if self._warm_ms < _WARM_UP_MS:
             self._warm_ms += ms
         self._active_ms += ms
