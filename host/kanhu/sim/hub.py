@@ -6,10 +6,9 @@ import asyncio
 import errno
 import hashlib
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from kanhu.sim import flash
 from kanhu.sim.air import Air, Scanner
@@ -22,7 +21,6 @@ from kanhu.sim.sensors import Advert
 from kanhu.sim.wires import Wire
 
 T = TypeVar("T")
-Cause = Literal[1, 2, 3, 5]
 POWER_ON, HARD, WATCHDOG, SOFT = 1, 2, 3, 5  # machine.reset_cause()
 DNS_FAILED = -202  # lwIP EAI_FAIL
 SCAN_RESULT, SCAN_DONE = 5, 6  # bluetooth._IRQ_*
@@ -84,6 +82,10 @@ class Hub:
 
     def log(self, after: int = 0) -> str:
         return self._console.text(after)
+
+    def lines(self) -> list[tuple[float, str]]:
+        """(monotonic s, line) of the newest lines of the log."""
+        return self._console.lines()
 
     def log_position(self) -> int:
         return self._console.position
@@ -285,14 +287,7 @@ class Hub:
         self._outputs.clear()
         self._lamp.dark()
 
-    def _drive(self, wire: Wire) -> Callable[[int | None], None]:
-        def drive(level: int | None) -> None:
-            if self._process:
-                self._process.tell("p", wire.pin, level)
-
-        return drive
-
-    def _set_line(self, wire: Wire) -> None:
+    def _show(self, wire: Wire) -> None:
         if self._process:
             if wire.adc is not None:
                 self._process.tell("a", wire.adc, wire.microvolts())
@@ -341,8 +336,3 @@ class Hub:
             task.cancel()
         await self._net.close()
         self._port.close()
-
-
-def result(future: Future[T], timeout: float = 30.0) -> T:
-    """A loop's answer, for the caller's thread."""
-    return future.result(timeout)

@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, cast
 
 Address = tuple[str, int]
 Fault = Literal["stall", "cut", "refuse"]
@@ -123,6 +123,7 @@ class HomeNetwork:
             await self._pump(reader, up_writer)
             if self._ended_hard(process):
                 down.cancel()
+                await asyncio.wait([down])
                 await _until_closed(up_reader)  # nobody tells the far end that the hub has gone
             else:
                 up_writer.close()
@@ -178,8 +179,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, sender: Address) -> None:
         if self._network.flows:
@@ -208,8 +208,7 @@ class TimeServer(asyncio.DatagramProtocol):
         self.offset = offset
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, sender: Address) -> None:
         if len(data) < 48 or data[0] & 7 != 3:  # mode 3: client

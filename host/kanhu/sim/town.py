@@ -19,6 +19,8 @@ from kanhu_protocol import cbor
 
 BROKER_NAME = "broker.lan"  # how hubs know the broker; the bench resolves it
 LAMP_PIN, BUZZER_PIN, MAINS_PIN = 2, 15, 16
+# What a BTHome sensor is for, where its kind on the air does not say it.
+ROLES = {"button": "call", "tamper": "door", "battery": "door", "battery_low": "door"}
 
 
 @dataclass
@@ -140,7 +142,7 @@ class Town:
         """A BLE sensor of a home, on the air and in the registry; the device index."""
         number = sum(len(one.devices) for one in self.homes.values()) + 1
         address = f"A4:C1:38:00:{number >> 8:02X}:{number & 255:02X}"
-        role = {"button": "call"}.get(kind, kind)
+        role = ROLES.get(kind, kind)
         index = self.registry.add_sensor(home.hub_id, role=role, address=address, name=label)
         self.bench.add_sensor(f"{home.name}/{label}", kind, address, hub=home.hub)
         home.devices[label] = index

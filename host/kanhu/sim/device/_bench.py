@@ -24,13 +24,13 @@ _busy = False
 _calls = 0
 
 # Both clocks are CLOCK_MONOTONIC on Linux; elsewhere the difference at the start is taken out.
-_zero_us = state["reset_us"]
+zero_us = state["reset_us"]
 if abs(unix_time.ticks_us() - state["now_us"]) > 10_000_000:
-    _zero_us += unix_time.ticks_us() - state["now_us"]
+    zero_us += unix_time.ticks_us() - state["now_us"]
 
 
 def up_us():
-    return (unix_time.ticks_us() - _zero_us) * SPEED
+    return (unix_time.ticks_us() - zero_us) * SPEED
 
 
 def up_ms():
