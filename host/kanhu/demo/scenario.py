@@ -1,0 +1,260 @@
+"""The demo's town and its morning: what happens when, and the faults a person (or the script) causes."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kanhu import ledger
+from kanhu.demo.city import City
+from kanhu.demo.tally import percentiles
+from kanhu.demo.watch import STAGES, Receipts, follow
+from kanhu.sim.bench import Press
+from kanhu.sim.town import Home, Town
+
+HEARTBEAT_S = 5  # a hub's least; a home's is 300
+BROKER_DOWN_S = 2.0
+DAEMON_DOWN_S = 1.5
+POWER_OFF_S = 1.0
+BLE_SAID_S = 2.0  # a BLE caller advertises one press for 1.5 s
+SETTLE_S = 40.0
+PRESSES = 24  # of an unattended run, spread over its length
+
+Step = tuple[float, str, Callable[[], None]]
+
+
+class Scenario:
+    """Two homes, one on MQTT and one on a serial cable. Methods may be called from any thread."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.town = Town(folder, heartbeat_s=HEARTBEAT_S, serial_homes=("south",))
+        self.random = random.Random(seed)  # noqa: S311  # a script, not a secret
+        self.city = City(self.town.platform_url, folder / "city.db", self.tell)
+        self.faults: Counter[str] = Counter()
+        self.story: deque[tuple[float, str]] = deque(maxlen=200)
+        self.started = time.monotonic()
+        self._chores: list[threading.Thread] = []
+        self._busy = threading.Lock()  # one fault at a time
+
+    def tell(self, text: str) -> None:
+        """A line for the live view."""
+        self.story.append((time.monotonic() - self.started, text))
+
+    def __enter__(self) -> Scenario:
+        self.town.__enter__()
+        try:
+            self._build()
+        except BaseException:
+            self.town.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for chore in self._chores:
+            chore.join(20)
+        self.city.stop()
+        self.town.__exit__(None, None, None)
+
+    def _build(self) -> None:
+        self.north: Home = self.town.add_home(
+            "north",
+            buttons={"bedroom": 4},
+            pirs={"kitchen": 5},
+            sensors={"pendant": "button", "front-door": "door", "smoke-alarm": "smoke"},
+        )
+        self.south: Home = self.town.add_home(
+            "south",
+            links=("serial",),
+            buttons={"bathroom": 4},
+            pirs={"hall": 5},
+            sensors={"bracelet": "button", "sink": "moisture", "cabinet": "tamper"},
+        )
+        self.town.start()
+        self.city.start()
+        if not self.city.up.wait(15) or self.city.error:
+            raise RuntimeError(f"the city's side did not start: {self.city.error}")
+        self.tell("broker, daemon, two hubs and the city are up")
+
+    # What people do
+
+    def call(self, where: str) -> None:
+        """Press a caller, named home/sensor."""
+        self.town.bench.press(where)
+        self.tell(f"{where}: pressed")
+
+    @property
+    def callers(self) -> list[str]:
+        return ["north/bedroom", "south/bathroom", "north/pendant", "south/bracelet"]
+
+    # Faults
+
+    def _chore(self, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            with self._busy:
+                work()
+
+        thread = threading.Thread(target=guarded, name="fault", daemon=True)
+        self._chores.append(thread)
+        thread.start()
+
+    def break_broker(self) -> None:
+        """kill -9 the broker, start it again."""
+
+        def work() -> None:
+            self.tell("broker: kill -9; calls wait in the hub's flash")
+            self.town.broker.kill()
+            self.faults["broker_kill"] += 1
+            time.sleep(BROKER_DOWN_S)
+            self.town.broker.start()
+            self.tell("broker: back; everything not yet stored is said again")
+
+        self._chore(work)
+
+    def kill_daemon(self) -> None:
+        """kill -9 the daemon, start it again."""
+
+        def work() -> None:
+            self.tell("daemon: kill -9; its journal is on disk")
+            self.town.daemon.kill()
+            self.faults["daemon_kill"] += 1
+            time.sleep(DAEMON_DOWN_S)
+            self.town.daemon.start()
+            self.tell("daemon: back; unacknowledged events are published again")
+
+        self._chore(work)
+
+    def cut_power(self) -> None:
+        """Cut a hub's power, switch it on again."""
+
+        def work() -> None:
+            self.tell("north hub: power cut; what its lamp called heard is in flash")
+            self.town.bench.cut_power(self.north.hub)
+            self.faults["hub_power_cut"] += 1
+            time.sleep(POWER_OFF_S)
+            self.town.bench.power(self.north.hub)
+            self.tell("north hub: power back")
+
+        self._chore(work)
+
+    # The morning
+
+    def morning(self, seconds: float) -> Iterator[Step]:
+        """(when, what, action) of an unattended run, in order of time."""
+        bench = self.town.bench
+        steps: list[Step] = []
+        last = max(seconds * 0.9, 10.0)
+        power_cut = 0.72 * last
+        for number in range(PRESSES):
+            where = self.callers[number % len(self.callers)]
+            when = 1.0 + number * (last - 1.0) / PRESSES + self.random.uniform(0, 0.2)
+            off = power_cut - BLE_SAID_S < when < power_cut + POWER_OFF_S + 1.5
+            if off and where.startswith("north"):
+                where = "south/bathroom"
+            steps.append((when, "", partial(self.call, where)))
+        steps += [
+            (0.8, "", lambda: bench.motion("north/kitchen", 2)),
+            (1.5, "", lambda: bench.set_sensor("north/front-door", True)),
+            (2.5, "", lambda: bench.set_sensor("north/front-door", False)),
+            (3.0, "south/sink: water under the sink", lambda: bench.set_sensor("south/sink", True)),
+            (4.0, "south/cabinet: opened by force", lambda: bench.set_sensor("south/cabinet", True)),
+            (5.0, "", lambda: bench.motion("south/hall", 2)),
+            (5.5, "north: mains lost", lambda: bench.mains(False, self.north.hub)),
+            (7.5, "north: mains back", lambda: bench.mains(True, self.north.hub)),
+            (0.25 * last, "", self.break_broker),
+            (0.50 * last, "", self.kill_daemon),
+            (power_cut, "", self.cut_power),
+        ]
+        yield from sorted(steps, key=lambda step: step[0])
+
+    def play(self, seconds: float, stop: threading.Event) -> None:
+        """Run the morning in real time."""
+        begin = time.monotonic()
+        for when, what, action in self.morning(seconds):
+            if stop.wait(max(0.0, begin + when - time.monotonic())):
+                return
+            action()
+            if what:
+                self.tell(what)
+        stop.wait(max(0.0, begin + seconds - time.monotonic()))
+
+    # The account
+
+    def device_of(self, press: Press) -> tuple[str, int]:
+        """(hub_id, device index) of a press."""
+        name, label = press.sensor.split("/")
+        return press.hub_id, self.town.homes[name].devices[label]
+
+    def receipts(self) -> dict[str, list[Receipts]]:
+        """Each home's presses with the times its lamp showed."""
+        result = {}
+        for name, home in self.town.homes.items():
+            lamp = [
+                (when, text.split()[-1]) for when, text in home.hub.lines() if text.startswith("kanhu: lamp ")
+            ]
+            presses = [press.time for press in list(self.town.bench.presses) if press.hub_id == home.hub_id]
+            result[name] = follow(presses, lamp)
+        return result
+
+    def sums(self) -> dict[str, ledger.Sums]:
+        """The ledger, recomputed from the journal's raw tables."""
+        return ledger.recompute(self.town.daemon.data_dir / "journal.db")
+
+    def settled(self) -> bool:
+        """Whether everything pressed has arrived and nothing is awaited, queued or unanswered."""
+        with self.city.lock:
+            lost, _ = self.city.tally.compare(self.device_of(press) for press in self.town.bench.presses)
+            waiting = bool(self.city.waiting)
+        sums = self.sums().values()
+        return not (lost or waiting or any(one["awaited"] or one["queued"] for one in sums))
+
+    def settle(self, limit_s: float = SETTLE_S) -> bool:
+        """Wait until settled, at most limit_s."""
+        for chore in self._chores:
+            chore.join(20)
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Exception):  # the journal may be starting
+                if self.settled():
+                    return True
+            time.sleep(0.2)
+        return False
+
+    def account(self) -> dict[str, Any]:
+        """The run's result: what the city received against the bench's own list of presses."""
+        presses = list(self.town.bench.presses)
+        with self.city.lock:
+            lost, duplicates = self.city.tally.compare(self.device_of(press) for press in presses)
+            by_class = {name: self.city.tally.by_class[name] for name in ("P1", "P2", "P3", "P4", "P5")}
+        total: Counter[str] = Counter()
+        sums = self.sums()
+        for one in sums.values():
+            total.update(one)
+        balanced = all(
+            one["announced"] == one["stored"] + one["lost"] + one["awaited"]
+            and one["stored"] == one["delivered"] + one["queued"]
+            for one in sums.values()
+        )
+        took: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        for receipts in self.receipts().values():
+            for receipt in receipts:
+                for stage in STAGES:
+                    if (seconds := receipt.after(stage)) is not None:
+                        took[stage].append(seconds)
+        return {
+            "events_by_class": by_class,
+            "presses": len(presses),
+            "lost": lost,
+            "duplicates": duplicates,
+            "faults": {name: self.faults[name] for name in ("hub_power_cut", "broker_kill", "daemon_kill")},
+            "ledger": {"balanced": balanced, **total},
+            "press_to_stored": percentiles(took["stored"]),
+            "press_to_delivered": percentiles(took["delivered"]),
+            "press_to_accepted_lamp": percentiles(took["accepted"]),
+        }

@@ -1,0 +1,69 @@
+"""What the city received against what was pressed: the demo's account. Pure bookkeeping."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+class Received(Protocol):
+    """An event as the platform's SDK hands it out."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+    @property
+    def hub(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def event_class(self) -> str: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+
+@dataclass
+class Tally:
+    """Events by class and presses by (hub_id, device index), each identity counted once."""
+
+    by_class: Counter[str] = field(default_factory=Counter)
+    calls: Counter[tuple[str, int]] = field(default_factory=Counter)
+    repeats: int = 0  # an identity handed out a second time
+    _seen: set[tuple[str, str]] = field(default_factory=set)
+
+    def add(self, event: Received) -> bool:
+        """Count one event; False when its identity was counted before."""
+        identity = (event.source, event.id)
+        if identity in self._seen:
+            self.repeats += 1
+            return False
+        self._seen.add(identity)
+        self.by_class[event.event_class.upper()] += 1
+        if event.name == "call":
+            self.calls[event.hub, event.data.get("device", 0)] += event.data.get("count", 1)
+        return True
+
+    def compare(self, pressed: Iterable[tuple[str, int]]) -> tuple[int, int]:
+        """(lost, duplicates) against the bench's own list of presses as (hub_id, device index)."""
+        wanted = Counter(pressed)
+        keys = set(wanted) | set(self.calls)
+        lost = sum(max(0, wanted[key] - self.calls[key]) for key in keys)
+        doubled = sum(max(0, self.calls[key] - wanted[key]) for key in keys)
+        return lost, doubled + self.repeats
+
+
+def percentiles(seconds: list[float]) -> dict[str, float | int | None]:
+    """p50 and p99 in ms (nearest rank) with their n; None when n is 0."""
+    ordered = sorted(seconds)
+    count = len(ordered)
+
+    def rank(share: float) -> float | None:
+        if not count:
+            return None
+        return round(ordered[max(0, math.ceil(share * count) - 1)] * 1000, 1)
+
+    return {"p50_ms": rank(0.50), "p99_ms": rank(0.99), "n": count}

@@ -1,0 +1,131 @@
+"""The demo's picture: home on the left, city on the right, receipts lighting up with their times."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Group, RenderableType
+from rich.layout import Layout
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from kanhu.demo.scenario import Scenario
+from kanhu.demo.watch import STAGES, Receipts
+from kanhu.platform import Event
+from kanhu.sim.town import Home
+
+COLOURS = {
+    "well": "green",
+    "cannot_tell": "yellow",
+    "fault": "yellow",
+    "heard": "cyan",
+    "stored": "blue",
+    "delivered": "magenta",
+    "unanswered": "bold red",
+    "not_saved": "bold red",
+    "accepted": "bold green",
+}
+STAGE_WORDS = {
+    "heard": "heard 已记录",
+    "stored": "stored 已送达",
+    "delivered": "delivered 坐席已收",
+    "accepted": "accepted 有人受理",
+}
+CLASS_COLOURS = {"p1": "bold red", "p2": "yellow", "p3": "magenta", "p4": "cyan", "p5": "bright_black"}
+KEYS = (
+    "c call 呼叫   a accept 受理   b break the broker   d kill -9 the daemon   p cut a hub's power   q quit"
+)
+
+
+def _receipts(receipts: list[Receipts]) -> Text:
+    text = Text("last call: ")
+    last = receipts[-1] if receipts else None
+    if last is None:
+        return text.append("none yet", "bright_black")
+    for stage in STAGES:
+        took = last.after(stage)
+        if took is None:
+            text.append(f" ○ {STAGE_WORDS[stage]}", "bright_black")
+        else:
+            shown = f"{took * 1000:.0f} ms" if took < 1 else f"{took:.1f} s"
+            text.append(f" ● {STAGE_WORDS[stage]} {shown}", COLOURS[stage])
+    return text
+
+
+def _home(scenario: Scenario, home: Home, receipts: list[Receipts]) -> RenderableType:
+    if not home.hub.running:
+        lamp = Text("● dark: no power 断电", "bright_black")
+    else:
+        shown = scenario.town.bench.indicator(home.hub)
+        name = shown.pattern or "…"
+        lamp = Text(f"● {shown.english or name}  {shown.chinese or ''}", COLOURS.get(name, "white"))
+    link = "serial cable" if home.name == "south" else "MQTT over Wi-Fi"
+    return Panel(
+        Group(
+            lamp,
+            _receipts(receipts),
+            Text(f"hub {home.hub_id}, {link}, boots {home.hub.boots}", "bright_black"),
+        ),
+        title=f"home {home.name}",
+        title_align="left",
+    )
+
+
+def _machine(scenario: Scenario) -> RenderableType:
+    def state(well: bool) -> Text:
+        return Text("up", "green") if well else Text("DOWN", "bold red")
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("broker (nats-server)", state(scenario.town.broker.running))
+    grid.add_row("daemon (journal on disk)", state(scenario.town.daemon.running))
+    faults = ", ".join(f"{name.replace('_', ' ')} x{count}" for name, count in scenario.faults.items())
+    grid.add_row("faults so far", Text(faults or "none", "bright_black"))
+    return Panel(grid, title="between", title_align="left")
+
+
+def describe(event: Event) -> Text:
+    """One event in one line: class, what, where, count."""
+    text = Text(f"{event.event_class.upper()} ", CLASS_COLOURS[event.event_class])
+    text.append(event.name)
+    device, count = event.data.get("device"), event.data.get("count", 1)
+    if device:
+        text.append(f" device {device}", "bright_black")
+    if count != 1:
+        text.append(f" x{count}")
+    text.append(f"  {event.source.rsplit('/', 1)[-1]} {event.id}", "bright_black")
+    return text
+
+
+def _city(scenario: Scenario, rows: int) -> RenderableType:
+    now = time.monotonic()
+    with scenario.city.lock:
+        waiting = dict(scenario.city.waiting)
+        log = scenario.city.log[-rows:]
+        classes = dict(scenario.city.tally.by_class)
+    parts: list[RenderableType] = []
+    for name, since in waiting.items():
+        parts.append(Text(f"☎ {name} nobody has answered, {now - since:.1f} s", "bold red"))
+    if not waiting:
+        parts.append(Text(f"no call waits; {scenario.city.accepted} taken by a person", "green"))
+    parts += [describe(event) for _, event in log[-max(1, rows - len(parts)) :]]
+    counts = "  ".join(f"{name} {classes.get(name, 0)}" for name in ("P1", "P2", "P3", "P4", "P5"))
+    return Panel(Group(*parts), title=f"city platform   {counts}", title_align="left")
+
+
+def draw(scenario: Scenario, height: int) -> Layout:
+    """The whole picture for a terminal of that many rows."""
+    receipts = scenario.receipts()
+    layout = Layout()
+    layout.split_column(
+        Layout(name="top"), Layout(name="story", size=max(5, height // 4)), Layout(name="keys", size=1)
+    )
+    layout["top"].split_row(Layout(name="left"), Layout(name="right"))
+    homes = [_home(scenario, home, receipts.get(name, [])) for name, home in scenario.town.homes.items()]
+    layout["left"].update(Group(*homes, _machine(scenario)))
+    layout["right"].update(_city(scenario, height - height // 4 - 6))
+    lines = list(scenario.story)[-(max(5, height // 4) - 2) :]
+    story = Group(*(Text.assemble((f"{when:6.1f} s  ", "bright_black"), text) for when, text in lines))
+    layout["story"].update(Panel(story, title="what happens", title_align="left"))
+    layout["keys"].update(Text(KEYS, "reverse", no_wrap=True))
+    return layout
