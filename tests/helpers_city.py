@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import socket
 from collections import Counter
+from itertools import islice
 from typing import Any, NamedTuple
 
 import aiomqtt
@@ -69,6 +70,7 @@ class Daemon:
         self.closed: dict[Identity, str] = {}
         self.deaf = False  # ignores acknowledgements, as if they had been lost
         self._sent: dict[Identity, float] = {}
+        self._urgent: dict[Identity, Row] = {}
         self._kick = asyncio.Event()
 
     async def __aenter__(self) -> Daemon:
@@ -84,6 +86,8 @@ class Daemon:
     def put(self, *rows: Row) -> None:
         for row in rows:
             self.waiting[row.identity] = row
+            if row.event[k.KIND] == k.CALL:
+                self._urgent[row.identity] = row
         self._kick.set()
 
     async def drained(self, timeout: float = 30.0) -> None:
@@ -121,9 +125,11 @@ class Daemon:
         while True:
             self._kick.clear()
             now = loop.time()
-            rows = sorted(self.waiting.values(), key=lambda row: (row.topic[-1] != "1", row.n))[: self.window]
+            rows = [*self._urgent.values(), *islice(self.waiting.values(), self.window)]
             due = [row for row in rows if self._sent.get(row.identity, 0) + self.retry_s <= now]
             for row in due:
+                if row.identity not in self.waiting or self._sent.get(row.identity) == now:
+                    continue
                 self._sent[row.identity] = now
                 await client.publish(row.topic, row.message(), qos=1)
             with contextlib.suppress(TimeoutError):
@@ -150,6 +156,7 @@ class Daemon:
                 for identity in command.events:
                     self.acknowledged[identity] += 1
                     self.waiting.pop(identity, None)
+                    self._urgent.pop(identity, None)
                 self._kick.set()
         elif isinstance(command, commands.Accept):
             holder = self.accepted.setdefault(command.alarm, command.operator)

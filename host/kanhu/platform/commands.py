@@ -18,6 +18,7 @@ from kanhu.uplink import commands as contract
 COMMANDS = "kanhu/1/commands"
 REPLIES = "kanhu/1/replies"
 ANSWER_S = 10.0  # what a person at a desk will wait for
+RESEND_S = 2.0  # doubling; an answer takes milliseconds
 PONG_S = 35.0  # the daemon waits up to 30 s for the hub
 
 
@@ -72,8 +73,7 @@ class Commands:
         self._waiting[command_id] = future
         try:
             async with asyncio.timeout(timeout):
-                await self._until_sent(self._link, payload)
-                error = await future
+                error = await self._until_answered(self._link, payload, future)
         except TimeoutError:
             if not self._link.up.is_set():
                 raise NoAnswer(
@@ -88,15 +88,20 @@ class Commands:
             raise CommandRefused(error)
 
     @staticmethod
-    async def _until_sent(link: Link, payload: bytes) -> None:
-        # Sent again when the connection broke before the broker had it; every command may arrive twice.
+    async def _until_answered(link: Link, payload: bytes, answer: asyncio.Future[str | None]) -> str | None:
+        # A broker that dies may take a command or its answer along; doing a command twice does it once.
+        delay = RESEND_S
         while True:
             await link.up.wait()
             try:
                 await link.publish(COMMANDS, payload)
-                return
             except ConnectError:
                 await asyncio.sleep(0.05)
+                continue
+            done, _ = await asyncio.wait([answer], timeout=delay)
+            if done:
+                return answer.result()
+            delay *= 2
 
     async def accept(self, alarm: str, *, operator: str, timeout: float = ANSWER_S) -> None:
         """A person takes the alarm; the elder is shown it. CommandRefused says who has it already."""

@@ -52,6 +52,7 @@ class Link:
         self._client: aiomqtt.Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._first: asyncio.Future[None] | None = None
+        self._publishing: set[asyncio.Future[None]] = set()
         self._tls = None
         if address.tls:
             try:
@@ -146,6 +147,8 @@ class Link:
             finally:
                 self.up.clear()
                 self._client = None
+                for task in self._publishing:
+                    task.cancel()
             if self._first is not None and not self._first.done():
                 self._first.set_result(None)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
@@ -156,7 +159,16 @@ class Link:
         client = self._client
         if client is None:
             raise ConnectError(f"not connected to {self.address}")
+        # aiomqtt waits for a lost connection's PUBACK until its timeout: a task can be ended with it.
+        task = asyncio.ensure_future(client.publish(topic, payload, qos=1))
+        self._publishing.add(task)
+        task.add_done_callback(self._publishing.discard)
         try:
-            await client.publish(topic, payload, qos=1)
+            await task
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is None or this.cancelling():
+                raise
+            raise ConnectError(f"the connection to {self.address} was lost") from None
         except (aiomqtt.MqttError, OSError, ValueError) as error:
             raise ConnectError(self._reason(error)) from None
