@@ -25,8 +25,12 @@ def _pair(value):
 def _pins(size):
     def check(value):
         return isinstance(value, list) and all(
-            isinstance(row, list) and len(row) == size and all(_number(item) for item in row[:2])
-            and 0 < row[0] < 256 for row in value
+            isinstance(row, list)
+            and len(row) == size
+            and all(_number(item) for item in row[:2])
+            and 0 < row[0] < 256
+            and (row[-1] is None or _number(row[-1]))
+            for row in value
         )
 
     return check

@@ -1,0 +1,7 @@
+"""The whole hub on a fake board with virtual time: alarms, receipts, delivery, faults, commands, supervision."""
+
+BODY = "hub_cases"
+
+
+def test_under_micropython(case, run_case):
+    run_case(case)

@@ -1,0 +1,7 @@
+"""Single rooms of the hub under MicroPython: serial link, clock, config, files, heap."""
+
+BODY = "part_cases"
+
+
+def test_under_micropython(case, run_case):
+    run_case(case)
