@@ -23,6 +23,7 @@ class MqttLink:
 
     def __init__(self, config, net, clock, rng, keep_alive_s=_KEEP_ALIVE_S, window=_WINDOW):
         host, port, user, password = config.broker
+        user, password = user or None, password or None
         client_id = config.hub_id
         topics = f"kanhu/{VERSION}/hubs/{client_id}/"
         availability = topics + "availability"
