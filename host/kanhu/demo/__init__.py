@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 import threading
@@ -21,13 +22,20 @@ FRAMES_PER_S = 8
 
 def main(*, seconds: float, as_json: bool, seed: int) -> int:
     """Run the demo; returns 0 when nothing was lost or doubled and the ledger balances, else 1."""
-    with (
-        tempfile.TemporaryDirectory(prefix="kanhu-demo-") as folder,
-        Scenario(Path(folder), seed) as scenario,
-    ):
-        if as_json:
-            return _unattended(scenario, seconds or 30.0)
-        return _attended(scenario, seconds)
+    folder = Path(tempfile.mkdtemp(prefix="kanhu-demo-"))
+    keep = True
+    try:
+        with Scenario(folder, seed) as scenario:
+            status = _unattended(scenario, seconds or 30.0) if as_json else _attended(scenario, seconds)
+            if keep := bool(status):
+                for name, home in scenario.town.homes.items():
+                    (folder / f"{name}.log").write_text(home.hub.log(), encoding="utf-8")
+    finally:
+        if keep:
+            _say(f"journal and logs of this run are kept in {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return status
 
 
 def _say(text: str) -> None:
