@@ -17,8 +17,7 @@ class Wire:
         self.flag = pin.flag
         self.clock = clock
         self.beat_ms = beat_ms
-        self.edges = 0
-        self._told = 0
+        self._edge = False
         self._last = clock.ticks_ms()
         self._wake = asyncio.Event()
 
@@ -40,7 +39,7 @@ class Wire:
     async def _watch(self):
         while True:
             await self.flag.wait()
-            self.edges += 1
+            self._edge = True
             self._wake.set()
             await self.clock.sleep_ms(_REST_MS)
 
@@ -50,19 +49,19 @@ class Wire:
             self._wake.set()
 
     async def edge(self):
-        """Waits for an edge or a beat; True when there were edges since the last call."""
+        """Waits for an edge or a beat; True for an edge that steady() has not seen."""
         await self._wake.wait()
         self._wake.clear()
-        told, self._told = self._told, self.edges
-        return told != self.edges
+        return self._edge
 
     async def steady(self, ms):
         """True when the level stayed for ms from now on, without an edge; False soon after it did not."""
-        level, edges = self.value(), self.edges
+        level = self.value()
+        self._edge = False
         while ms > 0:
             await self.clock.sleep_ms(_STEP_MS)
             ms -= _STEP_MS
-            if self.edges != edges:
+            if self._edge:
                 return False
         return self.value() == level
 

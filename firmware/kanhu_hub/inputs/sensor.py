@@ -1,0 +1,156 @@
+"""What a BLE sensor's BTHome objects become, by its role in the device table."""
+
+from micropython import const
+
+from kanhu_hub.inputs import bthome
+from kanhu_hub.inputs.movement import NEW_MOTION_MS, Movement
+from kanhu_hub.inputs.presses import Presses
+from kanhu_protocol import kinds as k
+
+# BTHome v2 object ids, bthome.io/format
+_PACKET_ID = const(0x00)
+_BATTERY = const(0x01)
+_OPENING = const(0x11)
+_BATTERY_LOW = const(0x15)
+_CARBON_MONOXIDE = const(0x17)
+_DOOR_OPEN = const(0x1A)
+_GARAGE_DOOR = const(0x1B)
+_GAS = const(0x1C)
+_MOISTURE = const(0x20)
+_MOTION_SEEN = const(0x21)
+_MOVING = const(0x22)
+_OCCUPANCY = const(0x23)
+_SMOKE = const(0x29)
+_TAMPER = const(0x2B)
+_WINDOW_OPEN = const(0x2D)
+_BUTTON = const(0x3A)
+# Roles of the device table, kanhu_protocol/names.py
+_CALL = const(1)
+_MOTION = const(2)
+_DOOR = const(3)
+_WINDOW = const(4)
+
+_MISSED_MS = const(3000)  # ours: three supervision periods, as the host does with heartbeats
+_LOW_PERCENT = const(15)  # ours
+_OK_PERCENT = const(20)  # the gap keeps a cell that recovers when it is warm from going to and fro
+_NO_RSSI = const(127)  # Bluetooth Core Specification Vol 4 Part E 7.7.65.2
+
+# Object: kind when true and kind when false. Whatever the role: life safety wins.
+_STATES = {
+    _SMOKE: (k.SMOKE, k.SMOKE_CLEAR),
+    _GAS: (k.GAS, k.GAS_CLEAR),
+    _CARBON_MONOXIDE: (k.CARBON_MONOXIDE, k.CARBON_MONOXIDE_CLEAR),
+    _MOISTURE: (k.WATER_LEAK, k.WATER_LEAK_CLEAR),
+    _TAMPER: (k.TAMPER, k.TAMPER_RESTORED),
+}
+_CONTACTS = {_DOOR: (k.DOOR_OPEN, k.DOOR_CLOSED), _WINDOW: (k.WINDOW_OPEN, k.WINDOW_CLOSED)}
+
+
+class Sensor:
+    """One device of the table; emit(kind, fields) gets its events."""
+
+    def __init__(self, device, role, emit, clock):
+        self.device = device
+        self.role = role
+        self.emit = emit
+        self.clock = clock
+        self._unheard_ms = 0
+        self._silent = False
+        self._battery = None  # percent
+        self._flag = 0  # of a low battery
+        self._low = False
+        self._states = {}  # kinds: whether true
+        self._contact = _CONTACTS.get(role)
+        # A caller's first packet after a restart is a press, though it may be a copy of one stored before it:
+        # then the alarm is open and a press more does no harm; a call taken for a copy would be lost.
+        self._presses = Presses(clock) if role == _CALL else None
+        self._due = 0  # presses that emit has not taken yet
+        self._movement = Movement(device, emit) if role == _MOTION else None
+        self._moving = False
+        self._motion_id = None
+
+    def alive(self):
+        """To be called at each advertisement, whatever it holds."""
+        if self._silent:
+            self.emit(k.SENSOR_BACK, {k.DEVICE: self.device, k.SPAN_MS: self._unheard_ms})
+            self._silent = False
+        self._unheard_ms = 0
+
+    def read(self, rssi, service):
+        """Emits what service data says anew; False when its end could not be read."""
+        whole = True
+        packet_id = motion = None
+        codes = bytearray()
+        states = {}
+        for what, value in bthome.objects(service):
+            if what < 0:
+                whole = False
+            elif what == _PACKET_ID:
+                packet_id = value
+            elif what == _BATTERY:
+                if value <= 100:
+                    self._battery = value
+            elif what == _BATTERY_LOW:
+                self._flag = value
+            elif what == _BUTTON:
+                codes.append(value)
+            elif what in (_MOTION_SEEN, _MOVING, _OCCUPANCY):
+                motion = motion or value
+            else:
+                kinds = _STATES.get(what)
+                if what in (_OPENING, _DOOR_OPEN, _GARAGE_DOOR, _WINDOW_OPEN):
+                    kinds = self._contact
+                if kinds:
+                    states[kinds] = bool(states.get(kinds) or value)
+        fields = {k.DEVICE: self.device}
+        if self._battery is not None:
+            fields[k.BATTERY] = self._battery
+        if rssi != _NO_RSSI:
+            fields[k.RSSI] = rssi
+        if self._presses and codes:
+            self._due += self._presses.count(packet_id, bytes(codes))
+            self._call(fields)
+        for kinds in sorted(states):  # by kind: life first
+            self._change(kinds, states[kinds], fields)
+        self._check_battery(fields)
+        if self._movement and motion is not None:
+            # A sensor that only sends when it detects says a new movement with each packet.
+            again = service[0] & bthome.TRIGGER_BASED and packet_id != self._motion_id
+            if motion and (again or not self._moving or self._movement.quiet_ms >= NEW_MOTION_MS):
+                self._movement.began(fields)
+            elif motion:
+                self._movement.seen()
+            self._moving = motion
+            self._motion_id = packet_id
+        return whole
+
+    def _call(self, fields):
+        while self._due:
+            self.emit(k.CALL, fields.copy())
+            self._due -= 1
+
+    def _change(self, kinds, now, fields):
+        before = self._states.get(kinds)
+        # At the first word after a restart a quiet sensor is no news; how a door stands is.
+        if now != before and (now or before or kinds == self._contact):
+            self.emit(kinds[0] if now else kinds[1], fields.copy())
+        self._states[kinds] = now
+
+    def _check_battery(self, fields):
+        percent = 100 if self._battery is None else self._battery
+        low = self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1)
+        if bool(low) != self._low:
+            self.emit(k.BATTERY_LOW if low else k.BATTERY_OK, fields.copy())
+            self._low = not self._low
+
+    def passed(self, ms, supervision_s):
+        """ms went by; to be called every few seconds. supervision_s is 0 when unknown."""
+        self._unheard_ms += ms
+        if self._presses:
+            self._presses.forget()
+            self._call({k.DEVICE: self.device})  # again, if it failed
+        if self._movement:
+            self._movement.passed(ms)
+        if supervision_s and not self._silent and self._unheard_ms >= _MISSED_MS * supervision_s:
+            self.emit(k.SENSOR_SILENT, {k.DEVICE: self.device, k.SPAN_MS: self._unheard_ms})
+            self._silent = True
