@@ -52,7 +52,8 @@ def test_one_press_is_heard_as_often_as_it_is_sent(bench: Bench, firmware) -> No
     bench.press("walker")
     time.sleep(2)
     lines = heard(hub)
-    assert len(lines) == 6 and len(set(lines)) == 1
+    assert len(lines) == 6
+    assert len(set(lines)) == 1
     assert lines[0] == "adv 0 a4c138000001 3 -67 0201060a16d2fc44002a01583a01"
     bench.press("walker")
     hub.wait_log("002b01583a01")
@@ -102,10 +103,14 @@ def test_a_scan_wider_than_its_interval_is_refused(bench: Bench, firmware) -> No
 
 
 def test_a_flood_is_heard_or_counted(bench: Bench, firmware) -> None:
-    source = SCAN.format(duration=0, interval=30000, window=30000).replace("print(\"adv\"", "(lambda *a: None)(\"adv\"")
-    hub = bench.add_hub(HUB, files=firmware(source.replace("asyncio.sleep(1)", "asyncio.sleep(1); print('heard', len(kept))")))
+    source = SCAN.format(duration=0, interval=30000, window=30000).replace(
+        'print("adv"', '(lambda *a: None)("adv"'
+    )
+    hub = bench.add_hub(
+        HUB, files=firmware(source.replace("asyncio.sleep(1)", "asyncio.sleep(1); print('heard', len(kept))"))
+    )
     hub.wait_log("scanning")
-    for n in range(1000):
+    for _n in range(1000):
         bench.advertise(Advert(bytes(6), -50, bytes(31)))
     deadline = time.monotonic() + 10
     while f"heard {1000 - hub.adverts_lost}" not in hub.log():
@@ -158,7 +163,7 @@ def _info(service: bytes) -> BluetoothServiceInfoBleak:
 
 @pytest.mark.parametrize("text", ["A4:C1:38", "nonsense", "A4:C1:38:00:00:01:02"])
 def test_a_bad_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"BLE address|hex"):
         parse_address(text)
 
 

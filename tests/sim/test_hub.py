@@ -30,7 +30,8 @@ def test_two_hubs_and_a_radio_start_quickly(bench: Bench, firmware, capsys) -> N
     first = int(bench.hubs[HUB].log().split("main ")[1].split()[0])
     with capsys.disabled():
         print(f"\nbench with two hubs up in {took:.2f} s; first line of main.py {first} ms after power-on")
-    assert took < 3 and first < 1000
+    assert took < 3
+    assert first < 1000
 
 
 def test_provisioning_reaches_nvs_and_flash(bench: Bench, firmware) -> None:
@@ -52,7 +53,8 @@ def test_provisioning_reaches_nvs_and_flash(bench: Bench, firmware) -> None:
     assert "b'k3v9m2x7qa' 7" in log
     assert "b'kkkkkkkkkkkkkkkk'" in log
     assert "b'\\xa1dlamp\\x05'" in log
-    assert "-4354" in log and "ESP_ERR_NVS_NOT_FOUND" in log
+    assert "-4354" in log
+    assert "ESP_ERR_NVS_NOT_FOUND" in log
     assert set(hub.flash_files()) == {"/main.py"}
     assert hub.nvs()["generation"] == 7
 
@@ -118,7 +120,8 @@ def test_only_committed_nvs_survives_a_power_cut(bench: Bench, firmware) -> None
     mark = hub.log_position()
     bench.power()
     log = hub.wait_log("end", after=mark)
-    assert "kept 1" in log and "lost absent" in log
+    assert "kept 1" in log
+    assert "lost absent" in log
 
 
 def test_resets_say_why_and_what_they_keep(bench: Bench, firmware) -> None:
@@ -144,7 +147,8 @@ def test_resets_say_why_and_what_they_keep(bench: Bench, firmware) -> None:
     hub = bench.add_hub(HUB, files=firmware(source))
     log = hub.wait_log("end")
     assert "cause 1 b'' False" in log
-    assert "(2031, 5, 6, 1, 7, 8, 9, " in log and "(2031, 5, 6, 7, 8, 9, 1, 126)" in log
+    assert "(2031, 5, 6, 1, 7, 8, 9, " in log
+    assert "(2031, 5, 6, 7, 8, 9, 1, 126)" in log
     assert "cause 5 b'x' True" in log
     assert "cause 2 b'xx' True" in log
     assert "cause 3 b'xxx' True" in log
@@ -251,14 +255,16 @@ def test_a_wired_button_bounces_and_is_on_the_record(bench: Bench, firmware) -> 
     hub.wait_log("level 0")
     hub.wait_log("level 1 edges 14")
     (press,) = bench.presses
-    assert press[1:] == (HUB, "bedroom", "button") and before <= press.time <= time.monotonic()
+    assert press[1:] == (HUB, "bedroom", "button")
+    assert before <= press.time <= time.monotonic()
     bench.stick("bedroom", True)
     hub.wait_log("level 0 edges 21")
     bench.stick("bedroom", False)
     hub.wait_log("level 1 edges 28")
     bench.cut_power()
     bench.press("bedroom")
-    assert len(bench.presses) == 1 and len(bench.missed_presses) == 1
+    assert len(bench.presses) == 1
+    assert len(bench.missed_presses) == 1
 
 
 def test_pir_mains_and_supervised_line(bench: Bench, firmware) -> None:
@@ -303,19 +309,20 @@ def test_indicator_is_read_from_the_pins(bench: Bench, firmware, patterns) -> No
     import asyncio
     from machine import Pin
     lamp, buzzer = Pin(2, Pin.OUT), Pin(15, Pin.OUT)
-    PATTERNS = %r
+    PATTERNS = TABLE
     async def show(name, steps):
         light, sound = PATTERNS[name][:2]
         for step in range(steps):
-            lamp.value(light[step %% len(light)] == "#")
-            buzzer.value(sound[step %% len(sound)] == "#")
+            lamp.value(light[step % len(light)] == "#")
+            buzzer.value(sound[step % len(sound)] == "#")
             await asyncio.sleep_ms(100)
     async def main():
         await show("heard", 25)
         await show("unanswered", 30)
         await show("accepted", 10 ** 6)
     asyncio.run(main())
-    """ % patterns
+    """
+    source = source.replace("TABLE", repr(patterns))
     bench.add_hub(HUB, files=firmware(source), patterns=patterns)
     heard = bench.wait_indicator(None, "heard", 3)
     assert heard.chinese == "已听到"
@@ -344,9 +351,10 @@ def test_power_cut_in_the_middle_of_writing_keeps_whole_files(bench: Bench, firm
             print("writing")
     """
     hub = bench.add_hub(HUB, files=firmware(source))
-    for round in range(8):
-        hub.wait_log("writing", after=0 if round == 0 else mark)
-        time.sleep(0.01 * round)
+    mark = 0
+    for turn in range(8):
+        hub.wait_log("writing", after=mark)
+        time.sleep(0.01 * turn)
         live = hub.flash_files()  # a copy taken while it writes is as good as a cut
         assert len(live["/data"]) == 3000
         bench.cut_power()
@@ -366,11 +374,14 @@ def test_flash_full_is_an_error_the_hub_sees(bench: Bench, firmware) -> None:
     """
     hub = bench.add_hub(HUB, files=firmware(source), flash_size=64 * 4096)
     blocks, error = hub.wait_log(">>>").split("full at ")[1].split()[:2]
-    assert 20 < int(blocks) < 64 and error == "28"  # ENOSPC
+    assert 20 < int(blocks) < 64
+    assert error == "28"
 
 
 def test_unchanged_data_survives_new_firmware(bench: Bench, firmware, tmp_path) -> None:
-    bench.add_hub(HUB, files=firmware("with open('/data', 'w') as f: f.write('mine')\nprint('end')", old="x = 1"))
+    bench.add_hub(
+        HUB, files=firmware("with open('/data', 'w') as f: f.write('mine')\nprint('end')", old="x = 1")
+    )
     bench.hubs[HUB].wait_log("end")
     bench.cut_power()
     with Bench(bench.folder) as again:

@@ -20,7 +20,9 @@ TABLE = {
 }
 
 
-def play(lamp: Lamp, name: str, start: float, seconds: float, late: float = 0.0, rng: random.Random | None = None) -> float:
+def play(
+    lamp: Lamp, name: str, start: float, seconds: float, late: float = 0.0, rng: random.Random | None = None
+) -> float:
     """Drive the pins like an indicator task: a step may be late, none is early; returns the end."""
     look = None
     steps = round(seconds / STEP)

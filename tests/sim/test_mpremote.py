@@ -24,13 +24,12 @@ asyncio.run(main())
 """
 
 
-def mpremote(hub, *command: str, input: str | None = None) -> str:
+def mpremote(hub, *command: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "mpremote", "connect", str(hub.tty), *command],
         capture_output=True,
         text=True,
         timeout=60,
-        input=input,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -45,7 +44,8 @@ def hub(bench: Bench, firmware):
 
 def test_files_are_those_on_the_flash(hub) -> None:
     listing = mpremote(hub, "fs", "ls")
-    assert "main.py" in listing and "lib/" in listing
+    assert "main.py" in listing
+    assert "lib/" in listing
     assert "tick" in mpremote(hub, "fs", "cat", ":main.py")
     assert "helper.py" in mpremote(hub, "fs", "ls", ":lib")
 
@@ -64,11 +64,17 @@ def test_exec_eval_and_copy(hub, tmp_path) -> None:
 
 
 def test_after_a_visit_the_watchdog_brings_it_back(bench: Bench, firmware) -> None:
-    hub = bench.add_hub(HUB, files=firmware("import machine\nwdt = machine.WDT(timeout=4000)\n" + RUNNING.replace(
-        "n += 1", "n += 1; wdt.feed()"
-    )))
+    hub = bench.add_hub(
+        HUB,
+        files=firmware(
+            "import machine\nwdt = machine.WDT(timeout=4000)\n"
+            + RUNNING.replace("n += 1", "n += 1; wdt.feed()")
+        ),
+    )
     hub.wait_log("tick 3")
-    mpremote(hub, "fs", "ls")  # leaves it at the REPL: main.py runs on after no mpremote command, as on a board
+    mpremote(
+        hub, "fs", "ls"
+    )  # leaves it at the REPL: main.py runs on after no mpremote command, as on a board
     mark = hub.log_position()
     time.sleep(0.3)
     assert "tick" not in hub.log(mark)
@@ -166,5 +172,6 @@ def test_the_tty_keeps_its_name_and_goes_with_the_bench(tmp_path, firmware) -> N
         name = hub.tty.resolve()
         bench.cut_power()
         bench.power()
-        assert hub.tty.resolve() == name and hub.tty.exists()
+        assert hub.tty.resolve() == name
+        assert hub.tty.exists()
     assert not hub.tty.is_symlink()

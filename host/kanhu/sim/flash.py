@@ -17,7 +17,7 @@ SOURCES = "/lib"  # nothing but the firmware lives here
 
 
 def install(image: Path, files: Mapping[str, bytes], size: int = DEFAULT_SIZE) -> None:
-    """Put the firmware on the image (made if absent) and take older firmware off; data stays. OSError if full."""
+    """Put the firmware on the image (made if absent), take older firmware off, leave data. OSError: full."""
     if size % BLOCK:
         raise ValueError(f"flash size must be a multiple of {BLOCK} bytes")
     fresh = not image.exists()

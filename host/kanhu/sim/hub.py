@@ -93,7 +93,9 @@ class Hub:
     def wait_log(self, text: str, timeout: float = 10.0, after: int = 0) -> str:
         """The log once text stands in it; TimeoutError with the log's end if it does not come."""
         if not self._console.wait(text, timeout, after):
-            raise TimeoutError(f"{self.hub_id} did not say {text!r} in {timeout} s; it said: ...{self.log()[-2000:]}")
+            raise TimeoutError(
+                f"{self.hub_id} did not say {text!r} in {timeout} s, but: ...{self.log()[-2000:]}"
+            )
         return self.log(after)
 
     def flash_files(self) -> dict[str, bytes]:
@@ -252,9 +254,7 @@ class Hub:
             case "nvs_get", [space, key, "i32"]:
                 return self._nvs.get(space, key, int)
             case "nvs_get", [space, key, "blob"]:
-                blob = self._nvs.get(space, key, bytes)
-                assert isinstance(blob, bytes)
-                return blob.hex()
+                return self._nvs.get(space, key, bytes).hex()
             case "nvs_set", [space, key, value]:
                 self._nvs.set(space, key, bytes.fromhex(value) if isinstance(value, str) else value)
             case "nvs_erase", [space, key]:
@@ -319,8 +319,8 @@ class Hub:
 
     def _hear(self, advert: Advert) -> None:
         fields = (int(advert.random_address), {"b": advert.address.hex()}, advert.adv_type, advert.rssi)
-        process = self._process
-        if not process or not process.tell("b", SCAN_RESULT, *fields, {"b": advert.data.hex()}, droppable=True):
+        event = ("b", SCAN_RESULT, *fields, {"b": advert.data.hex()})
+        if not self._process or not self._process.tell(*event, droppable=True):
             self.adverts_lost += 1
 
     # Housekeeping

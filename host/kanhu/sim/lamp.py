@@ -42,7 +42,7 @@ def load_table(source: bytes | str | Path) -> dict[str, tuple[str, str, str, str
     if isinstance(source, Path):
         source = source.read_bytes()
     namespace: dict[str, Any] = {"__name__": "indicator"}
-    exec(compile(source, "indicator.py", "exec"), namespace)
+    exec(compile(source, "indicator.py", "exec"), namespace)  # noqa: S102  our own firmware
     return {name: tuple(row) for name, row in namespace["PATTERNS"].items()}
 
 
@@ -114,9 +114,10 @@ class Lamp:
         return best
 
     def _after(self, old: _Reading, best: _Reading, readings: list[_Reading]) -> _Reading:
-        """The latest start that leaves nothing unexplained: where both agree, the old pattern was still shown."""
+        """The latest start that leaves nothing unexplained: where both agree, the old one was shown."""
         until = self._end_of(old)
-        if _run(self._looks[best.name], 0) == len(self._looks[best.name]):  # constant: may start at any time
+        looks = self._looks[best.name]
+        if _run(looks, 0) == len(looks):  # constant: may start at any time
             return replace(best, since=max(best.since, until))
         return max((r for r in readings if r.since <= until + JITTER), key=lambda r: r.since, default=best)
 

@@ -37,14 +37,16 @@ class Routes:
         """Where host:port leads; an address or localhost leads to itself. UnknownHost otherwise."""
         if (host, port) in self._table:
             return self._table[host, port]
-        with contextlib.suppress(ValueError):
-            if host == "localhost" or ipaddress.ip_address(host):
-                return host, port
-        raise UnknownHost(host)
+        if host != "localhost":
+            try:
+                ipaddress.ip_address(host)
+            except ValueError:
+                raise UnknownHost(host) from None
+        return host, port
 
 
 class HomeNetwork:
-    """One hub's way out. Lives in the bench's loop; `ended_hard(n)` tells that process n lost power or was reset."""
+    """One hub's way out, in the bench's loop. ended_hard(n): run n of the hub lost power or was reset."""
 
     def __init__(self, routes: Routes, process: Callable[[], int], ended_hard: Callable[[int], bool]) -> None:
         self._routes = routes
@@ -84,8 +86,7 @@ class HomeNetwork:
 
     async def _listen(self, host: str, port: int) -> tuple[asyncio.Server, asyncio.DatagramTransport, int]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task
+            task = cast(asyncio.Task[None], asyncio.current_task())
             self._links.add(task)
             self._hub_sides.add(writer)
             try:
@@ -193,7 +194,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     async def _exchange(self, data: bytes, sender: Address) -> None:
         loop = asyncio.get_running_loop()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out, contextlib.suppress(OSError, TimeoutError):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out, contextlib.suppress(OSError):
             out.setblocking(False)
             await loop.sock_sendto(out, data, self._target())
             answer = await asyncio.wait_for(loop.sock_recv(out, 2048), 5)

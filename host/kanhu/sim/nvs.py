@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TypeVar
 
 import cbor2
 
 Value = int | bytes
+T = TypeVar("T", int, bytes)
 
 NOT_FOUND = (-0x1102, "ESP_ERR_NVS_NOT_FOUND")
 TYPE_MISMATCH = (-0x1103, "ESP_ERR_NVS_TYPE_MISMATCH")
@@ -36,7 +38,7 @@ class Nvs:
         if not 0 < len(space) <= MAX_NAME:
             raise NvsError(*INVALID_NAME)
 
-    def get(self, space: str, key: str, kind: type[int] | type[bytes]) -> Value:
+    def get(self, space: str, key: str, kind: type[T]) -> T:
         self._check(key)
         value = self._view(space).get(key)
         if value is None:

@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kanhu.errors import KanhuError
 from kanhu.install.firmware import cache_dir, compile_modules, read_modules
 
 STARTED = b"\x00\x01BOOTED\x01\x00"  # _simboot.py says so when boot.py and main.py are over
@@ -32,10 +33,13 @@ ENTER_RAW = b"\x01"
 BACKLOG_LIMIT = 1 << 16  # bytes of radio messages waiting for a hub that does not listen
 # sh opens the pty as the leader of a new session, which makes it the controlling terminal: Ctrl-C works
 SHELL = 'exec "$0" "$@" <"$KANHU_SIM_TTY" >"$KANHU_SIM_TTY" 2>&1'
-RUN = "import sys; sys.path.insert(0, sys.argv.pop(1)); from micropython_run import run_main; run_main(sys.argv)"
+RUN = """import sys
+sys.path.insert(0, sys.argv.pop(1))
+from micropython_run import run_main
+run_main(sys.argv)"""
 
 
-class SimulatorMissing(Exception):
+class SimulatorMissing(KanhuError):
     """The extra kanhu[sim] is not installed, or has no build for this machine."""
 
 

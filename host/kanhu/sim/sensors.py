@@ -14,7 +14,16 @@ INFO_TRIGGER = 0x04  # irregular, sent when something happens
 PACKET_ID = 0x00
 BATTERY = 0x01
 BUTTON = 0x3A
-PRESSES = {"none": 0, "press": 1, "double": 2, "triple": 3, "long": 4, "long_double": 5, "long_triple": 6, "hold": 0x80}
+PRESSES = {
+    "none": 0,
+    "press": 1,
+    "double": 2,
+    "triple": 3,
+    "long": 4,
+    "long_double": 5,
+    "long_triple": 6,
+    "hold": 0x80,
+}
 
 # kind -> BTHome object of its on/off state
 STATES = {

@@ -1,15 +1,15 @@
-# The wire to the bench: JSON lines over an inherited descriptor, shared by all stand-ins. Nothing here runs in
-# a second thread: messages are handled when the hub waits, sleeps or reads a state, which is where a board's
+# The wire to the bench: JSON lines over an inherited descriptor, shared by all stand-ins. Nothing runs in a
+# second thread: messages are handled when the hub waits, sleeps or reads a state, which is where a board's
 # soft interrupts get their turn too.
 import json
 import os
 import select
-import socket as unix_socket
+import socket as unix_socket  # noqa: F401  the stand-ins of that name take it from here
 import sys
 import time as unix_time
 
 state = json.loads(os.getenv("KANHU_SIM"))
-stream = open(state["fd"], "r+b")
+stream = open(state["fd"], "r+b")  # noqa: SIM115  open as long as the hub runs
 handlers = {}  # kind of message -> function of its fields
 SPEED = state["speed"]
 TICK_START = state["tick_start"]
@@ -54,7 +54,7 @@ def _read():
     if data is None:
         return
     if not data:
-        os.system("kill -KILL $PPID")  # the bench is gone, and with it the supply
+        os.system("kill -KILL $PPID")  # noqa: S605, S607  the bench is gone, and with it the supply
     _rest += data
     while True:
         end = _rest.find(b"\n")

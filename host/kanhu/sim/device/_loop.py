@@ -1,10 +1,10 @@
 # asyncio on the bench: waits for the bench's messages beside the sockets, at the hub's own pace of time.
-import select
-
-import _bench
 import asyncio
+import select
 from asyncio import core
 from asyncio.event import ThreadSafeFlag
+
+import _bench
 
 
 class IOQueue:

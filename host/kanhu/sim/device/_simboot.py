@@ -1,15 +1,15 @@
 # First thing a simulated hub runs: stand-ins, flash at "/", boot.py, main.py; then the REPL.
+import asyncio  # before the stand-in for time: asyncio keeps the unwrapped clock
+import asyncio.stream  # noqa: F401  before the stand-in for sys
 import os
 import sys
 import termios
-import vfs
 
-import micropython
 import _bench
-import asyncio  # before the stand-in for time: asyncio keeps the unwrapped clock
-import asyncio.stream
-import _loop
 import _console
+import _loop  # noqa: F401  puts itself into asyncio
+import micropython
+import vfs
 
 _ISIG = 1
 _MARK = "\x00\x01BOOTED\x01\x00"  # tells the bench that the REPL comes next
@@ -34,7 +34,7 @@ class _Flash:
     def __init__(self, path, block, count):
         self.block = block
         self.count = count
-        self.file = open(path, "r+b")
+        self.file = open(path, "r+b")  # noqa: SIM115  open as long as the hub runs
         self.ones = bytes(b"\xff" * block)
 
     def readblocks(self, number, buffer, offset=0):
@@ -71,7 +71,7 @@ def _run(name, main):
     except OSError:
         return
     try:
-        exec(compile(source, name, "exec"), main)
+        exec(compile(source, name, "exec"), main)  # noqa: S102  the hub's own script
     except SystemExit:
         _bench.die("soft_reset")
     except BaseException as error:
@@ -79,7 +79,7 @@ def _run(name, main):
 
 
 def start(main):
-    """Never imported twice: main is the dictionary of __main__, where boot.py and main.py run and the REPL looks."""
+    """main is the dictionary of __main__, where boot.py and main.py run and the REPL looks."""
     state = _bench.state
     sys.path.insert(0, sys.path[0] + "/modules")
     for name in ("time", "machine", "esp32", "network", "socket", "bluetooth"):

@@ -57,8 +57,9 @@ class UUID:
     def __repr__(self):
         text = _hex(reversed(self._bytes))
         if len(text) == 4:
-            return "UUID(0x%s)" % text
-        return "UUID('%s')" % "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+            return f"UUID(0x{text})"
+        text = "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+        return f"UUID('{text}')"
 
 
 class BLE:

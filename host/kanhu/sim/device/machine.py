@@ -1,8 +1,8 @@
 # machine as on an ESP32: pins, ADC, watchdog, resets and RTC, driven by the bench.
 import binascii
+import time
 
 import _bench
-import time
 from micropython import const
 
 PWRON_RESET = 1
@@ -110,7 +110,7 @@ class Pin:
                 _bench.irq(self._handler, self)
 
     def __repr__(self):
-        return "Pin(%d)" % self._id
+        return f"Pin({self._id})"
 
 
 def _on_pin(id, level):
@@ -203,7 +203,7 @@ class PWM:
 class WDT:
     def __init__(self, id=0, timeout=5000):
         if id != 0:
-            raise ValueError("WDT(%d) doesn't exist" % id)
+            raise ValueError(f"WDT({id}) doesn't exist")
         if timeout <= 0:
             raise ValueError("WDT timeout too short")
         _bench.send("wdt", timeout)

@@ -49,7 +49,13 @@ class WLAN:
         self._up = _bench.state["wifi"]  # the access point is there and has an uplink
         self._joined_at = None  # when associating is done, ms; None: not associating
         self._reason = 0
-        self._settings = {"reconnects": -1, "txpower": 20, "pm": 1, "dhcp_hostname": "mpy-esp32s3", "channel": 6}
+        self._settings = {
+            "reconnects": -1,
+            "txpower": 20,
+            "pm": 1,
+            "dhcp_hostname": "mpy-esp32s3",
+            "channel": 6,
+        }
 
     def active(self, on=None):
         if on is not None:
@@ -100,7 +106,7 @@ class WLAN:
         return self._reason or STAT_IDLE
 
     def ifconfig(self, config=None):
-        address = "192.168.4.23" if self.isconnected() else "0.0.0.0"
+        address = "192.168.4.23" if self.isconnected() else "0.0.0.0"  # noqa: S104
         return (address, "255.255.255.0", "192.168.4.1", "192.168.4.1")
 
     def ipconfig(self, param=None):
@@ -128,7 +134,8 @@ class WLAN:
         _bench.poll()
         if not self._up:
             return []
-        return [((self._ssid or "home").encode(), b"\x02\x00\x00\x00\x00\x01", 6, _bench.state["rssi"], 3, False)]
+        name = (self._ssid or "home").encode()
+        return [(name, b"\x02\x00\x00\x00\x00\x01", 6, _bench.state["rssi"], 3, False)]
 
 
 _station = None
