@@ -77,9 +77,10 @@ class Alarms:
         return len(self._alarms)
 
     def _save(self):
-        rows = []
-        for a in self._alarms:
-            rows.append([a.kind, a.name[0], a.name[1], a.device, a.state, a.attempts, a.extra, a.repeat])
+        rows = [
+            [a.kind, a.name[0], a.name[1], a.device, a.state, a.attempts, a.extra, a.repeat]
+            for a in self._alarms
+        ]
         try:
             store.replace(self._path, cbor.dumps(rows))
             self.unsaved = False

@@ -62,17 +62,19 @@ class App:
         self.courier = Courier(self._links(boot), outbox, clock, self._down)
         self.alarms = Alarms(folder + "/alarms", recorder, outbox, clock, self.courier, self.reached)
         recorder.on_new = self.courier.new
-        self.downlink = Downlink(
-            aead, generation, hub_id, recorder, outbox, self.alarms, self.devices, clock
-        )
+        self.downlink = Downlink(aead, generation, hub_id, recorder, outbox, self.alarms, self.devices, clock)
         self.downlink.on_receipt = self.courier.progress
-        self.indicator = Indicator(board.output(config.lamp), board.output(config.buzzer), self.shown, clock, log)
-        self.faults = Faults(self.emit, outbox, clock, board.input(config.mains, False) if config.mains else None)
+        self.indicator = Indicator(
+            board.output(config.lamp), board.output(config.buzzer), self.shown, clock, log
+        )
+        self.faults = Faults(
+            self.emit, outbox, clock, board.input(config.mains, False) if config.mains else None
+        )
         self.heartbeat = Heartbeat(recorder, clock, config.heartbeat, board.rng, self.state)
         self.supervisor = Supervisor(board, clock, lambda cause: nvs.set_i32("reset", cause), log)
 
     def _links(self, boot):
-        links = []
+        links: list = []
         config = self.config
         for name in config.links:
             if name == "mqtt" and config.broker and config.wifi:
@@ -161,16 +163,16 @@ class App:
 
     def _inputs(self):
         board, config = self.board, self.config
-        for device, pin, adc in config.buttons:
+        for row in config.buttons:
             from kanhu_hub.inputs.call_button import CallButton
 
-            line = board.input(pin, True)
-            button = CallButton(line, device, self.emit, self.clock, None if adc is None else board.adc(adc))
-            self._add("button %d" % device, button.run)
-        for device, pin in config.pirs:
+            adc = board.adc(row[2]) if row[2:] and row[2] is not None else None
+            button = CallButton(board.input(row[1], True), row[0], self.emit, self.clock, adc)
+            self._add("button %d" % row[0], button.run)
+        for row in config.pirs:
             from kanhu_hub.inputs.pir import Pir
 
-            self._add("pir %d" % device, Pir(board.input(pin, False), device, self.emit, self.clock).run)
+            self._add("pir %d" % row[0], Pir(board.input(row[1], False), row[0], self.emit, self.clock).run)
         if board.radio:
             from kanhu_hub.inputs.advertisements import Advertisements
 
@@ -199,7 +201,11 @@ class App:
             add(name + " urgent", lambda beat, way=way: self.courier.urgent(way, beat), 120000)
             add(name + " bulk", lambda beat, way=way: self.courier.bulk(way, beat), 120000)
             add(name + " down", lambda beat, way=way: self.courier.receive(way, beat))
-        add("links", lambda beat: self.courier.watch(beat, self.faults.link_lost, self.faults.link_back), 10000)
+        add(
+            "links",
+            lambda beat: self.courier.watch(beat, self.faults.link_lost, self.faults.link_back),
+            10000,
+        )
         add("tick", self._tick, 10000)
         self._inputs()
         if self.config.ntp and self.config.wifi:

@@ -127,7 +127,7 @@ class Bulk:
             return False
 
     def take(self, cls, count, room, is_stored):
-        """Next events of a class not yet taken: at most count of them and room bytes, as (boot, seq, sealed, segment)."""
+        """The next (boot, seq, sealed, segment) of a class not yet taken: at most count, room bytes."""
         taken = []
         cursor = self._cursors[cls]
         for segment in self.segments[:]:
@@ -181,7 +181,7 @@ class Bulk:
                     view = self._load(segment)  # the caller may have made us load another
 
     def thin(self, cls, in_flight):
-        """Rewrite the oldest segment without its events of a class; [(boot, seq)] of those given up; OSError."""
+        """Rewrite the oldest segment without its events of a class; [(boot, seq)] given up; OSError."""
         for segment in self.segments[:-1]:
             if segment.classes >> cls & 1:
                 lost = self._rewrite(segment, cls, in_flight)
@@ -194,7 +194,7 @@ class Bulk:
         size = pending = 0
         classes = 0
         for pos, record in salvage(self._load(segment), segment.size):
-            cls, boot, seq, sealed, after = record
+            cls, boot, seq, _, after = record
             cursor = self._cursors[cls]
             taken = cursor[0] > segment.number or (cursor[0] == segment.number and pos < cursor[1])
             if taken and not in_flight(boot, seq):

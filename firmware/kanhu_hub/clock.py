@@ -12,7 +12,7 @@ JUMPED = 2
 
 
 class Clock:
-    """board gives ticks_ms, ticks_diff, sleep_ms and set_rtc(utc_ms); nvs keeps the floor. Ask at least once a day."""
+    """board: ticks_ms, ticks_diff, sleep_ms, set_rtc(utc_ms); nvs keeps the floor. Ask it daily."""
 
     def __init__(self, board, nvs):
         self._board = board
@@ -41,7 +41,7 @@ class Clock:
         return None if self._offset is None else up_ms + self._offset
 
     def set(self, utc_ms, source):
-        """Somebody's time: True when it changed the clock. Below the floor it is refused and `fault` says so."""
+        """Somebody's time: True when it changed the clock. Below the floor it is refused: see `fault`."""
         now = self.now_ms()
         if utc_ms < self._floor:
             self.fault = WENT_BACK

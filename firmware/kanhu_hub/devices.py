@@ -5,7 +5,7 @@ from kanhu_protocol import cbor
 
 
 class Devices:
-    """entries: [index, role, address, supervision_s]; the registry owns the table, `version` says which it is."""
+    """entries: [index, role, address, supervision_s]; the registry numbers its versions."""
 
     def __init__(self, path):
         self._path = path
@@ -20,7 +20,7 @@ class Devices:
                 pass  # the host sees version 0 in the boot event and sends the table again
 
     def find(self, address):
-        """(index, role, supervision_s) of the sensor with this address (6 bytes, as printed); None for a stranger."""
+        """(index, role, supervision_s) of the sensor with this address (6 bytes, as printed), or None."""
         for index, role, known, supervision_s in self.entries:
             if known == address:
                 return index, role, supervision_s

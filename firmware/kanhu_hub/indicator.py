@@ -1,4 +1,4 @@
-"""What the elder sees and hears. One character is 100 ms, '#' is on; a pattern repeats until another is shown."""
+"""What the elder sees and hears. One character is 100 ms, '#' is on; a pattern repeats until the next."""
 
 STEP_MS = 100
 
@@ -6,7 +6,7 @@ STEP_MS = 100
 # The buzzer is silent at rest.
 PATTERNS = {
     "well": ("#...................", "....................", "all well", "一切正常"),
-    "cannot_tell": ("#.#.................", "....................", "nobody upstream answers", "无法确认后台在线"),
+    "cannot_tell": ("#.#.................", "....................", "nobody upstream answers", "后台无应答"),
     "fault": ("#.#.#...............", "....................", "the hub needs service", "设备需要维护"),
     "heard": ("#####...............", "#...................", "the hub has your call", "呼叫已记录"),
     "stored": ("##########..........", "#.#.................", "the centre has your call", "呼叫已送达中心"),

@@ -14,7 +14,7 @@ _BOOTS_MAX = const(16)  # boots whose receipts are remembered
 
 
 class Held:
-    """An event on its way: `sealed` is None while its file holds it; `due` is {link number: (when, tries)}."""
+    """An event on its way: `sealed` is None while its file holds it; due: {link number: (when, tries)}."""
 
     def __init__(self, cls, boot, seq, sealed=None, segment=None):
         self.cls = cls
@@ -200,5 +200,4 @@ class Outbox:
                     sealed = self.sealed(held) if held.cls == 1 else held.sealed
                     if sealed:
                         yield held.cls, held.boot, held.seq, sealed
-        for event in self.bulk.events(wanted):
-            yield event
+        yield from self.bulk.events(wanted)

@@ -18,7 +18,7 @@ class Recorder:
         self.on_new = None  # called with the class of each event kept
 
     def record(self, kind, fields):
-        """Keep one event: ((boot, seq), whether flash has it); (None, False) when a full outbox refused it."""
+        """Keep one event: ((boot, seq), whether flash has it); (None, False) when the outbox refused it."""
         cls = k.class_of(kind)
         outbox = self._outbox
         if cls > 1 and not outbox.make_room(cls):

@@ -18,7 +18,7 @@ def read(path):
 
 
 def replace(path, data):
-    """Put data (and its CRC-32) in place of a file: after a power cut it holds the old or the new; else OSError."""
+    """Put data and its CRC-32 in place of a file: after a power cut it holds the old or the new; OSError."""
     with open(path + ".tmp", "wb") as file:
         file.write(data + crc32(data).to_bytes(4, "little"))
     os.rename(path + ".tmp", path)
@@ -47,7 +47,7 @@ def make(folder):
 
 
 def names(folder):
-    """Sorted hexadecimal file names in a folder, which is made when absent; anything else in it is removed."""
+    """Sorted hexadecimal file names in a folder, made when absent; anything else in it is removed."""
     make(folder)
     found = []
     try:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from helpers_micropython import run_micropython
 
 HERE = Path(__file__).parent

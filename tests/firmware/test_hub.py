@@ -1,4 +1,4 @@
-"""The whole hub on a fake board with virtual time: alarms, receipts, delivery, faults, commands, supervision."""
+"""The whole hub on a fake board with virtual time: alarms, delivery, faults, commands, supervision."""
 
 BODY = "hub_cases"
 

@@ -15,7 +15,15 @@ SPACE = runpy.run_path(str(ROOT / "firmware/kanhu_hub/indicator.py"))
 PATTERNS = SPACE["PATTERNS"]
 RESTING = {"well", "cannot_tell", "fault"}
 CONTRACT = {
-    "well", "cannot_tell", "heard", "stored", "delivered", "unanswered", "accepted", "not_saved", "fault",
+    "well",
+    "cannot_tell",
+    "heard",
+    "stored",
+    "delivered",
+    "unanswered",
+    "accepted",
+    "not_saved",
+    "fault",
 }  # docs/contracts.md, section 7
 
 
@@ -35,9 +43,11 @@ def test_names_are_the_contracts() -> None:
 def test_pattern_is_readable_and_short(name: str) -> None:
     lamp, buzzer, english, chinese = PATTERNS[name]
     assert set(lamp + buzzer) <= set("#.")
-    assert len(lamp) == len(buzzer) and len(lamp) * SPACE["STEP_MS"] <= 2000
+    assert len(lamp) == len(buzzer)
+    assert len(lamp) * SPACE["STEP_MS"] <= 2000
     assert "#" in lamp, "a dark lamp is a dead hub"
-    assert english.isascii() and re.search(r"[\u4e00-\u9fff]", chinese)
+    assert english.isascii()
+    assert re.search(r"[\u4e00-\u9fff]", chinese)
 
 
 @pytest.mark.parametrize(("one", "other"), itertools.combinations(sorted(PATTERNS), 2))

@@ -19,7 +19,7 @@ class Radio:
     """heard() gives advertisements; `overflows` counts those that found no free slot."""
 
     def __init__(self):
-        self._ble = None
+        self._ble = bluetooth.BLE()
         self._slots = bytearray(_SLOTS * _SLOT)
         self._view = memoryview(self._slots)
         self._head = 0  # next slot the interrupt writes
@@ -31,7 +31,6 @@ class Radio:
 
     def start(self):
         """Switch BLE on and scan."""
-        self._ble = bluetooth.BLE()
         self._ble.active(True)
         self._ble.irq(self._irq)
         self._scan()

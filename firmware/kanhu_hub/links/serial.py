@@ -14,7 +14,7 @@ _INBOX = const(8)  # down messages waiting; when full the newest is dropped, and
 
 
 class SerialLink:
-    """console: read() coroutine -> bytes, write(bytes). Connected until the host leaves what is sent unanswered."""
+    """console: read() coroutine -> bytes, write(bytes). Connected until the host leaves events unanswered."""
 
     name = "serial"
 
@@ -38,7 +38,7 @@ class SerialLink:
             self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._greet())]
 
     async def send(self, lane, cls, payload):
-        """Write one frame of sealed events; LinkError when the link is closed. A silent host is still told."""
+        """Write one frame of sealed events, to a silent host too; LinkError when closed."""
         if not self._open:
             raise LinkError("closed")
         self._console.write(frame.encode(frame.UP, payload))

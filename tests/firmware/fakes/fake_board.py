@@ -3,7 +3,6 @@
 import asyncio
 import asyncio.core as core
 
-
 _AHEAD_MS = 1 << 40
 
 

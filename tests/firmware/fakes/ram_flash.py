@@ -1,6 +1,7 @@
 """A littlefs volume in RAM whose power can be cut at any erase or program, with the last program torn."""
 
 import os
+
 import vfs
 
 BLOCK = 512
@@ -11,7 +12,7 @@ class Cut(BaseException):
 
 
 class RamFlash:
-    """NOR semantics; after `budget` operations the next is torn and raises. Allocates nothing while mounted."""
+    """NOR semantics; with `left` operations to go, the one after them is torn. Allocates nothing."""
 
     def __init__(self, blocks=128):
         self.blocks = blocks
@@ -61,16 +62,14 @@ class RamFlash:
         return 0
 
 
-def format(flash):
+def make(flash):
     vfs.VfsLfs2.mkfs(flash)
 
 
 def mount(flash, path="/flash"):
     vfs.mount(vfs.VfsLfs2(flash), path)
-    try:
+    if "data" not in os.listdir(path):
         os.mkdir(path + "/data")
-    except OSError:
-        pass
 
 
 def umount(path="/flash"):
