@@ -20,10 +20,7 @@ from helpers_city import HUB, Daemon, call, motion
 from kanhu.uplink.identity import Identity
 
 DOCUMENT = Path(__file__).parents[2].joinpath("docs/platform.md").read_text(encoding="utf-8")
-BLOCKS = {
-    mark: code
-    for mark, code in re.findall(r"^```(?:sh |)(\w[\w-]*)\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
-}
+BLOCKS = dict(re.findall(r"^```(?:sh |)(\w[\w-]*)\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL))
 pytestmark = pytest.mark.skipif(
     shutil.which("mosquitto_rr") is None, reason="mosquitto-clients is not installed"
 )
@@ -31,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(params=["nats", "mosquitto"])
 async def city(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Daemon]:
-    """The daemon's side on a broker, and what the tests ask of it: put, waiting, accepted, closed, drained."""
+    """The daemon's side on a broker; tests use put, waiting, accepted, closed, refused, drained."""
     kind: type[Broker] = NatsBroker
     if request.param == "mosquitto":
         if not Mosquitto.installed():
@@ -76,18 +73,18 @@ def test_all_marked_lines_are_there() -> None:
 async def test_follow_loses_nothing_while_away(city: Daemon, tmp_path: Path) -> None:
     seen: set[str] = set()
 
-    async def follow(last: str) -> None:
+    async def follow(*wanted: str) -> None:
         process = await start("follow", tmp_path, city)
         assert process.stdout is not None
         try:
             async with asyncio.timeout(20):
-                while last not in seen:
+                while not seen.issuperset(wanted):
                     seen.add(json.loads(await process.stdout.readline())["id"])
         finally:
             await end(process)
 
     city.put(call(1), motion(2))
-    await follow("1-2")
+    await follow("1-1", "1-2")
     city.put(motion(3))
     await follow("1-3")
     assert seen == {"1-1", "1-2", "1-3"}
