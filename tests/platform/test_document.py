@@ -106,7 +106,9 @@ async def test_acknowledge_one(city: Daemon, tmp_path: Path) -> None:
 async def test_follow_acknowledge_accept_and_close_with_no_code(city: Daemon, tmp_path: Path) -> None:
     following = await start("follow-and-acknowledge", tmp_path, city)
     try:
-        city.put(*[motion(seq) for seq in range(20)], call(20), motion(21), call(22))
+        city.put(*[motion(seq) for seq in range(20)], call(20), motion(21))
+        await city.drained()
+        city.put(call(22))
         await city.drained()
     finally:
         await end(following)
