@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from cddl_verifier import Validator
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_portable_vectors import same
@@ -20,7 +20,6 @@ def valid(raw: bytes, root: str) -> bool:
     return bool(SCHEMA.validate(raw, root_type=root).valid)
 
 
-@settings(deadline=None)
 @given(events())
 def test_a_valid_event_is_valid_everywhere(event: dict[int, Any]) -> None:
     fields = {key: value for key, value in event.items() if key not in (kinds.KIND, kinds.UP_MS)}
@@ -31,7 +30,6 @@ def test_a_valid_event_is_valid_everywhere(event: dict[int, Any]) -> None:
     assert valid(raw, "event"), event
 
 
-@settings(deadline=None)
 @given(events(), st.data())
 def test_check_and_cddl_agree_on_a_spoilt_event(event: dict[int, Any], data: st.DataObject) -> None:
     event = {key: value for key, value in event.items() if value is not None}
@@ -100,7 +98,6 @@ def test_every_key_has_a_check_and_a_name() -> None:
     assert set(names.DETAILS) <= set(names.KINDS)
 
 
-@settings(deadline=None)
 @given(DOWN)
 def test_a_valid_down_message_is_valid_everywhere(message: tuple[int, dict[int, Any]]) -> None:
     kind, fields = message
@@ -109,7 +106,6 @@ def test_a_valid_down_message_is_valid_everywhere(message: tuple[int, dict[int, 
     assert valid(raw, "down-message")
 
 
-@settings(deadline=None)
 @given(DOWN, st.data())
 def test_decode_and_cddl_agree_on_a_spoilt_down_message(
     message: tuple[int, dict[int, Any]], data: st.DataObject
