@@ -338,8 +338,7 @@ import asyncio, gc, time
 from kanhu_hub.inputs.advertisements import Advertisements
 
 class Devices:
-    def find(self, address): return None
-    def all(self): return ()
+    def all(self): return [[1, 1, bytes([9] * 6), 0]]
 
 class Clock:
     def ticks_ms(self): return time.ticks_ms()

@@ -126,9 +126,6 @@ class Devices:
     def set(self, table):
         self.table = {bytes.fromhex(a): (i, r, s) for i, r, a, s in table}
 
-    def find(self, address):
-        return self.table.get(address)
-
     def all(self):
         for address, (index, role, supervision_s) in self.table.items():
             yield index, role, address, supervision_s

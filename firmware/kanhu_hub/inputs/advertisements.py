@@ -11,39 +11,34 @@ _WATCH_MS = const(1000)
 
 
 class Advertisements:
-    """Hears radio.heard() for devices.find(address); emit(kind, fields) gets the events."""
+    """Hears radio.heard() for the sensors of devices.all(); emit(kind, fields) gets the events."""
 
     def __init__(self, radio, devices, emit, clock):
         self.radio = radio
         self.devices = devices
         self.emit = emit
         self.clock = clock
-        self.sensors = {}  # by address, never more than the table has
+        self.sensors = {}  # by address: one look-up tells a neighbour's device from ours
         self.foreign = self.encrypted = self.malformed = 0  # advertisements since boot
 
     async def run(self):
         """Never returns; an error is logged and the next advertisement read."""
         watch = asyncio.create_task(self._watch())
+        await self.clock.sleep_ms(0)  # so that the table is there before the first advertisement
         try:
             while True:
                 try:
                     for address, rssi, data in await self.radio.heard():
-                        entry = self.devices.find(address)
-                        if entry is None:
+                        sensor = self.sensors.get(address)
+                        if sensor is None:
                             self.foreign += 1
                         else:
-                            self._heard(self._sensor(bytes(address), entry), rssi, data)
+                            self._heard(sensor, rssi, data)
                 except Exception as error:
                     print("radio", repr(error))
                     await self.clock.sleep_ms(_WATCH_MS)
         finally:
             watch.cancel()
-
-    def _sensor(self, address, entry):
-        sensor = self.sensors.get(address)
-        if sensor is None or (sensor.device, sensor.role) != entry[:2]:
-            sensor = self.sensors[address] = Sensor(entry[0], entry[1], self.emit, self.clock)
-        return sensor
 
     def _heard(self, sensor, rssi, data):
         sensor.alive()
@@ -60,16 +55,21 @@ class Advertisements:
     async def _watch(self):
         last = self.clock.ticks_ms()
         while True:
+            now = self.clock.ticks_ms()
+            ms = self.clock.ticks_diff(now, last)
+            last = now
+            known = self.sensors
+            self.sensors = {}  # what the table has now, and no more
+            for entry in self.devices.all():
+                try:
+                    device, role, address, supervision_s = entry
+                    if len(address) != 6:  # a wired input: it watches itself
+                        continue
+                    sensor = known.get(address)
+                    if sensor is None or sensor.device != device or sensor.role != role:
+                        sensor = Sensor(device, role, self.emit, self.clock)
+                    self.sensors[address] = sensor
+                    sensor.passed(ms, supervision_s)
+                except Exception as error:
+                    print("sensor", entry, repr(error))
             await self.clock.sleep_ms(_WATCH_MS)
-            ms = self.clock.ticks_diff(self.clock.ticks_ms(), last)
-            last = self.clock.ticks_ms()
-            try:
-                for address in list(self.sensors):
-                    if self.devices.find(address) is None:
-                        del self.sensors[address]
-                for index, role, address, supervision_s in self.devices.all():
-                    # One that has not spoken since the start is watched, too; wired inputs watch themselves.
-                    if len(address) == 6:
-                        self._sensor(bytes(address), (index, role)).passed(ms, supervision_s)
-            except Exception as error:
-                print("sensors", repr(error))

@@ -63,19 +63,13 @@ def objects(data):
         if counted and at < end:
             size = data[at] if size == _COUNTED else 1 + (data[at] & 0x1F)
             at += 1
-        elif size == 0 or counted:
-            yield -1, start
-            return
-        if at + size > end:
-            yield -1, start
-            return
-        if counted:
-            yield what, bytes(data[at : at + size])
-        else:
-            value = 0
-            for i in range(at + size - 1, at - 1, -1):
-                value = value << 8 | data[i]
-            yield what, value
+        elif size == 0:
+            size = end  # an unknown object: as if cut
+        value = data[at : at + size]
         at += size
+        if at > end:
+            yield -1, start
+            return
+        yield what, value if counted else int.from_bytes(value, "little")
     if at > end:  # the MAC that bit 1 promises is cut
         yield -1, 1

@@ -34,8 +34,7 @@ class CallButton:
         self.device = device
         self.emit = emit
         self.adc = adc
-        self._booting = True
-        self._unsure = False  # closed since before the start: see _boot()
+        self._unsure = True  # no open contact seen since the start
         self._pressed = False
         self._held_ms = 0
         self._stuck = False
@@ -48,28 +47,19 @@ class CallButton:
         """Never returns; an error is logged and the button read again, with no press forgotten."""
         await self.wire.run(self._step)
 
-    async def _boot(self):
-        # Closed already: a hand that could not wait, or a contact stuck since before the restart? A hand lets
-        # go within _STUCK_MS, and that is a call. A contact that does not is a fault and never calls, however
-        # often the hub restarts; calling at once would make a call per restart of every stuck contact.
-        await self._settled(_PRESS_MS)
-        self._booting = False
-        if self._closed():
-            self._pressed = self._unsure = True
-
     async def _step(self):
         self._call()  # again, if it failed
-        if self._booting:
-            await self._boot()
         if await self.wire.edge() or (self.wire.value() == 0) != self._pressed:
             await self._settled(_RELEASE_MS if self._pressed else _PRESS_MS)
         ms = self._elapsed()
-        if self._pressed:
-            # A short while pressed is not a release: else a wet line would press again and again.
-            if self.wire.value() == 1:
-                self._released()
-        elif self._closed():
-            self._pressed = self._due = True
+        if self.wire.value() == 1:
+            self._opened()
+        elif not self._pressed and self._is_press():
+            self._pressed = True
+            # Closed already at the start: a hand that could not wait, or a contact stuck since before? A hand
+            # lets go within _STUCK_MS, and that is a call. A contact that does not is a fault and no call,
+            # however often the hub restarts; calling at once would make a call of it at each restart.
+            self._due = not self._unsure
             self._held_ms = 0
         self._call()
         self._supervise(ms)
@@ -89,19 +79,20 @@ class CallButton:
         while not await self.wire.steady(ms):
             self._supervise(self._elapsed())
 
-    def _closed(self):
-        # Only a clear short is no press: a corroded contact or a failing ADC must not silence the button.
-        return self.wire.value() == 0 and (self.adc is None or self._read() != _SHORT)
+    def _is_press(self):
+        # Only a clear short is none: a corroded contact or a failing ADC must not silence the button. A short
+        # that comes while it is pressed is no release: else a wet line would press again and again.
+        return self.adc is None or self._read() != _SHORT
 
     def _elapsed(self):
         ms = self.wire.elapsed()
         self._held_ms += ms
         return ms
 
-    def _released(self):
+    def _opened(self):
         if self._stuck:
             self._say(k.CONTACT_RELEASED, k.SPAN_MS, self._held_ms)
-        elif self._unsure:
+        elif self._pressed and self._unsure:
             self._due = True
         self._pressed = self._stuck = self._unsure = False
 

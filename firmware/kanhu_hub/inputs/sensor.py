@@ -53,10 +53,10 @@ class Sensor:
         self.device = device
         self.role = role
         self.emit = emit
-        self.clock = clock
         self._unheard_ms = 0
         self._silent = False
         self._battery = None  # percent
+        self._rssi = _NO_RSSI
         self._flag = 0  # of a low battery
         self._low = False
         self._states = {}  # kinds: whether true
@@ -102,53 +102,54 @@ class Sensor:
                     kinds = self._contact
                 if kinds:
                     states[kinds] = bool(states.get(kinds) or value)
-        fields = {k.DEVICE: self.device}
-        if self._battery is not None:
-            fields[k.BATTERY] = self._battery
-        if rssi != _NO_RSSI:
-            fields[k.RSSI] = rssi
+        self._rssi = rssi
         if self._presses and codes:
             self._due += self._presses.count(packet_id, bytes(codes))
-            self._call(fields)
+            self._call()
         for kinds in sorted(states):  # by kind: life first
-            self._change(kinds, states[kinds], fields)
-        self._check_battery(fields)
+            now, before = states[kinds], self._states.get(kinds)
+            # At the first word after a restart a quiet sensor is no news; how a door stands is.
+            if now != before and (now or before or kinds == self._contact):
+                self._say(kinds[0] if now else kinds[1])
+            self._states[kinds] = now
+        percent = 100 if self._battery is None else self._battery
+        low = bool(self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1))
+        if low != self._low:
+            self._say(k.BATTERY_LOW if low else k.BATTERY_OK)
+            self._low = low
         if self._movement and motion is not None:
             # A sensor that only sends when it detects says a new movement with each packet.
             again = service[0] & bthome.TRIGGER_BASED and packet_id != self._motion_id
             if motion and (again or not self._moving or self._movement.quiet_ms >= NEW_MOTION_MS):
-                self._movement.began(fields)
+                self._movement.began(self._fields())
             elif motion:
                 self._movement.seen()
             self._moving = motion
             self._motion_id = packet_id
         return whole
 
-    def _call(self, fields):
+    def _fields(self):
+        fields = {k.DEVICE: self.device}
+        if self._battery is not None:
+            fields[k.BATTERY] = self._battery
+        if self._rssi != _NO_RSSI:
+            fields[k.RSSI] = self._rssi
+        return fields
+
+    def _say(self, kind):
+        self.emit(kind, self._fields())
+
+    def _call(self):
         while self._due:
-            self.emit(k.CALL, fields.copy())
+            self._say(k.CALL)
             self._due -= 1
-
-    def _change(self, kinds, now, fields):
-        before = self._states.get(kinds)
-        # At the first word after a restart a quiet sensor is no news; how a door stands is.
-        if now != before and (now or before or kinds == self._contact):
-            self.emit(kinds[0] if now else kinds[1], fields.copy())
-        self._states[kinds] = now
-
-    def _check_battery(self, fields):
-        percent = 100 if self._battery is None else self._battery
-        low = self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1)
-        if bool(low) != self._low:
-            self.emit(k.BATTERY_LOW if low else k.BATTERY_OK, fields.copy())
-            self._low = not self._low
 
     def passed(self, ms, supervision_s):
         """ms went by; to be called every few seconds. supervision_s is 0 when unknown."""
         self._unheard_ms += ms
         if self._presses:
             self._presses.forget()
-            self._call({k.DEVICE: self.device})  # again, if it failed
+            self._call()  # again, if it failed
         if self._movement:
             self._movement.passed(ms)
         if supervision_s and not self._silent and self._unheard_ms >= _MISSED_MS * supervision_s:

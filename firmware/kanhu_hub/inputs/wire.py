@@ -20,6 +20,7 @@ class Wire:
         self._edge = False
         self._last = clock.ticks_ms()
         self._wake = asyncio.Event()
+        self._wake.set()  # the first look is at once
 
     async def run(self, step):
         """Awaits step() for ever; logs its errors."""
