@@ -184,3 +184,34 @@ def test_a_short_during_a_press_is_no_second_press(play):
 def test_a_wrong_adc_does_not_silence_the_button(play, uv):
     steps = [[5_000, "uv", uv], [5_000, "level", 0], [5_300, "level", 1], [5_300, "uv", NORMAL]]
     assert k.CALL in supervised(play, steps, 10_000).kinds
+
+
+def volts(supply, pull_up_k, cable_k, pressed, up_k=10, end_k=39, button_k=2.2):
+    """Microvolts at the hub of the circuit in docs/wiring.md; pull_up_k is the chip's own."""
+    up = 1 / (1 / up_k + 1 / pull_up_k)
+    far = cable_k + (1 / (1 / end_k + 1 / button_k) if pressed else end_k)
+    return int(1e6 * supply * far / (far + up))
+
+
+@pytest.mark.parametrize("supply", [3.2, 3.3, 3.4])
+@pytest.mark.parametrize("pull_up_k", [30, 45, 1e9])
+@pytest.mark.parametrize("cable_k", [0, 0.05])
+def test_the_documented_resistors_keep_within_the_bands(play, supply, pull_up_k, cable_k):
+    rest = volts(supply, pull_up_k, cable_k, pressed=False)
+    down = volts(supply, pull_up_k, cable_k, pressed=True)
+    assert rest > 0.75e6 * supply  # ESP32 and ESP32-S3 data sheets: high level at least 0.75 VDD
+    assert down < 0.25e6 * supply  # and low level at most 0.25 VDD
+    steps = [[5_000, "uv", down], [5_000, "level", 0], [9_000, "level", 1], [9_000, "uv", rest]]
+    assert supervised(play, steps, 12_000, uv=rest).kinds == [k.CALL]
+    assert supervised(play, [], 9_000, uv=min(3_100_000, int(supply * 1e6))).kinds == [k.LINE_FAULT]
+
+
+def test_a_line_that_chatters_without_end_still_hears_a_press(play):
+    steps = []
+    for at in range(5_000, 15_000, 10):
+        if not 8_000 <= at < 9_000:
+            steps.append([at, "level", at // 10 % 2])
+    steps.append([8_000, "level", 0])
+    done = play("button", sorted(steps, key=lambda s: s[0]), 20_000)
+    assert done.kinds == [k.CALL]
+    assert 8_000 <= done.events[0][0] <= 8_050
