@@ -66,9 +66,9 @@ def _encode(out, obj, depth):
         for key in obj:
             if key is True or key is False or not isinstance(key, (int, str)):
                 raise CborError("type")
-            raw = bytearray()
-            _encode(raw, key, 0)
-            keys.append((bytes(raw), key))
+            coded = bytearray()
+            _encode(coded, key, 0)
+            keys.append((bytes(coded), key))
         keys.sort()
         _head(out, 5, len(keys))
         for raw, key in keys:

@@ -53,10 +53,11 @@ class Decoder:
         self._len = 0
         self._state = _TEXT
         self._max = max_frame
+        self._damaged = False  # something was counted since the last good frame
         self._on_text = on_text
         self.bad_crc = 0
         self.too_long = 0
-        self.broken = 0  # a raw control character, too few bytes or a dangling escape inside a frame
+        self.broken = 0  # a raw control character, too few bytes, a dangling escape, a flag without its pair
 
     def feed(self, data):
         frames = []
@@ -84,6 +85,7 @@ class Decoder:
                 control = byte < 0x20 or byte == 0x7F
                 if control or self._len == len(buf):
                     if self._state == _OPENED:
+                        self._damaged = True
                         if control:
                             self.broken += 1
                         else:
@@ -111,11 +113,12 @@ class Decoder:
         self._len = 0
 
     def _finish(self):
-        # Counts only what stood after a flag of its own; after a closing one it may be plain text.
-        opened = self._state == _OPENED
-        buf = self._buf
-        raw = memoryview(buf)[: self._len]
+        raw = memoryview(self._buf)[: self._len]
         if not self._len:
+            # A lone flag: it closed a frame whose own first flag was lost. One damage counts once.
+            if self._state == _OPENED and not self._damaged:
+                self.broken += 1
+                self._damaged = True
             return None
         body = bytearray(self._len)
         size = 0
@@ -130,12 +133,14 @@ class Decoder:
             body[size] = byte
             size += 1
         if size > self._max:
-            self.too_long += opened
+            self.too_long += 1
         elif escaped or size < 5:
-            self.broken += opened
+            self.broken += 1
         else:
             view = memoryview(body)[: size - 4]
             if binascii.crc32(view) == int.from_bytes(body[size - 4 : size], "little"):
+                self._damaged = False
                 return body[0], bytes(view[1:])
-            self.bad_crc += opened
+            self.bad_crc += 1
+        self._damaged = True
         return None

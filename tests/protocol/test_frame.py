@@ -98,6 +98,28 @@ def test_every_byte_is_a_frame_or_text(stream: bytes, cuts: list[int]) -> None:
         assert text == stream + b"\n"
 
 
+@pytest.mark.parametrize("before", [b"", b"log line\r\n", frame.encode(frame.UP, b"before")])
+def test_every_flipped_bit_is_refused_and_counted(before: bytes) -> None:
+    body = bytes(range(24)) + b"~}\x7f sealed bytes \xff\x80"
+    wire, after = frame.encode(frame.UP, body), (frame.UP, b"after")
+    for bit in range(8 * len(wire)):
+        damaged = bytearray(wire)
+        damaged[bit // 8] ^= 1 << bit % 8
+        decoder = frame.Decoder()
+        frames = decoder.feed(before + bytes(damaged) + frame.encode(*after))
+        assert (frame.UP, body) not in frames, bit
+        assert frames[-1] == after, bit
+        assert decoder.bad_crc + decoder.too_long + decoder.broken >= 1, bit
+
+
+def test_good_traffic_counts_nothing() -> None:
+    decoder = frame.Decoder()
+    stream = b"".join(frame.encode(frame.UP, bytes([n] * n)) + b"line %d\n" % n for n in range(200))
+    stream += frame.encode(frame.HELLO, b"") * 3
+    assert len(decoder.feed(stream)) == 203
+    assert (decoder.bad_crc, decoder.too_long, decoder.broken) == (0, 0, 0)
+
+
 def test_flags_may_be_shared() -> None:
     one, two = frame.encode(frame.UP, b"one"), frame.encode(frame.UP, b"two")
     frames, text = run(one + two[1:] + b"log\n", [])
