@@ -18,7 +18,8 @@ _poller = select.poll()
 _poller.register(stream, select.POLLIN)
 _writer = select.poll()
 _writer.register(stream, select.POLLOUT)
-_rest = b""
+_buffer = bytearray(1024)
+_used = 0
 _inbox = []
 _busy = False
 _calls = 0
@@ -49,23 +50,29 @@ def send(*message):
 
 
 def _read():
-    global _rest
-    data = stream.read(4096)  # never blocks; None if there is nothing after all
-    if data is None:
+    # Into one buffer: a hub whose heap is in pieces must still hear the bench.
+    global _buffer, _used
+    if _used == len(_buffer):
+        _buffer = _buffer + bytearray(len(_buffer))
+    n = stream.readinto(memoryview(_buffer)[_used:])  # never blocks; None if there is nothing after all
+    if n is None:
         return
-    if not data:
+    if n == 0:
         os.system("kill -KILL $PPID")  # noqa: S605, S607  the bench is gone, and with it the supply
-    _rest += data
+    _used += n
+    start = 0
     while True:
-        end = _rest.find(b"\n")
+        end = _buffer.find(b"\n", start, _used)
         if end < 0:
-            return
-        line = _rest[:end]
-        _rest = _rest[end + 1 :]
+            break
         try:
-            _inbox.append(json.loads(line))
+            _inbox.append(json.loads(_buffer[start:end]))
         except ValueError:
             pass  # Ctrl-C has cut it in two
+        start = end + 1
+    if start:
+        _buffer[: _used - start] = _buffer[start:_used]
+        _used -= start
 
 
 def poll(wait_ms=0):
