@@ -375,3 +375,23 @@ asyncio.run(main())
     used, foreign, _us = map(int, out.split())
     assert foreign >= 2000
     assert used < 2_000  # of 2,000 advertisements: what the loop itself allocates
+
+
+def test_a_danger_that_raised_is_told_again(hear):
+    done = hear([[1_000, "raises", 2], adv(5_000, SMOKE, "2901")])
+    assert done.kinds == [k.SMOKE]
+    assert done.events[0][0] <= 8_000
+
+
+def test_a_press_goes_before_the_return_of_its_caller(hear):
+    done = hear([*pressed(5_000, 1), *pressed(50_000, 2)], 60_000, [[1, 1, CALLER, 10]])
+    assert done.kinds == [k.CALL, k.SENSOR_SILENT, k.CALL, k.SENSOR_BACK]
+
+
+def test_a_motion_sensor_that_never_spoke_is_not_still(hear):
+    assert hear([], 1_500_000).kinds == []
+
+
+def test_a_broken_row_of_the_table_does_not_hide_the_others(hear):
+    table = [[1, 1, "ff", 0], [3, 3, DOOR, "x"], *TABLE[:1]]
+    assert hear(pressed(5_000, 1), table=table).kinds == [k.CALL]

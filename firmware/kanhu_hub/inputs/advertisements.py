@@ -41,16 +41,16 @@ class Advertisements:
             watch.cancel()
 
     def _heard(self, sensor, rssi, data):
-        sensor.alive()
         service = bthome.service_data(data)
         if service is None:
-            return
-        if not bthome.version_2(service):
+            pass
+        elif not bthome.version_2(service):
             self.malformed += 1
         elif service[0] & bthome.ENCRYPTED:
             self.encrypted += 1
         elif not sensor.read(rssi, service):
             self.malformed += 1
+        sensor.alive()
 
     async def _watch(self):
         last = self.clock.ticks_ms()

@@ -59,14 +59,15 @@ class Sensor:
         self._rssi = _NO_RSSI
         self._flag = 0  # of a low battery
         self._low = False
-        self._states = {}  # kinds: whether true
+        self._states = {}  # kinds: whether true, as heard
+        self._told = {}  # the same, as emitted
         self._contact = _CONTACTS.get(role)
         # A caller's first packet after a restart is a press, though it may be a copy of one stored before it:
         # then the alarm is open and a press more does no harm; a call taken for a copy would be lost.
         self._presses = Presses(clock) if role == _CALL else None
         self._due = 0  # presses that emit has not taken yet
         self._movement = Movement(device, emit) if role == _MOTION else None
-        self._moving = False
+        self._moving = None  # not heard yet
         self._motion_id = None
 
     def alive(self):
@@ -81,7 +82,7 @@ class Sensor:
         whole = True
         packet_id = motion = None
         codes = bytearray()
-        states = {}
+        states = {}  # one kind may come from several objects
         for what, value in bthome.objects(service):
             if what < 0:
                 whole = False
@@ -103,20 +104,10 @@ class Sensor:
                 if kinds:
                     states[kinds] = bool(states.get(kinds) or value)
         self._rssi = rssi
+        self._states.update(states)
         if self._presses and codes:
             self._due += self._presses.count(packet_id, bytes(codes))
-            self._call()
-        for kinds in sorted(states):  # by kind: life first
-            now, before = states[kinds], self._states.get(kinds)
-            # At the first word after a restart a quiet sensor is no news; how a door stands is.
-            if now != before and (now or before or kinds == self._contact):
-                self._say(kinds[0] if now else kinds[1])
-            self._states[kinds] = now
-        percent = 100 if self._battery is None else self._battery
-        low = bool(self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1))
-        if low != self._low:
-            self._say(k.BATTERY_LOW if low else k.BATTERY_OK)
-            self._low = low
+        self._tell()
         if self._movement and motion is not None:
             # A sensor that only sends when it detects says a new movement with each packet.
             again = service[0] & bthome.TRIGGER_BASED and packet_id != self._motion_id
@@ -127,6 +118,23 @@ class Sensor:
             self._moving = motion
             self._motion_id = packet_id
         return whole
+
+    def _tell(self):
+        # What emit has not taken is told again by passed(): no state changes before its event is out.
+        while self._due:
+            self._say(k.CALL)
+            self._due -= 1
+        for kinds in sorted(self._states):  # by kind: life first
+            now, told = self._states[kinds], self._told.get(kinds)
+            # At the first word after a restart a quiet sensor is no news; how a door stands is.
+            if now != told and (now or told or kinds == self._contact):
+                self._say(kinds[0] if now else kinds[1])
+            self._told[kinds] = now
+        percent = 100 if self._battery is None else self._battery
+        low = bool(self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1))
+        if low != self._low:
+            self._say(k.BATTERY_LOW if low else k.BATTERY_OK)
+            self._low = low
 
     def _fields(self):
         fields = {k.DEVICE: self.device}
@@ -139,18 +147,13 @@ class Sensor:
     def _say(self, kind):
         self.emit(kind, self._fields())
 
-    def _call(self):
-        while self._due:
-            self._say(k.CALL)
-            self._due -= 1
-
     def passed(self, ms, supervision_s):
         """ms went by; to be called every few seconds. supervision_s is 0 when unknown."""
         self._unheard_ms += ms
         if self._presses:
             self._presses.forget()
-            self._call()  # again, if it failed
-        if self._movement:
+        self._tell()
+        if self._movement and self._moving is not None:
             self._movement.passed(ms)
         if supervision_s and not self._silent and self._unheard_ms >= _MISSED_MS * supervision_s:
             self.emit(k.SENSOR_SILENT, {k.DEVICE: self.device, k.SPAN_MS: self._unheard_ms})
