@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from kanhu.care import Alarms
-from kanhu.counters import Counters
+from kanhu.counters import REASONS, Counters
 from kanhu.journal import Batch, Event, Journal, JournalUnavailable, Outcome
 from kanhu.journal.commands import Commands
 from kanhu.journal.plain import believed
@@ -98,7 +98,8 @@ class Intake:
             try:
                 plain = opener.open(message)
             except seal.SealError as error:
-                self.counters.refuse(link, error.args[0])
+                reason = error.args[0]
+                self.counters.refuse(link, reason if reason in REASONS else "malformed")
             else:
                 try:
                     self._take(arrival, message, plain)

@@ -180,8 +180,10 @@ class Batch:
                     journal.give_back_own(event.seq)
             for lost in self._own_losses:
                 journal.give_back_own(lost)
-        if self._done is not None:
-            self._done(error)
+        done, self._done = self._done, None  # and no cycle is left for the collector
+        self._after = []
+        if done is not None:
+            done(error)
 
     def _enter(self, event: Event) -> None:
         event.n = self._journal.next_n()

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base32, lower case: no i, l, o, u
 ID_LENGTH = 10
+LATEST_EPOCH = 4_102_444_800  # 2100-01-01 in Unix seconds; above it only by counting, up to 2^32
 
 
 def new_id() -> str:
@@ -52,7 +53,7 @@ class Meta:
         db.execute("INSERT OR IGNORE INTO meta VALUES ('daemon_id', ?)", (new_id(),))
         (daemon_id,) = db.execute("SELECT value FROM meta WHERE key='daemon_id'").fetchone()
         boot = self.number("daemon_boot") + 1
-        epoch = max(self.number("epoch") + 1, now_s)
+        epoch = max(self.number("epoch") + 1, min(now_s, LATEST_EPOCH))
         for key, value in (("daemon_boot", boot), ("epoch", epoch)):
             db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
         db.execute("COMMIT")

@@ -18,14 +18,13 @@ from .batch import NOT_HELD, Batch
 from .books import Hub, Ledger, total
 from .errors import JournalError, JournalUnavailable
 from .event import Event, Identity, Outcome
-from .identity import Daemon, Meta, save_epoch
+from .identity import LATEST_EPOCH, Daemon, Meta, save_epoch
 from .opening import Lock, load_books, make_data_dir
 from .reading import Reader
 from .times import Anchor, ClockStatus, adds_knowledge, resolve
 from .writer import Job, Writer, connect, explain
 
 MAX_WAITING = 50_000  # events handed to the writer and not yet on disk; beyond it senders must try again
-EPOCH_AHEAD_S = 10 * 365 * 86_400  # an epoch is a start in Unix seconds: ten years ahead is no such thing
 SNAPSHOT_EVERY = 100_000  # events between two writings of the spans table
 ALARM_DELIVERED = "UPDATE alarms SET delivered_ms=? WHERE hub=? AND boot=? AND seq=? AND delivered_ms IS NULL"
 
@@ -54,7 +53,8 @@ class Journal:
             self._meta = Meta(db)
             self._daemon: Daemon = self._meta.start(clock() // 1000)
             self._spans_n = self._meta.number("spans_n")
-            self._hubs = load_books(db, self._spans_n)
+            # _dirty: the boots that the spans table is behind on
+            self._hubs, self._dirty = load_books(db, self._spans_n)
             self._next_n = self._committed_n = self._meta.last_n()
             self.reader = Reader(self.path)
         except (sqlite3.Error, JournalError) as error:
@@ -66,7 +66,6 @@ class Journal:
         self._own_seq = 0
         self._own_losses: list[int] = []
         self._fresh: list[Event] = []  # stored by the commit being settled
-        self._dirty: set[tuple[str, int]] = set()  # boots that the spans table is behind on
         self._closed = False
         self._writer = Writer(db, self.loop, self._settled)
         self._settle_own()
@@ -106,7 +105,7 @@ class Journal:
 
     def next_epoch(self, at_least: int = 0) -> int:
         """A higher epoch than any before, and at_least unless absurd; persisted before it returns."""
-        if at_least > self.clock() // 1000 + EPOCH_AHEAD_S:
+        if at_least > LATEST_EPOCH:
             at_least = 0  # one broken hub must not use up the epochs of all
         epoch = max(self._daemon.epoch + 1, at_least)
         try:

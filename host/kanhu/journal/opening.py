@@ -51,8 +51,8 @@ def make_data_dir(data_dir: Path) -> None:
         raise JournalError(f"cannot use {data_dir} as data_dir: {error.strerror or error}") from error
 
 
-def load_books(db: sqlite3.Connection, spans_n: int) -> dict[str, Hub]:
-    """The books as the tables have them; spans_n: up to which n the spans table speaks."""
+def load_books(db: sqlite3.Connection, spans_n: int) -> tuple[dict[str, Hub], set[tuple[str, int]]]:
+    """The books as the tables have them, and the boots that the spans table is behind on after spans_n."""
     hubs: dict[str, Hub] = {}
 
     def hub(name: str) -> Hub:
@@ -65,7 +65,9 @@ def load_books(db: sqlite3.Connection, spans_n: int) -> dict[str, Hub]:
     for table in ("spans", "expired"):
         for name, boot, first, last in db.execute(f"SELECT hub, boot, first, last FROM {table}"):  # noqa: S608  # fixed names
             stored.setdefault((name, boot), Ranges()).add_span(first, last)
+    behind: set[tuple[str, int]] = set()
     for name, boot, first, last in db.execute(_SINCE, (spans_n,)):
+        behind.add((name, boot))
         stored.setdefault((name, boot), Ranges()).add_span(first, last)
     queued: dict[tuple[str, int], list[int]] = {}
     for name, boot, seq in db.execute(
@@ -91,4 +93,4 @@ def load_books(db: sqlite3.Connection, spans_n: int) -> dict[str, Hub]:
         anchors = hub(name).boot(boot).anchors
         anchors.append(Anchor(up_ms, utc_ms, source))
         del anchors[:-MAX_ANCHORS]
-    return hubs
+    return hubs, behind

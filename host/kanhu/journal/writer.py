@@ -11,8 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
+import structlog
+
 from .errors import JournalUnavailable
 from .schema import migrate
+
+log = structlog.get_logger(__name__)
 
 GATHER_S = 0.002  # how long a commit without P1 waits for company; below a disk's fsync
 PROBE_S = 2.0  # how often an unhealthy journal tries whether it can write again
@@ -114,8 +118,8 @@ class Writer:
 
     def _settle(self, jobs: list[Job]) -> None:
         error = self._commit(jobs)
-        if error is not None and len(jobs) > 1 and isinstance(error, sqlite3.IntegrityError):
-            # One job contradicts the tables; the others must not suffer for it.
+        if error is not None and len(jobs) > 1 and not isinstance(error, sqlite3.OperationalError | OSError):
+            # Not the disk, but one job: the others must not suffer for it.
             for job in jobs:
                 self._settle([job])
             return
@@ -146,7 +150,7 @@ class Writer:
                 for statement, values in job.statements:
                     db.execute(statement, values)
             db.execute("COMMIT")
-        except (sqlite3.Error, OSError, OverflowError) as error:
+        except Exception as error:  # whatever it is, nobody is told "stored"
             self._roll_back()
             return error
         return None
@@ -165,7 +169,10 @@ class Writer:
 
     def _tell(self, jobs: list[Job], error: JournalUnavailable | None) -> None:
         for job in jobs:
-            job.settled(error)
+            try:
+                job.settled(error)
+            except Exception:
+                log.exception("what follows from a write failed")
         self._settled()
 
     def _probe(self) -> None:

@@ -1,0 +1,58 @@
+"""Forgetting delivered events after their time, while every sum of the ledger stays the same."""
+
+from __future__ import annotations
+
+from kanhu_protocol import kinds as k
+
+from .journal import Journal
+from .ranges import Ranges
+
+STEP = 5000  # events looked at in one step: a few tens of milliseconds of the loop
+DAY_MS = 86_400_000
+
+
+async def retire(journal: Journal, days: float) -> int:
+    """Delete events that were delivered more than days ago, and settled commands as old; returns how many."""
+    before_ms = journal.clock() - int(days * DAY_MS)
+    deleted = after_n = 0
+    while True:
+        rows = journal.reader.rows(
+            "SELECT n, hub, boot, seq, received_ms, delivered_ms FROM events WHERE n > ? ORDER BY n LIMIT ?",
+            (after_n, STEP),
+        )
+        old = [row[:4] for row in rows if row[5] is not None and row[5] < before_ms]
+        await _delete(journal, old)
+        deleted += len(old)
+        if len(rows) < STEP or rows[-1][4] >= before_ms:  # what came in later was delivered later
+            break
+        after_n = rows[-1][0]
+    batch = journal.batch()
+    batch.run("DELETE FROM commands WHERE state <> 'waiting' AND created_ms < ?", before_ms)
+    batch.run(
+        "DELETE FROM alarm_history WHERE (hub, boot, seq) IN "
+        "(SELECT hub, boot, seq FROM alarms WHERE state = ? AND closed_ms < ?)",
+        k.CLOSED,
+        before_ms,
+    )
+    batch.run("DELETE FROM alarms WHERE state = ? AND closed_ms < ?", k.CLOSED, before_ms)
+    await batch.submit()
+    return deleted
+
+
+async def _delete(journal: Journal, rows: list[tuple[int, str, int, int]]) -> None:
+    if not rows:
+        return
+    batch = journal.batch()
+    gone: dict[tuple[str, int], Ranges] = {}
+    for n, hub, boot, seq in rows:
+        batch.run("DELETE FROM events WHERE n=?", n)
+        gone.setdefault((hub, boot), Ranges()).add(seq)
+    for name, ranges in gone.items():
+        for first, last in journal.reader.rows(
+            "SELECT first, last FROM expired WHERE hub=? AND boot=?", name
+        ):
+            ranges.add_span(first, last)
+        batch.run("DELETE FROM expired WHERE hub=? AND boot=?", *name)
+        for first, last in ranges:
+            batch.run("INSERT INTO expired VALUES (?,?,?,?)", *name, first, last)
+    await batch.submit()
