@@ -277,6 +277,8 @@ async def test_fuzz_nothing_unauthentic_is_stored(host: Host, hub: HubVoice, see
         payload = bytearray(b"".join(rng.choices(sequences, k=rng.randrange(1, 4))))
         for _ in range(rng.randrange(0, 4)):
             what = rng.randrange(4)
+            if not payload:
+                break
             place = rng.randrange(len(payload))
             if what == 0:
                 payload[place] ^= 1 << rng.randrange(8)

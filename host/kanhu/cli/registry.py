@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -58,8 +59,7 @@ def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
         for row in rows:
             values = (", ".join(value) if isinstance(value, list) else value for value in row.values())
             table.add_row(*("" if value is None else str(value) for value in values))
-        console = Console()
-        console.print(table, width=None if console.is_terminal else MAX_WIDTH)
+        Console(width=None if sys.stdout.isatty() else MAX_WIDTH).print(table)
 
 
 def _said(result: dict[str, Any], as_json: bool, sentence: str) -> None:

@@ -1,0 +1,269 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kanhu.errors import DataError
+from kanhu.registry import Registry, RegistryError
+from kanhu_protocol import cbor
+from kanhu_protocol import kinds as k
+from kanhu_protocol.checks import is_id
+from kanhu_protocol.down import encode
+
+HUB = "7m3k0xq2fz"
+MAC = "A4:C1:38:0B:5E:9D"
+
+
+@pytest.fixture
+def registry(tmp_path: Path):
+    opened = Registry.open(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def home(registry: Registry) -> str:
+    return registry.add_home("cn/42/01/06/03", name="王秀英", address="武汉", phones=["+86 27 8888 1234"])
+
+
+def test_homes_hubs_and_keys_survive(registry: Registry, home: str, tmp_path: Path) -> None:
+    hub, key = registry.add_hub(home)
+    assert is_id(hub)
+    assert len(key) == 16
+    assert registry.new_key(hub)[0] == 2
+    again = Registry.open(tmp_path / "data")
+    assert again.keys(hub)[1] == key
+    assert set(again.keys(hub)) == {1, 2}
+    assert again.key(hub) == (2, registry.keys(hub)[2])
+    assert again.home(home).phones == ("+86 27 8888 1234",)
+    assert again.home_of(hub) == registry.home(home)
+    assert again.hub(hub).generation == 2
+    assert again.keys("0000000000") == {}
+    assert again.key("0000000000") is None
+    again.close()
+
+
+def test_only_the_owner_may_read_it(registry: Registry, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "registry.db"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    for mode in (0o640, 0o604, 0o660, 0o644):
+        path.chmod(mode)
+        with pytest.raises(DataError, match=f"run chmod 600 {path}"):
+            Registry.open(tmp_path / "data")
+    path.chmod(0o600)
+    Registry.open(tmp_path / "data").close()
+
+
+def test_revoking_deletes_the_keys(registry: Registry, home: str, tmp_path: Path) -> None:
+    hub, key = registry.add_hub(home)
+    assert registry.knows(hub)
+    registry.revoke_hub(hub)
+    assert registry.keys(hub) == {}
+    assert not registry.knows(hub)
+    assert registry.hub(hub).revoked_ms is not None
+    assert key not in (tmp_path / "data" / "registry.db").read_bytes()
+    for change in (registry.revoke_hub, registry.new_key, lambda hub: registry.add_sensor(hub, "call", MAC)):
+        with pytest.raises(RegistryError, match="is revoked"):
+            change(hub)
+
+
+def test_device_table(registry: Registry, home: str) -> None:
+    hub, _ = registry.add_hub(home)
+    assert registry.device_table(hub) == (0, [])
+    assert (
+        registry.add_sensor(hub, "motion", MAC, room="kitchen", supervision_s=3600) == 3
+    )  # 1 and 2 are wired
+    assert registry.add_sensor(hub, "call", "a4c1380b5e9e") == 4
+    assert registry.add_sensor(hub, "smoke", "A4-C1-38-0B-5E-9F", index=200) == 200
+    version, entries = registry.device_table(hub)
+    assert version == 3
+    assert entries[0] == [3, 2, bytes.fromhex("A4C1380B5E9D"), 3600]
+    assert encode(k.DEVICES, {k.NUMBER: 1, k.VERSION_OF: version, k.TABLE: entries})
+    registry.remove_sensor(hub, 3)
+    assert registry.device_table(hub)[0] == 4
+    assert registry.add_sensor(hub, "motion", MAC) == 201  # 3 still names the old one's events
+    registry.add_sensor(hub, "door", "A4:C1:38:0B:5E:00", index=255)
+    assert registry.add_sensor(hub, "door", "A4:C1:38:0B:5E:01") == 3  # nothing else is left above
+    with pytest.raises(RegistryError, match="hub '7m3k0xq2fz': not known"):
+        registry.sensors(HUB)
+
+
+def test_255_devices_and_no_more(registry: Registry, home: str) -> None:
+    hub, _ = registry.add_hub(home)
+    for number in range(253):
+        registry.add_sensor(hub, "motion", f"A4:C1:38:00:00:{number:02X}")
+    assert sorted(sensor.index for sensor in registry.sensors(hub)) == list(range(3, 256))
+    with pytest.raises(RegistryError, match="no index is left"):
+        registry.add_sensor(hub, "motion", MAC)
+
+
+def test_settings_and_config(registry: Registry, home: str) -> None:
+    hub, _ = registry.add_hub(home)
+    assert cbor.loads(registry.hub_config(hub)) == {"version": 1}
+    buttons = {"buttons": [[1, 4, 5], [7, 6, None]], "heartbeat": 60, "ntp": None}
+    assert registry.set_settings(hub, buttons) == 2
+    config = cbor.loads(registry.hub_config(hub, ("home", "secret"), ("broker", 8883, hub, "password")))
+    assert config == {
+        **buttons, "version": 2, "wifi": ["home", "secret"], "broker": ["broker", 8883, hub, "password"],
+    }  # fmt: skip
+    assert registry.add_sensor(hub, "call", MAC) == 8
+    with pytest.raises(RegistryError, match="device 8 is a sensor"):
+        registry.set_settings(hub, {"pirs": [[8, 13]]})
+    for wrong, line in (
+        ({"lamps": 3}, "setting 'lamps': there is none"),
+        ({"heartbeat": 1}, "setting heartbeat: must be seconds, 5 to 86400"),
+        ({"buttons": [[0, 4, None]]}, "setting buttons: must be a list"),
+        ({"buttons": [[2, 4, None]]}, "two wired inputs"),
+        ({"links": ["ble"]}, "setting links"),
+    ):
+        with pytest.raises(RegistryError, match=line):
+            registry.set_settings(hub, wrong)
+    assert registry.settings(hub) == buttons
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"region": "CN/42"}, "region 'CN/42': must be a path"),
+        ({"region": "cn//42"}, "must be a path"),
+        (
+            {"time_zone": "Beijing"},
+            "time zone 'Beijing': must be a name of the IANA list, such as Asia/Shanghai",
+        ),
+        ({"time_zone": "../../etc/passwd"}, "time zone"),
+        ({"time_zone": ""}, "time zone"),
+        ({"phones": ["110x"]}, "telephone '110x': must be digits"),
+        ({"name": "a\nb"}, "name: must be one line"),
+        ({"address": "x" * 201}, "address: must be one line"),
+        ({"home_id": "short"}, "home 'short': must be 10 characters"),
+    ],
+)
+def test_a_wrong_home_is_one_clear_line(registry: Registry, fields: dict[str, object], line: str) -> None:
+    with pytest.raises(RegistryError, match=line) as caught:
+        registry.add_home(**fields)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert registry.homes() == []
+
+
+@pytest.mark.parametrize(
+    ("role", "address", "more", "line"),
+    [
+        ("motion", "A4:C1:38:0B:5E", {}, "address 'A4:C1:38:0B:5E': must be six bytes as printed"),
+        ("motion", "A4:C1-38:0B:5E:9E", {}, "must be six bytes"),
+        ("motion", "00:00:00:00:00:00", {}, "no sensor has this address"),
+        ("motion", MAC, {}, "A4:C1:38:0B:5E:9D: hub .* has it as 3"),
+        ("pir", "A4:C1:38:0B:5E:9E", {}, "role 'pir': must be one of call, motion"),
+        ("motion", "A4:C1:38:0B:5E:9E", {"index": 3}, "index 3: another sensor"),
+        ("motion", "A4:C1:38:0B:5E:9E", {"index": 1}, "index 1: a wired input"),
+        ("motion", "A4:C1:38:0B:5E:9E", {"index": 256}, "index 256: must be 1 to 255"),
+        ("motion", "A4:C1:38:0B:5E:9E", {"supervision_s": -1}, "supervision -1 s"),
+    ],
+)
+def test_a_wrong_sensor_is_one_clear_line(
+    registry: Registry, home: str, role: str, address: str, more: dict[str, int], line: str
+) -> None:
+    hub, _ = registry.add_hub(home)
+    registry.add_sensor(hub, "motion", MAC)
+    with pytest.raises(RegistryError, match=line):
+        registry.add_sensor(hub, role, address, **more)  # type: ignore[arg-type]
+    assert registry.device_table(hub)[0] == 1
+
+
+def test_wrong_hubs(registry: Registry, home: str) -> None:
+    registry.add_hub(home, HUB)
+    with pytest.raises(RegistryError, match="there already"):
+        registry.add_hub(home, HUB)
+    with pytest.raises(RegistryError, match="without i, l, o and u"):
+        registry.add_hub(home, "7M3K0XQ2FZ")
+    with pytest.raises(RegistryError, match="home 'nowhere': not known"):
+        registry.add_hub("nowhere")
+    with pytest.raises(RegistryError, match="not known"):
+        registry.revoke_hub("0000000000")
+
+
+def test_a_running_daemon_sees_what_the_command_changed(
+    registry: Registry, home: str, tmp_path: Path
+) -> None:
+    version = registry.version
+    assert registry.refresh() is False
+    other = Registry.open(tmp_path / "data")
+    hub, key = other.add_hub(home)
+    assert registry.refresh() is True
+    assert registry.version > version
+    assert registry.keys(hub) == {1: key}
+    assert registry.refresh() is False
+    with pytest.raises(RegistryError, match="there already"):
+        registry.add_hub(home, hub)
+    other.close()
+
+
+def test_two_at_once_do_not_take_the_same_index(registry: Registry, home: str, tmp_path: Path) -> None:
+    hub, _ = registry.add_hub(home)
+    other = Registry.open(tmp_path / "data")
+    assert other.add_sensor(hub, "motion", MAC) == 3
+    with pytest.raises(RegistryError, match="look, and try again"):
+        registry.add_sensor(hub, "call", MAC)
+    assert registry.add_sensor(hub, "call", "A4:C1:38:0B:5E:9E") == 4
+    assert registry.device_table(hub)[0] == 2
+    other.close()
+
+
+def test_a_file_that_is_no_registry(tmp_path: Path) -> None:
+    (tmp_path / "registry.db").write_bytes(b"no database" * 100)
+    (tmp_path / "registry.db").chmod(0o600)
+    with pytest.raises(DataError, match=r"registry\.db: .*restore it from a backup"):
+        Registry.open(tmp_path)
+
+
+def run(data_dir: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    code = "from kanhu.cli.registry import app; from kanhu.errors import KanhuError; import sys\n"
+    code += "try: app(standalone_mode=False)\nexcept KanhuError as e: sys.exit(f'kanhu: {e}')"
+    env = {**os.environ, "KANHU_DATA_DIR": str(data_dir)}
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, env=env, timeout=60
+    )
+
+
+def test_the_commands_of_a_first_evening(tmp_path: Path) -> None:
+    home = json.loads(run(tmp_path, "home", "add", "--region", "cn/42", "--name", "王", "--json").stdout)[
+        "home"
+    ]
+    assert home in run(tmp_path, "home", "list").stdout
+    added = run(tmp_path, "hub", "add", home, "--id", HUB)
+    assert added.stdout == f"hub {HUB} added to home {home}\n"
+    assert json.loads(run(tmp_path, "sensor", "add", HUB, "motion", MAC, "--json").stdout) == {
+        "hub": HUB,
+        "index": 3,
+    }
+    shown = run(tmp_path, "sensor", "list", HUB).stdout
+    assert MAC in shown
+    hub = json.loads(run(tmp_path, "hub", "show", HUB, "--json").stdout)
+    assert hub["sensors"][0]["address"] == MAC
+    assert json.loads(run(tmp_path, "home", "show", home, "--json").stdout)["hubs"][0]["hub"] == HUB
+    assert run(tmp_path, "sensor", "remove", HUB, "3").returncode == 0
+    assert "no sensors yet" in run(tmp_path, "sensor", "list", HUB).stdout
+    assert HUB in run(tmp_path, "hub", "list").stdout
+    wrong = run(tmp_path, "sensor", "add", HUB, "motion", "A4:C1")
+    assert wrong.returncode != 0
+    assert wrong.stderr.strip().count("\n") == 0
+    assert "six bytes as printed" in wrong.stderr
+    key = Registry.open(tmp_path).keys(HUB)[1]
+    everything = "".join(
+        run(tmp_path, *args).stdout
+        for args in (
+            ["hub", "show", HUB],
+            ["hub", "show", HUB, "--json"],
+            ["hub", "list", "--json"],
+            ["home", "show", home],
+        )
+    )
+    assert key.hex() not in everything
+    assert run(tmp_path, "hub", "revoke", HUB).returncode == 0
+    assert Registry.open(tmp_path).keys(HUB) == {}
