@@ -46,8 +46,7 @@ class Movement:
         if self.quiet_ms >= NEW_MOTION_MS:
             fields[k.DEVICE] = self.device
             self.emit(k.MOTION, fields)
-            if not self._count:
-                self._batch_ms = 0
+            self._batch_ms = 0
         else:
             self.count()
         self.seen()
