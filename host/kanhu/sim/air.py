@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kanhu.sim.sensors import Advert
+
+if TYPE_CHECKING:
+    from kanhu.sim.gatt import Link
 
 
 class Air:
@@ -13,7 +17,16 @@ class Air:
 
     def __init__(self) -> None:
         self._scanners: set[Scanner] = set()
+        self._link: Link | None = None
         self.sent = 0
+
+    def link(self) -> Link:
+        """Bumble's link for connectable peripherals; made when first wanted: Bumble takes 0.8 s to load."""
+        if self._link is None:
+            from kanhu.sim.gatt import Link
+
+            self._link = Link(self.transmit)
+        return self._link
 
     def join(self, scanner: Scanner) -> None:
         self._scanners.add(scanner)

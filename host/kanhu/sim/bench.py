@@ -160,6 +160,29 @@ class Bench:
         self._do(lambda: sensor.start(self._air.transmit))
         return sensor
 
+    def add_peripheral(
+        self,
+        name: str,
+        address: str,
+        add: Callable[[Any], None],
+        *,
+        advertising: bytes = b"",
+        rssi: int = -60,
+    ) -> Any:
+        """A connectable BLE peripheral: add(bumble Device) gives it its services. Returns the Device."""
+        parse_address(address)
+
+        async def make() -> Any:
+            from kanhu.sim.gatt import peripheral
+
+            return await peripheral(self._air.link(), name, address, rssi, advertising, add)
+
+        return self._wait(make())
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float = 30.0) -> T:
+        """Run a coroutine in the bench's loop, where its peripherals live."""
+        return self._wait(work, timeout)
+
     def route(self, host: str, port: int, real_host: str, real_port: int) -> None:
         """In the homes, host:port is really there."""
         self._routes.set(host, port, real_host, real_port)

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kanhu.sim import flash
 from kanhu.sim.air import Air, Scanner
@@ -19,6 +19,9 @@ from kanhu.sim.nvs import Nvs, NvsError
 from kanhu.sim.process import Process
 from kanhu.sim.sensors import Advert
 from kanhu.sim.wires import Wire
+
+if TYPE_CHECKING:
+    from kanhu.sim.gatt import Central
 
 T = TypeVar("T")
 POWER_ON, HARD, WATCHDOG, SOFT = 1, 2, 3, 5  # machine.reset_cause()
@@ -66,6 +69,7 @@ class Hub:
         self._ended_hard: set[int] = set()
         self._why: str = ""
         self._scanner: Scanner | None = None
+        self._central: Central | None = None
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_s = 0.0
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -172,6 +176,9 @@ class Hub:
         self._process = None
         self._nvs.forget_uncommitted()
         self._stop_scan()
+        if self._central:
+            self._run(self._central.close())
+            self._central = None
         self._set_outputs_low()
         if why != "soft_reset":
             self._ended_hard.add(self.boots)
@@ -230,6 +237,9 @@ class Hub:
                 self._stop_scan()
             case ["scan", duration_ms, interval_us, window_us, _]:
                 self._scan(duration_ms, interval_us, window_us)
+            case ["connect", None]:
+                if self._central:
+                    self._central.cancel_connect()
             case ["rpc", number, operation, *args]:
                 self._run(self._answer(number, operation, args))
 
@@ -263,6 +273,13 @@ class Hub:
                 self._nvs.commit(space)
             case "resolve", [str(host), int(port)]:
                 return await self._net.resolve(host, port)
+            case "connect", [int(address_type), str(address), int(timeout_ms)]:
+                self._stop_scan()  # as the port does
+                self._radio().connect(address_type, bytes.fromhex(address), timeout_ms)
+            case "disconnect", [int(handle)]:
+                return await self._radio().disconnect(handle)
+            case "gatt", [str(name), int(handle), *rest]:
+                self._radio().start(name, handle, *rest)
             case _:
                 raise OSError(errno.ENOSYS, operation)
         return None
@@ -316,6 +333,19 @@ class Hub:
             self._scanner = None
             if self._process and not silent:
                 self._process.tell("b", SCAN_DONE)
+
+    def _radio(self) -> Central:
+        if self._central is None:
+            from kanhu.sim.gatt import Central
+
+            process = self._process
+
+            def tell(*event: Any) -> None:
+                if process and process is self._process:
+                    process.tell("b", *event)
+
+            self._central = Central(self._air.link(), self.hub_id, tell)
+        return self._central
 
     def _hear(self, advert: Advert) -> None:
         fields = (int(advert.random_address), {"b": advert.address.hex()}, advert.adv_type, advert.rssi)

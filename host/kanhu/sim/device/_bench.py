@@ -20,7 +20,7 @@ _writer = select.poll()
 _writer.register(stream, select.POLLOUT)
 _buffer = bytearray(1024)
 _used = 0
-_inbox = []
+inbox = []
 _busy = False
 _calls = 0
 
@@ -66,7 +66,7 @@ def _read():
         if end < 0:
             break
         try:
-            _inbox.append(json.loads(_buffer[start:end]))
+            inbox.append(json.loads(_buffer[start:end]))
         except ValueError:
             pass  # Ctrl-C has cut it in two
         start = end + 1
@@ -80,16 +80,16 @@ def poll(wait_ms=0):
     global _busy
     if _busy:
         return
-    if not _inbox and _poller.poll(wait_ms):
+    if not inbox and _poller.poll(wait_ms):
         _read()
     _busy = True
     try:
-        while _inbox:
-            message = _inbox.pop(0)
+        while inbox:
+            message = inbox.pop(0)
             handler = handlers.get(message[0])
             if handler:
                 handler(*message[1:])
-            if not _inbox and _poller.poll(0):
+            if not inbox and _poller.poll(0):
                 _read()
     finally:
         _busy = False
@@ -118,9 +118,9 @@ def call(*request):
     number = _calls
     send("rpc", number, *request)
     while True:
-        for i, message in enumerate(_inbox):
+        for i, message in enumerate(inbox):
             if message[0] == "r" and message[1] == number:
-                _inbox.pop(i)
+                inbox.pop(i)
                 if message[2] is None:
                     return message[3]
                 if len(message) > 3 and message[3]:

@@ -51,7 +51,7 @@ class IOQueue:
                 self._register(entry)
 
     def wait_io_event(self, dt):
-        if self._wake_flags():
+        if self._wake_flags() or _bench.inbox:  # a call may have read more than its answer
             dt = 0
         elif dt > 0:
             dt = (dt + _bench.SPEED - 1) // _bench.SPEED

@@ -132,7 +132,7 @@ class BLE:
         if addr_type is None:
             _bench.send("connect", None)
         else:
-            _bench.send("connect", addr_type, _hex(addr), scan_duration_ms)
+            _bench.call("connect", addr_type, _hex(addr), scan_duration_ms)
 
     def gap_disconnect(self, conn):
         self._check()

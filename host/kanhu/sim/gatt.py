@@ -1,0 +1,233 @@
+"""Connectable peripherals on the bench's air and a hub's connections to them, by Bumble's controllers."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from bumble import att, hci, ll
+from bumble.controller import Controller
+from bumble.core import UUID
+from bumble.device import Connection, Device
+from bumble.gatt_client import ServiceProxy
+from bumble.host import Host
+from bumble.link import LocalLink
+from bumble.transport.common import AsyncPipeSink
+
+from kanhu.sim.sensors import Advert
+
+# MicroPython's bluetooth._IRQ_* of a central
+CONNECT, DISCONNECT = 7, 8
+SERVICE, SERVICES_DONE = 9, 10
+CHARACTERISTIC, CHARACTERISTICS_DONE = 11, 12
+DESCRIPTOR, DESCRIPTORS_DONE = 13, 14
+READ, READ_DONE, WRITE_DONE = 15, 16, 17
+NOTIFY, INDICATE = 18, 19
+MTU_EXCHANGED = 21
+
+ADV_IND = 0
+NO_CONNECTION = 65535  # handle in the event that says a connection failed
+ATT_ERROR = 0x100  # NimBLE's base of an ATT error in a status
+GENERIC_ACCESS = UUID("1800")
+
+logger = logging.getLogger(__name__)
+Tell = Callable[..., object]
+
+
+class Link(LocalLink):
+    """Bumble's link; what peripherals advertise on it also reaches the bench's own scanners."""
+
+    def __init__(self, transmit: Callable[[Advert], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._transmit = transmit
+        self.rssi: dict[bytes, int] = {}
+
+    def send_advertising_pdu(self, sender_controller: Controller, packet: ll.AdvertisingPdu) -> None:
+        super().send_advertising_pdu(sender_controller, packet)
+        if isinstance(packet, ll.AdvInd):
+            address = _printed(packet.advertiser_address)
+            random = not packet.advertiser_address.is_public
+            rssi = self.rssi.get(address, -60)
+            self._transmit(Advert(address, rssi, bytes(packet.data), ADV_IND, random))
+
+    async def until_connectable(self, address: hci.Address) -> None:
+        """Return when somebody of that address advertises."""
+        while not self._advertises(address):  # noqa: ASYNC110  Bumble tells nobody
+            await asyncio.sleep(0.02)
+
+    def _advertises(self, address: hci.Address) -> bool:
+        controller = self.find_le_controller(address)
+        return controller is not None and controller.le_legacy_advertiser.enabled
+
+
+def _printed(address: hci.Address) -> bytes:
+    return bytes(reversed(bytes(address)))
+
+
+def _device(link: Link, name: str, address: str) -> Device:
+    controller = Controller(name, link=link)
+    controller.le_features &= ~hci.LeFeatureMask.LE_EXTENDED_ADVERTISING  # else nothing is advertised here
+    return Device(name=name, address=hci.Address(address), host=Host(controller, AsyncPipeSink(controller)))
+
+
+async def peripheral(
+    link: Link, name: str, address: str, rssi: int, advertising: bytes, add: Callable[[Device], None]
+) -> Device:
+    """A connectable peripheral that advertises again after each connection; add() gives it its services."""
+    device = _device(link, name, address)
+    link.rssi[bytes.fromhex(address.replace(":", ""))] = rssi
+    add(device)
+    await device.power_on()
+    await device.start_advertising(auto_restart=True, advertising_data=advertising)
+    return device
+
+
+class Central:
+    """A hub's side: its commands in, MicroPython's events out through tell(event, *fields)."""
+
+    def __init__(self, link: Link, name: str, tell: Tell) -> None:
+        self._link, self._name, self._tell = link, name, tell
+        self._device: Device | None = None
+        self._connections: dict[int, Connection] = {}
+        self._connecting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
+        if self._connecting and not self._connecting.done():
+            raise OSError(errno.EALREADY, "connecting")
+        self._connecting = self._go(self._connect(address_type, address, timeout_ms))
+
+    def cancel_connect(self) -> None:
+        if self._connecting:
+            self._connecting.cancel()
+
+    async def _connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
+        peer = {"b": address.hex()}
+        try:
+            if self._device is None:
+                self._device = _device(self._link, self._name, "C0:00:00:00:00:01")
+                await self._device.power_on()
+            target = hci.Address(bytes(reversed(address)), hci.AddressType(address_type))
+            async with asyncio.timeout(timeout_ms / 1000):
+                await self._link.until_connectable(target)  # cancelling Bumble's own wait leaves it confused
+                connection = await self._device.connect(target, timeout=None)
+        except asyncio.CancelledError:
+            self._tell(DISCONNECT, NO_CONNECTION, address_type, peer)
+            raise
+        except Exception:  # Bumble's own tree; for the hub a failed connection is an event, whatever failed
+            self._tell(DISCONNECT, NO_CONNECTION, address_type, peer)
+            return
+        handle = connection.handle
+        self._connections[handle] = connection
+
+        def gone(reason: int) -> None:
+            self._connections.pop(handle, None)
+            self._tell(DISCONNECT, handle, address_type, peer)
+
+        client: Any = connection.gatt_client
+
+        def notified(pdu: Any) -> None:
+            self._tell(NOTIFY, handle, pdu.attribute_handle, {"b": bytes(pdu.attribute_value).hex()})
+
+        def indicated(pdu: Any) -> None:
+            self._tell(INDICATE, handle, pdu.attribute_handle, {"b": bytes(pdu.attribute_value).hex()})
+            client.send_confirmation(att.ATT_Handle_Value_Confirmation())
+
+        connection.on("disconnection", gone)
+        client.on_att_handle_value_notification = notified
+        client.on_att_handle_value_indication = indicated
+        self._tell(CONNECT, handle, address_type, peer)
+
+    async def disconnect(self, handle: int) -> bool:
+        """False if there is no such connection."""
+        connection = self._connections.get(handle)
+        if connection is None:
+            return False
+        await connection.disconnect()
+        return True
+
+    def start(self, operation: str, handle: int, *args: Any) -> None:
+        """Begin a GATT operation; OSError(ENOTCONN) without the connection."""
+        connection = self._connections.get(handle)
+        if connection is None:
+            raise OSError(errno.ENOTCONN, "not connected")
+        operations: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+            "services": self._services,
+            "characteristics": self._characteristics,
+            "descriptors": self._descriptors,
+            "read": self._read,
+            "write": self._write,
+            "mtu": self._mtu,
+        }
+        self._go(operations[operation](connection.gatt_client, handle, *args))
+
+    async def _services(self, client: Any, handle: int, uuid: str | None) -> None:
+        found = await (client.discover_service(_uuid(uuid)) if uuid else client.discover_services())
+        for service in found:
+            self._tell(SERVICE, handle, service.handle, service.end_group_handle, _field(service.uuid))
+        self._tell(SERVICES_DONE, handle, 0)
+
+    async def _characteristics(
+        self, client: Any, handle: int, start: int, end: int, uuid: str | None
+    ) -> None:
+        service = ServiceProxy(client, start, end, GENERIC_ACCESS)  # type: ignore[no-untyped-call]
+        for one in await client.discover_characteristics([_uuid(uuid)] if uuid else [], service):
+            fields = (one.end_group_handle, one.handle, int(one.properties), _field(one.uuid))
+            self._tell(CHARACTERISTIC, handle, *fields)
+        self._tell(CHARACTERISTICS_DONE, handle, 0)
+
+    async def _descriptors(self, client: Any, handle: int, start: int, end: int) -> None:
+        for one in await client.discover_descriptors(start_handle=start, end_handle=end):
+            self._tell(DESCRIPTOR, handle, one.handle, _field(one.type))
+        self._tell(DESCRIPTORS_DONE, handle, 0)
+
+    async def _read(self, client: Any, handle: int, attribute: int) -> None:
+        try:
+            value = await client.read_value(attribute)
+        except att.ATT_Error as error:
+            self._tell(READ_DONE, handle, attribute, ATT_ERROR + error.error_code)
+            return
+        self._tell(READ, handle, attribute, {"b": bytes(value).hex()})
+        self._tell(READ_DONE, handle, attribute, 0)
+
+    async def _write(self, client: Any, handle: int, attribute: int, data: str, mode: int) -> None:
+        status = 0
+        try:
+            await client.write_value(attribute, bytes.fromhex(data), with_response=bool(mode))
+        except att.ATT_Error as error:
+            status = ATT_ERROR + error.error_code
+        if mode:
+            self._tell(WRITE_DONE, handle, attribute, status)
+
+    async def _mtu(self, client: Any, handle: int, mtu: int) -> None:
+        self._tell(MTU_EXCHANGED, handle, await client.request_mtu(mtu))
+
+    def _go(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            logger.error("%s: a GATT operation failed: %r", self._name, task.exception())
+
+    async def close(self) -> None:
+        """The hub is off: its connections end."""
+        for task in list(self._tasks):
+            task.cancel()
+        self._tell = lambda *message: None
+        for connection in list(self._connections.values()):
+            await connection.disconnect()
+
+
+def _uuid(text: str) -> UUID:
+    return UUID.from_bytes(bytes.fromhex(text))
+
+
+def _field(uuid: UUID) -> dict[str, str]:
+    return {"u": uuid.to_bytes().hex()}
