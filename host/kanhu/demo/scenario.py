@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from kanhu import ledger
-from kanhu.demo.city import City
-from kanhu.demo.tally import percentiles
-from kanhu.demo.watch import STAGES, Receipts, follow
 from kanhu.sim.bench import Press
+from kanhu.sim.city import City
+from kanhu.sim.tally import percentiles
 from kanhu.sim.town import Home, Town
+from kanhu.sim.watch import STAGES, Receipts, follow
 
 HEARTBEAT_S = 5  # a hub's least; a home's is 300
 BROKER_DOWN_S = 2.0

@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from kanhu.demo.scenario import Scenario
-from kanhu.demo.watch import STAGES, Receipts
 from kanhu.platform import Event
 from kanhu.sim.town import Home
+from kanhu.sim.watch import STAGES, Receipts
 
 COLOURS = {
     "well": "green",

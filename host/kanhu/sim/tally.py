@@ -1,4 +1,4 @@
-"""What the city received against what was pressed: the demo's account. Pure bookkeeping."""
+"""What the city received against what was pressed: the account of a run. Pure bookkeeping."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's city: the platform's SDK in a thread of its own, and an operator who accepts calls."""
+"""A city for the bench: the platform's SDK in a thread of its own, and an operator who accepts calls."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import kanhu.platform as sdk
-from kanhu.demo.tally import Tally
 from kanhu.platform import Event
+from kanhu.sim.tally import Tally
 
 OPERATOR = "op-7"
 CLOSE_AFTER_S = 1.5  # the operator has dealt with the call
 ANSWER_S = 2.0  # ask again when the daemon was away
 P1 = "p1"
+LOG_LIMIT = 20_000  # events kept
 
 
 class City(threading.Thread):
     """Receives, acknowledges, accepts. `tell(text)` gets lines for the live view."""
 
-    def __init__(self, url: str, state: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, url: str, state: Path, tell: Callable[[str], None] = lambda text: None) -> None:
         super().__init__(name="city", daemon=True)
         self.tally = Tally()
         self.lock = threading.Lock()  # guards tally, waiting and log
         self.waiting: dict[str, float] = {}  # alarm name: monotonic s of its arrival
-        self.log: list[tuple[float, Event]] = []
+        self.log: list[tuple[float, Event]] = []  # (monotonic s, event) in order of arrival, each once
         self.accepted = 0
         self.auto_accept = True
         self.error: str | None = None
@@ -52,6 +53,23 @@ class City(threading.Thread):
         if self.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self.join(10)
+
+    def events(self, name: str = "") -> list[Event]:
+        """What arrived so far, in order, of one name ("call") or of all."""
+        with self.lock:
+            return [event for _, event in self.log if not name or event.name == name]
+
+    def wait(self, wanted: Callable[[Event], bool], timeout: float = 15.0) -> Event:
+        """The first event that is wanted, now or within timeout seconds; TimeoutError tells what came."""
+        deadline = time.monotonic() + timeout
+        while True:
+            for event in self.events():
+                if wanted(event):
+                    return event
+            if time.monotonic() > deadline:
+                came = ", ".join(f"{event.hub} {event.id} {event.name}" for event in self.events()[-30:])
+                raise TimeoutError(f"no such event in {timeout} s; the last ones: {came or 'none'}")
+            time.sleep(0.02)
 
     def accept_all(self) -> None:
         """A person takes every waiting call."""
@@ -81,8 +99,9 @@ class City(threading.Thread):
         async for event in self._platform:
             with self.lock:
                 fresh = self.tally.add(event)
-                self.log.append((time.monotonic(), event))
-                del self.log[:-200]
+                if fresh:
+                    self.log.append((time.monotonic(), event))
+                    del self.log[:-LOG_LIMIT]
                 opened = fresh and event.event_class == P1 and event.alarm == f"{event.hub}/{event.id}"
                 if opened and event.alarm:
                     self.waiting[event.alarm] = time.monotonic()
