@@ -181,6 +181,7 @@ class Alarms:
         alarm = self._named(name)
         if not alarm:
             if state == k.CLOSED:
+                self._outbox.stored((), [name])  # else its first event would open it again after a restart
                 return True
             alarm = Alarm(k.CALL, name, 0, k.CLOSED)  # the host remembers an alarm that this flash does not
             self._add(alarm)

@@ -1,23 +1,14 @@
-"""The hub put together: board in, rooms wired to each other, tasks started."""
+"""The hub as it runs: what an input says becomes an event, what the elder sees, and the regular round."""
 
 import asyncio
+import gc
+import sys
 
 from micropython import const
 
-from kanhu_hub import losses
-from kanhu_hub.alarm import KINDS, Alarms
-from kanhu_hub.ccm import Ccm
-from kanhu_hub.clock import SNTP, Clock
-from kanhu_hub.config import Config
-from kanhu_hub.courier import Courier
-from kanhu_hub.devices import Devices
-from kanhu_hub.downlink import Downlink
-from kanhu_hub.faults import Faults
-from kanhu_hub.heartbeat import Heartbeat
-from kanhu_hub.indicator import Indicator
-from kanhu_hub.outbox import Outbox
-from kanhu_hub.recorder import Recorder
-from kanhu_hub.supervisor import WATCHDOG_MS, Supervisor
+from kanhu_hub.alarm import KINDS
+from kanhu_hub.clock import SNTP
+from kanhu_hub.supervisor import RESTING_MS, WATCHDOG_MS
 from kanhu_protocol import kinds as k
 
 FIRMWARE = "0.1.0"
@@ -33,59 +24,52 @@ def log(text):
     print("kanhu:", text)
 
 
+def _drop(*names):
+    # Code that has done its work gives its heap back.
+    for name in names:
+        name = "kanhu_hub." + name
+        module = sys.modules.pop(name, None)
+        package = sys.modules.get(name[: name.rfind(".")])
+        if module and package:
+            delattr(package, name[name.rfind(".") + 1 :])
+    gc.collect()
+
+
 class App:
     """App(board).run() is the hub; board is kanhu_hub.board.Board or a stand-in with its shape."""
 
-    def __init__(self, board, folder="/data"):
-        nvs = board.nvs
-        hub_id, key = nvs.blob("hub_id"), nvs.blob("key")
-        generation = nvs.i32("generation", 1)
-        if not hub_id or not key or len(key) != 16:
-            raise ValueError("not provisioned: run kanhu provision")
-        hub_id = hub_id.decode()
+    def __init__(self, board, folder="/data", make_links=None):
+        from kanhu_hub import wiring
+
         self.board = board
-        self.config = config = Config(hub_id, nvs.blob("config"))
-        for name in config.wrong:
-            log("config: %s is not usable, its default is used" % name)
-        self.clock = clock = Clock(board, nvs)
-        self.outbox = outbox = Outbox(folder)
-        # Flash may remember more boots than an NVS that was erased: an identity must never come twice.
-        self.previous = outbox.last
-        boot = max(nvs.i32("boot", 0), self.previous[0]) + 1
-        nvs.set_i32("boot", boot)
-        self.reset = nvs.i32("reset", 0) or board.reset_cause()
-        if nvs.i32("reset", 0):
-            nvs.set_i32("reset", 0)
-        aead = Ccm(key)
-        self.devices = Devices(folder + "/devices")
-        self.recorder = recorder = Recorder(aead, generation, hub_id, boot, clock, outbox)
-        self.courier = Courier(self._links(boot), outbox, clock, self._down)
-        self.alarms = Alarms(folder + "/alarms", recorder, outbox, clock, self.courier, self.reached)
-        recorder.on_new = self.courier.new
-        self.downlink = Downlink(aead, generation, hub_id, recorder, outbox, self.alarms, self.devices, clock)
-        self.downlink.on_receipt = self.courier.progress
-        self.indicator = Indicator(
-            board.output(config.lamp), board.output(config.buzzer), self.shown, clock, log
-        )
-        self.faults = Faults(
-            self.emit, outbox, clock, board.input(config.mains, False) if config.mains else None
-        )
-        self.heartbeat = Heartbeat(recorder, clock, config.heartbeat, board.rng, self.state)
-        self.supervisor = Supervisor(board, clock, lambda cause: nvs.set_i32("reset", cause), log)
+        (
+            self.config,
+            self.clock,
+            self.outbox,
+            self.devices,
+            self.recorder,
+            self.courier,
+            self.alarms,
+            self.downlink,
+            self.indicator,
+            self.faults,
+            self.heartbeat,
+            self.supervisor,
+            self.reset,
+        ) = wiring.assemble(self, board, folder, log, make_links)
 
-    def _links(self, boot):
-        links: list = []
-        config = self.config
-        for name in config.links:
-            if name == "mqtt" and config.broker and config.wifi:
-                from kanhu_hub.links.mqtt import MqttLink
+    def start(self):
+        """Record the boot and start every task."""
+        from kanhu_hub import wiring
 
-                links.append(MqttLink(config, self.board.wifi(*config.wifi), self.clock, self.board.rng))
-            elif name == "serial":
-                from kanhu_hub.links.serial import SerialLink
+        wiring.start(self, FIRMWARE, log)
+        _drop("wiring", "config")
 
-                links.append(SerialLink(config.hub_id, boot, self.board.console(), self.clock))
-        return links
+    async def run(self):
+        """Be a hub, for ever."""
+        self.board.watchdog(WATCHDOG_MS)
+        self.start()
+        await self.supervisor.run()
 
     def emit(self, kind, fields):
         """An input's fact: True when flash has it."""
@@ -94,7 +78,8 @@ class App:
         self.faults.seen(kind, fields.get(k.DEVICE, 0))
         return self.recorder.record(kind, fields)[1]
 
-    def _down(self, data):
+    def down(self, data):
+        """A link's down message."""
         self.downlink.take(data)
 
     def reached(self):
@@ -116,12 +101,13 @@ class App:
         """Fields of a heartbeat."""
         way = self.courier.preferred()
         last = self.downlink.last
+        radio = self.board.radio
         fields = {
             k.RESET: self.reset,
             k.LINK: way.number if way else 0,
             k.OUTBOX: self.outbox.counts(),
             k.DROPS: self.outbox.drops[:],
-            k.RADIO: self.board.radio.report() if self.board.radio else [0, 0],
+            k.RADIO: radio.report() if radio else [0, 0],
             k.FIRMWARE: FIRMWARE,
             k.POWER: [self.faults.mains, None],
             k.VERSIONS: [self.config.version, self.devices.version],
@@ -132,20 +118,25 @@ class App:
             fields[k.RSSI] = way.link.rssi()
         return fields
 
-    async def _tick(self, beat):
+    async def tick(self, beat):
+        """The regular round: losses, alarms, faults, heartbeat, clock."""
         while True:
             beat()
-            thinned = sorted(self.outbox.thinned)
-            if thinned:
+            if self.outbox.thinned:
+                from kanhu_hub import losses
+
+                thinned = sorted(self.outbox.thinned)
                 self.outbox.thinned.clear()
                 losses.report(self.recorder, losses.spans(thinned), losses.THINNED)
+                _drop("losses")
             self.alarms.tick()
             self.faults.tick()
             self.heartbeat.tick()
             self.clock.keep_floor()
             await self.clock.sleep_ms(_TICK_MS)
 
-    async def _ntp(self, beat):
+    async def ntp(self):
+        """Ask the configured time server once an hour."""
         wifi = self.board.wifi(*self.config.wifi)
         while True:
             wait_ms = _NTP_AGAIN_MS
@@ -157,71 +148,15 @@ class App:
                     wait_ms = _NTP_OK_MS
                 except OSError as error:
                     log("ntp: %r" % error)
+                _drop("board.sntp")
             else:
                 wait_ms = 1000
             await self.clock.sleep_ms(wait_ms)
-
-    def _inputs(self):
-        board, config = self.board, self.config
-        for row in config.buttons:
-            from kanhu_hub.inputs.call_button import CallButton
-
-            adc = board.adc(row[2]) if row[2:] and row[2] is not None else None
-            button = CallButton(board.input(row[1], True), row[0], self.emit, self.clock, adc)
-            self._add("button %d" % row[0], button.run)
-        for row in config.pirs:
-            from kanhu_hub.inputs.pir import Pir
-
-            self._add("pir %d" % row[0], Pir(board.input(row[1], False), row[0], self.emit, self.clock).run)
-        if board.radio:
-            from kanhu_hub.inputs.advertisements import Advertisements
-
-            board.radio.start()
-            self._add("radio", Advertisements(board.radio, self.devices, self.emit, self.clock).run)
-
-    def _add(self, name, run):
-        self.supervisor.add(name, lambda beat: run())
-
-    def start(self):
-        """Record the boot and start every task."""
-        open_alarms = self.alarms.load()
-        fields = {
-            k.RESET: self.reset,
-            k.FIRMWARE: FIRMWARE,
-            k.VERSIONS: [self.config.version, self.devices.version],
-        }
-        if self.previous[0]:
-            fields[k.PREVIOUS] = list(self.previous)
-        self.recorder.record(k.BOOT, fields)
-        log("hub %s boot %d, %d alarms open" % (self.config.hub_id, self.recorder.boot, open_alarms))
-        add = self.supervisor.add
-        add("indicator", self.indicator.run, 5000)
-        for way in self.courier.ways:
-            name = way.link.name
-            add(name + " urgent", lambda beat, way=way: self.courier.urgent(way, beat), 120000)
-            add(name + " bulk", lambda beat, way=way: self.courier.bulk(way, beat), 120000)
-            add(name + " down", lambda beat, way=way: self.courier.receive(way, beat))
-        add(
-            "links",
-            lambda beat: self.courier.watch(beat, self.faults.link_lost, self.faults.link_back),
-            10000,
-        )
-        add("tick", self._tick, 10000)
-        self._inputs()
-        if self.config.ntp and self.config.wifi:
-            add("ntp", self._ntp)
-
-    async def run(self):
-        """Be a hub, for ever."""
-        self.board.watchdog(WATCHDOG_MS)
-        self.start()
-        await self.supervisor.run()
 
 
 def main():
     """Start the hub on this board; Ctrl-C ends it and leaves the REPL, and the watchdog brings it back."""
     from kanhu_hub.board import Board
-    from kanhu_hub.supervisor import RESTING_MS
 
     board = Board()
     try:
@@ -229,10 +164,14 @@ def main():
     except ValueError as error:
         log(str(error))
         return
+    except Exception:
+        board.watchdog(RESTING_MS)
+        raise
     try:
         asyncio.run(app.run())
     except KeyboardInterrupt:
-        board.watchdog(RESTING_MS)
         log("stopped; Ctrl-D starts the hub again, and so does the watchdog in %d s" % (RESTING_MS // 1000))
     finally:
+        # Also after an error that nothing caught: the hub comes back by itself.
+        board.watchdog(RESTING_MS)
         asyncio.new_event_loop()

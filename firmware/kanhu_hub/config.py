@@ -38,38 +38,43 @@ def _inputs(value):
 class Config:
     """The keys of contracts.md, section 6, and hub_id; `wrong` names what was not usable."""
 
-    def __init__(self, hub_id, raw):
-        self.hub_id = hub_id
-        self.wrong = []
-        self._given = {}
-        if raw:
-            try:
-                self._given = cbor.loads(raw)
-            except ValueError:
-                self.wrong.append("config")
-            if not isinstance(self._given, dict):
-                self._given = {}
-                self.wrong.append("config")
-        take = self._take
-        self.wifi = take("wifi", _wifi, None)
-        self.broker = take("broker", lambda value: _host(value) and len(value) == 4, None)
-        self.links = take("links", _links, ["mqtt", "serial"])  # in order of preference
-        self.ntp = take("ntp", lambda value: _host(value) and len(value) == 2, None)
-        # Default pins exist on ESP32-S3 and ESP32 alike and carry neither flash, USB nor the console.
-        self.buttons = take("buttons", _inputs, [[1, 4, None]])
-        self.pirs = take("pirs", _inputs, [[2, 13]])
-        self.lamp = take("lamp", _number, 2)
-        self.buzzer = take("buzzer", _number, 15)
-        self.mains = take("mains", _number, None)
-        self.heartbeat = take("heartbeat", lambda value: _number(value) and value >= 5, 300)  # seconds
-        self.version = take("version", _number, 0)
-        self._given = {}
+    # No methods: an instance must not keep this module's code on the heap.
+    hub_id = wrong = None
 
-    def _take(self, name, check, default):
-        value = self._given.get(name)
-        if value is None:
-            return default
-        if not check(value):
-            self.wrong.append(name)
-            return default
-        return value
+
+def read(hub_id, raw):
+    """Config out of the CBOR map `raw` (None: all defaults)."""
+    wrong = []
+    given = {}
+    if raw:
+        try:
+            given = cbor.loads(raw)
+        except ValueError:
+            wrong.append("config")
+        if not isinstance(given, dict):
+            given = {}
+            wrong.append("config")
+
+    def take(name, check, default):
+        value = given.get(name)
+        if value is not None and not check(value):
+            wrong.append(name)
+            value = None
+        setattr(config, name, default if value is None else value)
+
+    config = Config()
+    for name, value in (("hub_id", hub_id), ("wrong", wrong)):
+        setattr(config, name, value)
+    take("wifi", _wifi, None)
+    take("broker", lambda value: _host(value) and len(value) == 4, None)
+    take("links", _links, ["mqtt", "serial"])  # in order of preference
+    take("ntp", lambda value: _host(value) and len(value) == 2, None)
+    # Default pins exist on ESP32-S3 and ESP32 alike and carry neither flash, USB nor the console.
+    take("buttons", _inputs, [[1, 4, None]])
+    take("pirs", _inputs, [[2, 13]])
+    take("lamp", _number, 2)
+    take("buzzer", _number, 15)
+    take("mains", _number, None)
+    take("heartbeat", lambda value: _number(value) and value >= 5, 300)  # seconds
+    take("version", _number, 0)
+    return config

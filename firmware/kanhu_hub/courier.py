@@ -32,6 +32,7 @@ class Way:
         self.up = [False, False]
         self.since_ms = 0  # when `up` of the urgent lane last changed
         self.lost = False  # link.lost was said
+        self.met = not getattr(link, "optional", False)  # a host is expected, or was heard, at the other end
 
 
 class Courier:
@@ -63,7 +64,9 @@ class Courier:
 
     def cut_off_ms(self):
         """How long no link has been connected, 0 while one is."""
-        return 0 if self.ready() else self._clock.now_ms() - self._connected_ms
+        if any(way.met and way.link.connected(URGENT) for way in self.ways):
+            return 0
+        return self._clock.now_ms() - self._connected_ms
 
     def preferred(self):
         """The first way whose bulk lane is connected, or None."""
@@ -72,13 +75,15 @@ class Courier:
                 return way
         return None
 
-    async def receive(self, way, beat):
+    async def receive(self, way):
         """Open the link and take its down messages, for ever."""
         while True:
             await way.link.open()
             try:
                 while True:
-                    self._on_down(await way.link.receive())
+                    message = await way.link.receive()
+                    way.met = True
+                    self._on_down(message)
             except LinkError:
                 await self._clock.sleep_ms(_WATCH_MS)
 
@@ -167,7 +172,7 @@ class Courier:
             held.due[way.number] = (now + min(_AGAIN_MS << tries, _AGAIN_MAX_MS), min(tries + 1, 8))
         return True
 
-    async def watch(self, beat, lost, back):
+    async def watch(self, lost, back, beat):
         """Notice connections coming and going; lost(number) and back(number, span_ms) after debouncing."""
         while True:
             beat()
@@ -176,8 +181,9 @@ class Courier:
                 for lane in (URGENT, BULK):
                     self._look(way, lane, now, back)
                 if way.up[URGENT]:
-                    self._connected_ms = now
-                elif not way.lost and now - way.since_ms >= _LOST_MS:
+                    if way.met:
+                        self._connected_ms = now
+                elif way.met and not way.lost and now - way.since_ms >= _LOST_MS:
                     way.lost = True
                     lost(way.number)
             await self._clock.sleep_ms(_WATCH_MS)

@@ -1,6 +1,5 @@
 """Down messages: opened, checked against replay, and done."""
 
-from kanhu_hub import losses
 from kanhu_hub.clock import HOST
 from kanhu_protocol import down, seal
 from kanhu_protocol import kinds as k
@@ -78,6 +77,8 @@ class Downlink:
                 self._recorder.record(k.CLOCK_SET, {})
                 return
         elif kind == k.REQUEST_MISSING:
+            from kanhu_hub import losses  # rarely needed
+
             good = losses.say_again(fields[k.RANGES], self._outbox, self._recorder)
             if self.on_receipt:
                 self.on_receipt()

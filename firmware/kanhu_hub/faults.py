@@ -6,6 +6,7 @@ from kanhu_protocol import kinds as k
 
 _MAINS_MS = const(5000)  # debounce of the mains input
 _NEVER_SET_MS = const(600000)  # no clock for this long after a start is a fault
+_LOOK_MS = const(5000)  # counting free flash blocks takes a while
 NEVER_SET = 1  # DETAIL of clock.fault
 OUTBOX_FULL, FLASH_FAILED = 1, 2  # DETAIL of storage.full
 # Faults that call for somebody to come: they show on the lamp. The others are said upstream only.
@@ -24,6 +25,7 @@ class Faults:
         self._changed_ms = None
         self._clock_fault = 0
         self._storage_fault = 0
+        self._look_ms = 0
         self.mains = bool(mains_pin.value()) if mains_pin else True
 
     def seen(self, kind, device):
@@ -65,7 +67,9 @@ class Faults:
             self._emit(k.CLOCK_FAULT if fault else k.CLOCK_OK, {k.DETAIL: fault or None})
             self._clock_fault = fault
         outbox = self._outbox
-        outbox.relieved()
+        if outbox.full and now >= self._look_ms:
+            self._look_ms = now + _LOOK_MS
+            outbox.relieved()
         fault = FLASH_FAILED if outbox.failing else OUTBOX_FULL if outbox.full else 0
         if fault != self._storage_fault:
             self._storage_fault = fault

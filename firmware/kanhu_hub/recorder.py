@@ -33,12 +33,12 @@ class Recorder:
                 fields[k.CLOCK] = self._clock.source
         seq = self.seq
         sealed = self._seal(kind, up_ms, fields, seq)
+        self.seq = seq + 1  # from here on it is spent, whatever happens: it must never name two events
         saved = outbox.add(cls, self.boot, seq, sealed)
         if not saved:
             # The flash refused the first bytes and they cannot be read back: only these ever leave the hub.
             fields[k.FLAGS] = fields.get(k.FLAGS, 0) | k.NOT_SAVED
             outbox.keep_unsaved(cls, self.boot, seq, self._seal(kind, up_ms, fields, seq))
-        self.seq = seq + 1
         if self.on_new:
             self.on_new(cls)
         return (self.boot, seq), saved

@@ -17,32 +17,33 @@ RESTING_MS = 300000  # watchdog while a person works at the REPL: the hub comes 
 
 
 class Supervisor:
-    """board: feed(), reset(); leave(reset number) keeps the cause for the next boot's event."""
+    """board: feed(), reset() and nvs, which keeps the cause for the next boot's event."""
 
-    def __init__(self, board, clock, leave, log):
+    def __init__(self, board, clock, log):
         self._board = board
         self._clock = clock
-        self._leave = leave
         self._log = log
         self._tasks = []
         self._beats = {}  # task: (when it last made progress, deadline ms)
         self._stalled = None
         self.crashes = 0
 
-    def add(self, name, run, deadline_ms=0):
-        """run(beat) is a coroutine that never returns; with a deadline it must call beat() that often."""
-        self._tasks.append(asyncio.create_task(self._keep(name, run, deadline_ms)))
+    def add(self, name, run, deadline_ms, *args):
+        """run(*args, beat) never returns and calls beat() within the deadline; 0: run(*args), unwatched."""
+        self._tasks.append(asyncio.create_task(self._keep(name, run, deadline_ms, args)))
 
-    async def _keep(self, name, run, deadline_ms):
+    async def _keep(self, name, run, deadline_ms, args):
         def beat():
-            if deadline_ms:
-                self._beats[name] = (self._clock.now_ms(), deadline_ms)
+            self._beats[name] = (self._clock.now_ms(), deadline_ms)
 
+        if deadline_ms:
+            args += (beat,)
         failures = []
         while True:
-            beat()
+            if deadline_ms:
+                beat()
             try:
-                await run(beat)
+                await run(*args)
                 self._log(name + " ended")
             except asyncio.CancelledError:
                 raise
@@ -63,6 +64,9 @@ class Supervisor:
         self._log("giving up on %s: %r" % (name, error))
         self._leave(cause)
         self._board.reset()
+
+    def _leave(self, cause):
+        self._board.nvs.set_i32("reset", cause)
 
     async def run(self):
         """Watch for ever."""

@@ -50,12 +50,12 @@ def test_pattern_is_readable_and_short(name: str) -> None:
     assert re.search(r"[\u4e00-\u9fff]", chinese)
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.combinations(sorted(PATTERNS), 2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(sorted(PATTERNS), 2)))
 def test_lamp_alone_tells_them_apart(one: str, other: str) -> None:
     assert not same_when_rotated(PATTERNS[one][0], PATTERNS[other][0])
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.combinations(sorted(set(PATTERNS) - RESTING), 2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(sorted(set(PATTERNS) - RESTING), 2)))
 def test_buzzer_alone_tells_alarm_states_apart(one: str, other: str) -> None:
     assert not same_when_rotated(PATTERNS[one][1], PATTERNS[other][1])
 

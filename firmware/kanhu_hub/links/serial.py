@@ -17,6 +17,7 @@ class SerialLink:
     """console: read() coroutine -> bytes, write(bytes). Connected until the host leaves events unanswered."""
 
     name = "serial"
+    optional = True  # there need not be anybody at the other end
 
     def __init__(self, hub_id, boot, console, clock):
         self._hello = {0: VERSION, 1: hub_id, 2: boot}

@@ -32,17 +32,11 @@ class Home:
         self.start()
 
     def start(self):
-        home = self
-
-        class HomeApp(App):
-            def _links(self, boot):
-                return home.links
-
         virtual(self.time)
-        self.links = [Link(name) for name in self.link_names]
+        self.links = [Link(name) for name in self.link_names or ()]
         self.board = Board(self.nvs, self.time)
         self.began = self.time.ms
-        self.app = HomeApp(self.board, FOLDER + "/data")
+        self.app = App(self.board, FOLDER + "/data", self._make_links if self.link_names else None)
         self.boots += 1
         self.host = Host(self.nvs.values["boot"])
         self.host.epoch += self.boots
@@ -56,6 +50,9 @@ class Home:
 
         asyncio.run(begin())
         self.run(1)
+
+    def _make_links(self, board, config, boot, clock):
+        return self.links
 
     async def _serve(self):
         while True:
@@ -854,10 +851,10 @@ def test_crashed_task_starts_again_and_five_times_is_enough():
 def test_out_of_memory_resets():
     home = Home()
 
-    async def hungry(beat):
+    async def hungry():
         raise MemoryError
 
-    home.app.supervisor.add("hungry", hungry)
+    home.app.supervisor.add("hungry", hungry, 0)
     home.run_to_reset(100)
     assert home.board.resets == 1
     assert home.nvs.values["reset"] == 8

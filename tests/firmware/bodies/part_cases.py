@@ -8,7 +8,7 @@ from fake_host import HUB, Host
 
 from kanhu_hub import store
 from kanhu_hub.clock import HOST, JUMPED, SNTP, WENT_BACK, Clock
-from kanhu_hub.config import Config
+from kanhu_hub.config import read
 from kanhu_hub.links import BULK, URGENT, LinkError
 from kanhu_hub.links.serial import SerialLink
 from kanhu_protocol import cbor, frame
@@ -210,7 +210,7 @@ def test_clock_floor():
 
 
 def test_config_defaults_and_values():
-    config = Config(HUB, None)
+    config = read(HUB, None)
     assert config.hub_id == HUB
     assert config.links == ["mqtt", "serial"]
     assert config.heartbeat == 300
@@ -231,10 +231,10 @@ def test_config_defaults_and_values():
         "version": 9,
         "later": {"x": 1},
     }
-    config = Config(HUB, cbor.dumps(given))
+    config = read(HUB, cbor.dumps(given))
     assert config.wrong == []
     assert all(getattr(config, name) == value for name, value in given.items() if name != "later")
-    config = Config(HUB, cbor.dumps({"ntp": None, "mains": None, "wifi": None}))
+    config = read(HUB, cbor.dumps({"ntp": None, "mains": None, "wifi": None}))
     assert config.ntp is None
     assert config.mains is None
     assert config.wrong == []
@@ -264,12 +264,12 @@ def test_config_bad_values_take_their_default_and_are_named():
     ):
         given = {"heartbeat": 77}
         given[name] = value
-        config = Config(HUB, cbor.dumps(given))
+        config = read(HUB, cbor.dumps(given))
         assert config.wrong == [name], (name, value, config.wrong)
-        assert getattr(config, name) == getattr(Config(HUB, None), name)
+        assert getattr(config, name) == getattr(read(HUB, None), name)
         assert name == "heartbeat" or config.heartbeat == 77
     for raw in (b"\xff", b"\x80", b"\xa1"):
-        assert Config(HUB, raw).wrong == ["config"]
+        assert read(HUB, raw).wrong == ["config"]
 
 
 def test_store_replace_is_whole_or_old():

@@ -1,0 +1,124 @@
+"""Puts the hub together: board in, rooms joined to each other. Needed at the start only, then dropped:
+no function made here may live on, because it would keep this module on the heap."""
+
+from kanhu_hub.alarm import Alarms
+from kanhu_hub.ccm import Ccm
+from kanhu_hub.clock import Clock
+from kanhu_hub.config import read
+from kanhu_hub.courier import Courier
+from kanhu_hub.devices import Devices
+from kanhu_hub.downlink import Downlink
+from kanhu_hub.faults import Faults
+from kanhu_hub.heartbeat import Heartbeat
+from kanhu_hub.indicator import Indicator
+from kanhu_hub.outbox import Outbox
+from kanhu_hub.recorder import Recorder
+from kanhu_hub.supervisor import Supervisor
+from kanhu_protocol import kinds as k
+
+
+def assemble(app, board, folder, log, make_links=None):
+    """Every room of the hub, in app.App's order; ValueError with what to do when it is not provisioned."""
+    nvs = board.nvs
+    hub_id, key = nvs.blob("hub_id"), nvs.blob("key")
+    if not hub_id or not key or len(key) != 16:
+        raise ValueError("not provisioned: run kanhu provision")
+    hub_id = hub_id.decode()
+    config = read(hub_id, nvs.blob("config"))
+    for name in config.wrong:
+        log("config: %s is not usable, its default is used" % name)
+    clock = Clock(board, nvs)
+    outbox = Outbox(folder)
+    # Flash may remember more boots than an NVS that was erased: an identity must never come twice.
+    boot = max(nvs.i32("boot", 0), outbox.last[0]) + 1
+    nvs.set_i32("boot", boot)
+    reset = nvs.i32("reset", 0) or board.reset_cause()
+    if nvs.i32("reset", 0):
+        nvs.set_i32("reset", 0)
+    aead = Ccm(key)
+    generation = nvs.i32("generation", 1)
+    devices = Devices(folder + "/devices")
+    recorder = Recorder(aead, generation, hub_id, boot, clock, outbox)
+    links = (make_links or _links)(board, config, boot, clock)
+    courier = Courier(links, outbox, clock, app.down)
+    recorder.on_new = courier.new
+    alarms = Alarms(folder + "/alarms", recorder, outbox, clock, courier, app.reached)
+    downlink = Downlink(aead, generation, hub_id, recorder, outbox, alarms, devices, clock)
+    downlink.on_receipt = courier.progress
+    lamp, buzzer = board.output(config.lamp), board.output(config.buzzer)
+    indicator = Indicator(lamp, buzzer, app.shown, clock, log)
+    mains = None if config.mains is None else board.input(config.mains, False)
+    faults = Faults(app.emit, outbox, clock, mains)
+    heartbeat = Heartbeat(recorder, clock, config.heartbeat, board.rng, app.state)
+    supervisor = Supervisor(board, clock, log)
+    return (
+        config,
+        clock,
+        outbox,
+        devices,
+        recorder,
+        courier,
+        alarms,
+        downlink,
+        indicator,
+        faults,
+        heartbeat,
+        supervisor,
+        reset,
+    )
+
+
+def _links(board, config, boot, clock):
+    links: list = []
+    for name in config.links:
+        if name == "mqtt" and config.broker and config.wifi:
+            from kanhu_hub.links.mqtt import MqttLink
+
+            links.append(MqttLink(config, board.wifi(*config.wifi), clock, board.rng))
+        elif name == "serial":
+            from kanhu_hub.links.serial import SerialLink
+
+            links.append(SerialLink(config.hub_id, boot, board.console(), clock))
+    return links
+
+
+def start(app, firmware, log):
+    """Record the boot and start every task."""
+    versions = [app.config.version, app.devices.version]
+    fields = {k.RESET: app.reset, k.FIRMWARE: firmware, k.VERSIONS: versions}
+    if app.outbox.last[0]:
+        fields[k.PREVIOUS] = list(app.outbox.last)
+    open_alarms = app.alarms.load()
+    app.recorder.record(k.BOOT, fields)
+    log("hub %s boot %d, %d alarms open" % (app.config.hub_id, app.recorder.boot, open_alarms))
+    add = app.supervisor.add
+    courier, faults = app.courier, app.faults
+    add("indicator", app.indicator.run, 5000)
+    for way in courier.ways:
+        name = way.link.name
+        add(name + " urgent", courier.urgent, 120000, way)
+        add(name + " bulk", courier.bulk, 120000, way)
+        add(name + " down", courier.receive, 0, way)
+    add("links", courier.watch, 10000, faults.link_lost, faults.link_back)
+    add("tick", app.tick, 10000)
+    _inputs(app, add)
+    if app.config.ntp and app.config.wifi:
+        add("ntp", app.ntp, 0)
+
+
+def _inputs(app, add):
+    board, config, emit, clock = app.board, app.config, app.emit, app.clock
+    for row in config.buttons:
+        from kanhu_hub.inputs.call_button import CallButton
+
+        adc = board.adc(row[2]) if row[2:] and row[2] is not None else None
+        add("button %d" % row[0], CallButton(board.input(row[1], True), row[0], emit, clock, adc).run, 0)
+    for row in config.pirs:
+        from kanhu_hub.inputs.pir import Pir
+
+        add("pir %d" % row[0], Pir(board.input(row[1], False), row[0], emit, clock).run, 0)
+    if board.radio:
+        from kanhu_hub.inputs.advertisements import Advertisements
+
+        board.radio.start()
+        add("radio", Advertisements(board.radio, app.devices, emit, clock).run, 0)

@@ -1,0 +1,54 @@
+"""What a hub with every ordinary part has loaded once it runs."""
+
+import sys
+
+import hub_cases
+from fake_board import Board
+
+FOLDER = ""
+
+
+class Net:
+    """Wi-Fi that never comes up."""
+
+    def up(self):
+        return False
+
+    def rssi(self):
+        return None
+
+
+class Radio:
+    """A silent radio."""
+
+    def start(self):
+        pass
+
+    def report(self):
+        return [100, 0]
+
+    async def heard(self):
+        import asyncio
+
+        await asyncio.sleep_ms(1000)
+        return ()
+
+
+def test_loaded_modules():
+    hub_cases.FOLDER = FOLDER
+    Board.radio = Radio()
+    Board.wifi = lambda self, ssid, password: Net()
+    config = {
+        "wifi": ["home", "secret"],
+        "broker": ["broker.example", 1883, None, None],
+        "links": ["mqtt", "serial"],
+        "buttons": [[1, 4, None]],
+        "pirs": [[2, 13]],
+    }
+    home = hub_cases.Home(links=None, config=config)
+    home.run(20000)
+    home.press()
+    home.run(20000)
+    for name in sorted(sys.modules):
+        if name.startswith("kanhu_"):
+            print("module", name)
