@@ -8,7 +8,8 @@ from .events import MAX_NUMBER
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower case
 ID_LENGTH = 10
 MAX_LIST = 16  # items of VALUES and LOST
-MAX_TEXT = 64  # bytes of UTF-8 of FIRMWARE, OPERATOR and REASON
+MAX_TEXT = 64  # bytes of UTF-8 of FIRMWARE and OPERATOR
+MAX_REASON = 800  # bytes of UTF-8 of REASON: 200 Chinese characters
 _U32 = 0xFFFFFFFF
 
 
@@ -35,8 +36,8 @@ def _some(check):
     )
 
 
-def _text(value):
-    return isinstance(value, str) and 0 < len(value.encode()) <= MAX_TEXT
+def _text(limit):
+    return lambda value: isinstance(value, str) and 0 < len(value.encode()) <= limit
 
 
 def _or_null(check):
@@ -73,7 +74,7 @@ VALID = {
     k.OUTBOX: _list(_u32, _u32),
     k.DROPS: _list(_u32, _u32, _u32, _u32, _u32),
     k.RADIO: _list(_percent, _u32),
-    k.FIRMWARE: _text,
+    k.FIRMWARE: _text(MAX_TEXT),
     k.POWER: _list(_or_null(lambda value: isinstance(value, bool)), _or_null(_percent)),
     k.VERSIONS: _list(_u32, _u32),
     k.DOWNLINK: _list(_u32, _u32),
@@ -81,8 +82,8 @@ VALID = {
     k.COMMAND: _int(1, _U32),
     k.STATE: _int(1, 255),
     k.SUBJECT: is_id,
-    k.OPERATOR: _text,
-    k.REASON: _text,
+    k.OPERATOR: _text(MAX_TEXT),
+    k.REASON: _text(MAX_REASON),
     k.REFUSED: _list(_u32, _u32, _u32),
 }
 

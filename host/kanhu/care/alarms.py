@@ -12,7 +12,7 @@ import structlog
 from kanhu.errors import KanhuError
 from kanhu.journal import Batch, Event, Journal
 from kanhu_protocol import kinds as k
-from kanhu_protocol.checks import MAX_TEXT, VALID
+from kanhu_protocol.checks import MAX_REASON, MAX_TEXT, VALID
 
 from . import sql
 
@@ -216,6 +216,6 @@ def alarm_name(event: Event) -> AlarmName:
 
 
 def _check_text(what: str, text: str) -> None:
-    key = k.OPERATOR if what == "operator" else k.REASON
+    key, limit = (k.OPERATOR, MAX_TEXT) if what == "operator" else (k.REASON, MAX_REASON)
     if not text.isprintable() or not VALID[key](text):
-        raise AlarmError(f"{what} must be 1 to {MAX_TEXT} bytes of printable text")
+        raise AlarmError(f"{what} must be 1 to {limit} bytes of printable text")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from kanhu.cli import operate, platform, registry
 from kanhu.errors import KanhuError
@@ -67,10 +67,11 @@ def main() -> None:
     except KanhuError as error:
         print(f"kanhu: {error}", file=sys.stderr)
         code = 2
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except TyperException as error:
+        if text := str(error).rstrip("."):  # empty when typer has shown the help itself
+            print(f"kanhu: {text}; see kanhu --help", file=sys.stderr)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
         sys.stderr.close()

@@ -13,7 +13,8 @@ import serial
 import structlog
 
 from kanhu.links.hub_link import Inlet
-from kanhu_protocol import cbor, frame
+from kanhu_protocol import VERSION, cbor, frame
+from kanhu_protocol.checks import is_id
 
 log = structlog.get_logger("kanhu.serial")
 
@@ -85,7 +86,7 @@ class SerialLink:
         self._seen_bad = 0
         while not self._outgoing.empty():
             self._outgoing.get_nowait()
-        self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: 1})))
+        self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: VERSION})))
         stop = threading.Event()
 
         def read() -> None:
@@ -145,7 +146,7 @@ class SerialLink:
 
     def _outgoing_hello(self) -> None:
         with contextlib.suppress(asyncio.QueueFull):
-            self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: 1})))
+            self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: VERSION})))
 
     def _hello(self, body: bytes) -> None:
         try:
@@ -154,7 +155,7 @@ class SerialLink:
         except (cbor.CborError, KeyError, TypeError, IndexError):
             self._inlet.refuse(self.name, "malformed")
             return
-        if version != 1 or not isinstance(hub_id, str):
+        if type(version) is not int or version != VERSION or not is_id(hub_id):
             self._inlet.refuse(self.name, "malformed")
             return
         if hub_id != self._hub_id:

@@ -21,6 +21,7 @@ from .records import Home, Hub, Sensor
 from .store import open_database
 
 MAX_GENERATION = 0xFFFF
+MAX_SENSORS = 28  # a device table travels in one sealed message (contracts, section 5)
 
 
 class Registry:
@@ -165,6 +166,10 @@ class Registry:
         for sensor in sensors:
             if sensor.address == mac:
                 raise RegistryError(f"sensor {sensor.mac}: hub {hub_id} has it as {sensor.index}")
+        if len(sensors) >= MAX_SENSORS:
+            raise RegistryError(
+                f"hub {hub_id}: has {MAX_SENSORS} sensors, the most its table holds; remove one or add a hub"
+            )
         wired = set(checks.wired_devices(self.settings(hub_id)))
         taken = wired | {sensor.index for sensor in sensors}
         if index is None:
