@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from pathlib import Path
 from typing import TypedDict
 
-# Every seq is looked at once per boot; spans are cut at each place where something begins or ends, and a
-# piece counts as stored when any stored span covers it, else as lost when a claimed loss does.
-_STORED = """
-SELECT hub, boot, first, last FROM expired
-UNION ALL
-SELECT hub, boot, min(seq), max(seq) FROM (
-    SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island
-    FROM events)
-GROUP BY hub, boot, island
-"""
+_COUNTS = "SELECT hub, boot, count(*) FROM events GROUP BY hub, boot"
+_EXPIRED = "SELECT hub, boot, sum(last - first + 1) FROM expired GROUP BY hub, boot"
 _ANNOUNCED = """
 SELECT hub, boot, max(count) FROM (
     SELECT hub, boot, max(seq) + 1 AS count FROM events GROUP BY hub, boot
@@ -25,6 +18,15 @@ SELECT hub, boot, max(count) FROM (
 GROUP BY hub, boot
 """
 _QUEUED = "SELECT hub, count(*) FROM events WHERE delivered_ms IS NULL GROUP BY hub"
+# Stored spans of the boots of which something was said to be lost: what is stored all the same is not lost.
+_STORED_BESIDE_LOSSES = """
+SELECT hub, boot, first, last FROM expired WHERE (hub, boot) IN (SELECT hub, boot FROM losses)
+UNION ALL
+SELECT hub, boot, min(seq), max(seq) FROM (
+    SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island
+    FROM events WHERE (hub, boot) IN (SELECT hub, boot FROM losses))
+GROUP BY hub, boot, island
+"""
 
 
 class Sums(TypedDict):
@@ -43,7 +45,11 @@ def recompute(path: Path | str) -> dict[str, Sums]:
     db = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
     try:
         db.execute("BEGIN")  # one consistent look
-        stored = _by_boot(db.execute(_STORED))
+        stored: Counter[tuple[str, int]] = Counter()
+        for query in (_COUNTS, _EXPIRED):
+            for hub, boot, count in db.execute(query):
+                stored[hub, boot] += count
+        beside = _by_boot(db.execute(_STORED_BESIDE_LOSSES))
         lost = _by_boot(db.execute("SELECT hub, boot, first, last FROM losses"))
         announced = db.execute(_ANNOUNCED).fetchall()
         queued = dict(db.execute(_QUEUED).fetchall())
@@ -54,11 +60,11 @@ def recompute(path: Path | str) -> dict[str, Sums]:
         sums = result.setdefault(
             hub, {"announced": 0, "stored": 0, "lost": 0, "awaited": 0, "delivered": 0, "queued": 0}
         )
-        stored_count, lost_count = _cover(stored.get((hub, boot), []), lost.get((hub, boot), []))
+        boot_lost = _lost_alone(beside.get((hub, boot), []), lost.get((hub, boot), []))
         sums["announced"] += count
-        sums["stored"] += stored_count
-        sums["lost"] += lost_count
-        sums["awaited"] += count - stored_count - lost_count
+        sums["stored"] += stored[hub, boot]
+        sums["lost"] += boot_lost
+        sums["awaited"] += count - stored[hub, boot] - boot_lost
     for hub, sums in result.items():
         sums["queued"] = queued.get(hub, 0)
         sums["delivered"] = sums["stored"] - sums["queued"]
@@ -72,18 +78,16 @@ def _by_boot(rows: sqlite3.Cursor) -> dict[tuple[str, int], list[tuple[int, int]
     return found
 
 
-def _cover(stored: list[tuple[int, int]], lost: list[tuple[int, int]]) -> tuple[int, int]:
-    """(seqs covered by stored, seqs covered by lost alone), by a sweep over where spans begin and end."""
+def _lost_alone(stored: list[tuple[int, int]], lost: list[tuple[int, int]]) -> int:
+    """Seqs in a lost span and in no stored one, by a sweep over where spans begin and end."""
     steps = [(edge, change, 0) for first, last in stored for edge, change in ((first, 1), (last + 1, -1))]
     steps += [(edge, 0, change) for first, last in lost for edge, change in ((first, 1), (last + 1, -1))]
     steps.sort()
-    in_stored = in_lost = position = stored_count = lost_count = 0
+    in_stored = in_lost = position = count = 0
     for edge, stored_change, lost_change in steps:
-        if in_stored:
-            stored_count += edge - position
-        elif in_lost:
-            lost_count += edge - position
+        if in_lost and not in_stored:
+            count += edge - position
         position = edge
         in_stored += stored_change
         in_lost += lost_change
-    return stored_count, lost_count
+    return count

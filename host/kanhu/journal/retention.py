@@ -21,7 +21,7 @@ async def retire(journal: Journal, days: float) -> int:
             (after_n, STEP),
         )
         old = [row[:4] for row in rows if row[5] is not None and row[5] < before_ms]
-        await _delete(journal, old)
+        await _delete(journal, old, before_ms)
         deleted += len(old)
         if len(rows) < STEP or rows[-1][4] >= before_ms:  # what came in later was delivered later
             break
@@ -39,13 +39,15 @@ async def retire(journal: Journal, days: float) -> int:
     return deleted
 
 
-async def _delete(journal: Journal, rows: list[tuple[int, str, int, int]]) -> None:
+async def _delete(journal: Journal, rows: list[tuple[int, str, int, int]], before_ms: int) -> None:
     if not rows:
         return
     batch = journal.batch()
     gone: dict[tuple[str, int], Ranges] = {}
-    for n, hub, boot, seq in rows:
-        batch.run("DELETE FROM events WHERE n=?", n)
+    batch.run(
+        "DELETE FROM events WHERE n BETWEEN ? AND ? AND delivered_ms < ?", rows[0][0], rows[-1][0], before_ms
+    )
+    for _, hub, boot, seq in rows:
         gone.setdefault((hub, boot), Ranges()).add(seq)
     for name, ranges in gone.items():
         for first, last in journal.reader.rows(
