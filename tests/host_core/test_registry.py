@@ -11,7 +11,7 @@ import pytest
 
 from kanhu.errors import DataError
 from kanhu.registry import Registry, RegistryError
-from kanhu_protocol import cbor
+from kanhu_protocol import cbor, down, seal
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import is_id
 from kanhu_protocol.down import encode
@@ -95,13 +95,28 @@ def test_device_table(registry: Registry, home: str) -> None:
         registry.sensors(HUB)
 
 
-def test_255_devices_and_no_more(registry: Registry, home: str) -> None:
+def test_a_hub_holds_as_many_sensors_as_one_message_does_and_no_more(registry: Registry, home: str) -> None:
     hub, _ = registry.add_hub(home)
-    for number in range(253):
-        registry.add_sensor(hub, "motion", f"A4:C1:38:00:00:{number:02X}")
-    assert sorted(sensor.index for sensor in registry.sensors(hub)) == list(range(3, 256))
-    with pytest.raises(RegistryError, match="no index is left"):
+    for number in range(28):
+        registry.add_sensor(
+            hub, "motion", f"A4:C1:38:00:00:{number:02X}", supervision_s=86_400, index=255 - number
+        )
+    version, entries = registry.device_table(hub)
+    plain = down.encode(k.DEVICES, {k.NUMBER: 2**32 - 1, k.VERSION_OF: version + 2**31, k.TABLE: entries})
+    assert len(plain) + 40 <= seal.MAX_SEALED
+    with pytest.raises(RegistryError, match="28 sensors"):
         registry.add_sensor(hub, "motion", MAC)
+
+
+def test_indices_of_removed_sensors_serve_again_last(registry: Registry, home: str) -> None:
+    hub, _ = registry.add_hub(home)
+    seen = set()
+    for number in range(300):
+        index = registry.add_sensor(hub, "motion", f"A4:C1:38:00:{number >> 8:02X}:{number & 255:02X}")
+        registry.remove_sensor(hub, index)
+        if number < 250:
+            assert index not in seen
+        seen.add(index)
 
 
 def test_settings_and_config(registry: Registry, home: str) -> None:
