@@ -138,7 +138,7 @@ def test_frames_flow_both_ways_beside_text(bench: Bench, firmware) -> None:
     asyncio.run(main())
     """
     hub = bench.add_hub(HUB, files=firmware(source))
-    hub.wait_log("log line")
+    hub.wait_log("log line\n")
     with serial.Serial(str(hub.tty), timeout=3) as port:
         time.sleep(0.1)
         port.write(bytes(b for b in range(256) if b != 3))

@@ -291,8 +291,8 @@ class Hub:
             self._process.type(data)
 
     def _on_output(self, data: bytes) -> None:
+        self._port.write(data)  # first: who waits for the log may open the port next
         self._console.append(data)
-        self._port.write(data)
 
     def _on_pin(self, pin: int, level: bool, when: float) -> None:
         self._outputs[pin] = level
