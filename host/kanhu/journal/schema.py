@@ -81,7 +81,6 @@ MIGRATIONS = (
     CREATE TABLE numbers (hub TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
     CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-    CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
     -- What events holds up to n = meta.spans_n, so that opening a large journal reads only the rest.
     CREATE TABLE spans (
