@@ -20,8 +20,9 @@ from kanhu.counters import Counters
 from kanhu.downlink import Downlink
 from kanhu.errors import ConfigError
 from kanhu.intake import Intake, Receipts
-from kanhu.journal import Event, Journal
+from kanhu.journal import Event, Journal, JournalError
 from kanhu.journal.commands import Commands
+from kanhu.journal.retention import retire
 from kanhu.links.hub_link import HubLink
 from kanhu.links.mqtt import MqttLink
 from kanhu.links.serial import SerialLink
@@ -37,6 +38,7 @@ from kanhu_protocol import kinds as k
 log = structlog.get_logger("kanhu")
 
 SILENCE_CHECK_S = 1.0
+RETIRE_EVERY_S = 86_400.0
 SILENCE_ROWS = 10_000  # newest of our own events on silence that a start reads
 
 
@@ -184,6 +186,15 @@ class Daemon:
                     )
             await asyncio.sleep(1.0)
 
+    async def _retire(self) -> None:
+        """Let old delivered events go, once a day; the ledger still balances."""
+        while True:
+            await asyncio.sleep(RETIRE_EVERY_S)
+            try:
+                await retire(self.journal, self.config.retention.days)
+            except JournalError as error:
+                log.error("old events could not be retired; tried again tomorrow", error=str(error))
+
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[None]:
         metrics = MetricsServer(self) if self.config.metrics.enabled else None
@@ -213,6 +224,7 @@ class Daemon:
                 self.orders.watch_gaps(),
                 self._watch_silence(),
                 self._watch_health(),
+                self._retire(),
             ]
             tasks = [asyncio.ensure_future(part) for part in parts]
             stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())

@@ -57,9 +57,8 @@ def _home(scenario: Scenario, home: Home, receipts: list[Receipts]) -> Renderabl
     if not home.hub.running:
         lamp = Text("● dark: no power 断电", "bright_black")
     else:
-        shown = scenario.town.bench.indicator(home.hub)
-        name = shown.pattern or "…"
-        lamp = Text(f"● {shown.english or name}  {shown.chinese or ''}", COLOURS.get(name, "white"))
+        name, english, chinese = scenario.lamp(home)
+        lamp = Text(f"● {english}  {chinese}", COLOURS.get(name, "white"))
     link = "serial cable" if home.name == "south" else "MQTT over Wi-Fi"
     return Panel(
         Group(

@@ -4,6 +4,8 @@ The demo, the end-to-end tests and the benchmarks build on it."""
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,8 @@ from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
 from kanhu.sim.daemon import DaemonProcess
 from kanhu.sim.hub import Hub
-from kanhu_protocol import cbor
+from kanhu_protocol import cbor, down
+from kanhu_protocol import kinds as k
 
 BROKER_NAME = "broker.lan"  # how hubs know the broker; the bench resolves it
 LAMP_PIN, BUZZER_PIN, MAINS_PIN = 2, 15, 16
@@ -102,8 +105,8 @@ class Town:
         config: Mapping[str, Any] | None = None,
         **hub_options: Any,
     ) -> Home:
-        """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> BTHome kind
-        of the bench. hub_options go to Bench.add_hub."""
+        """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> kind on the
+        air; hub_options go to Bench.add_hub."""
         home = self.registry.add_home(region=f"cn/42/01/06/{len(self.homes) + 1:02d}")
         hub_id, key = self.registry.add_hub(home)
         wired = {**(buttons or {}), **(pirs or {})}
@@ -137,6 +140,33 @@ class Town:
             link.unlink(missing_ok=True)
             link.symlink_to(hub.tty)
         return made
+
+    def wait_ready(self, timeout: float = 20.0) -> None:
+        """Return once every hub has been answered and holds its device table; TimeoutError."""
+        deadline = time.monotonic() + timeout
+        for home in self.homes.values():
+            self.bench.wait_indicator(home.hub, "well", max(0.1, deadline - time.monotonic()))
+            while not self._has_table(home):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(
+                        f"{home.name}: the hub did not confirm its device table in {timeout} s"
+                    )
+                time.sleep(0.05)
+
+    def _has_table(self, home: Home) -> bool:
+        wanted, entries = self.registry.device_table(home.hub_id)
+        db = sqlite3.connect(f"{(self.daemon.data_dir / 'journal.db').as_uri()}?mode=ro", uri=True)
+        try:
+            done = [
+                down.decode(payload)[k.VERSION_OF]
+                for (payload,) in db.execute(
+                    "SELECT payload FROM commands WHERE hub=? AND type=? AND state='done'",
+                    (home.hub_id, k.DEVICES),
+                )
+            ]
+        finally:
+            db.close()
+        return not entries or wanted in done
 
     def add_sensor(self, home: Home, label: str, kind: str) -> int:
         """A BLE sensor of a home, on the air and in the registry; the device index."""
