@@ -1,0 +1,363 @@
+"""The spine under load: hubs' publish to the city's acknowledgement through `kanhu run`, beside mosquitto bridges.
+
+python benchmarks/spine.py [--quick] [--rounds N] [--json]; see docs/benchmarks.md"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spine_relays import SYSTEMS, Mosquitto, Relay, bridge, broker, cpu_s, daemon
+from spine_wire import BOOT, CALL_EVERY, HUBS, WINDOW, Board, pack
+
+from kanhu.aead import AesCcm
+from kanhu.registry import Registry
+from kanhu_protocol import events, seal
+from kanhu_protocol import kinds as k
+
+HERE = Path(__file__).parent
+UP_MS = 777_600_000  # nine days
+CITY_WINDOW = 1000  # platform.window of the daemon's configuration; the default is for one street
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Events of each phase of one turn; rate of the steady phases in events/s."""
+
+    warm: int
+    idle: int
+    paced: int
+    full: int
+    killed: int
+    rate: int
+
+    @property
+    def total(self) -> int:
+        return HUBS + self.warm + self.idle + self.paced + self.full + 2 * self.killed
+
+
+FULL = Sizes(warm=2000, idle=300, paced=2000, full=30_000, killed=2000, rate=1000)
+QUICK = Sizes(warm=1000, idle=100, paced=1000, full=10_000, killed=1000, rate=1000)
+TINY = Sizes(warm=50, idle=10, paced=100, full=300, killed=200, rate=500)
+
+
+def prepare(folder: Path, sizes: Sizes) -> int:
+    """Registry, hubs and sealed events as files; returns where in a sealed event its seq stands."""
+    registry = Registry.open(folder)
+    home = registry.add_home("cn/42/01/06/03")
+    hubs = [registry.add_hub(home) for _ in range(HUBS)]
+    registry.close()
+    (folder / "hubs.json").write_text(json.dumps([(hub, key.hex()) for hub, key in hubs]))
+    aeads = [AesCcm(key) for _, key in hubs]
+    now = int(time.time() * 1000)
+    calls = range(HUBS + sizes.warm, HUBS + sizes.warm + sizes.idle)
+    packed = []
+    for n in range(sizes.total):
+        common = {k.UTC_MS: now + n // 10, k.CLOCK: 1}
+        if n < HUBS:
+            kind, fields = k.BOOT, {k.RESET: 1, k.FIRMWARE: "0.1.0", k.VERSIONS: [1, 0], **common}
+        else:
+            kind = k.CALL if n in calls or n % CALL_EVERY == 0 else k.MOTION
+            fields = {k.DEVICE: 3, k.BATTERY: 90, k.RSSI: -70, **common}
+        plain = events.encode(kind, UP_MS + n, fields)
+        hub = n % HUBS
+        data = seal.seal(aeads[hub], 1, hubs[hub][0], seal.UP, BOOT, n // HUBS, 0, plain)
+        packed.append(bytes((k.class_of(kind),)) + data)
+    pack(folder / "events", packed)
+    nonce = BOOT.to_bytes(2, "big") + (sizes.total // HUBS - 1).to_bytes(4, "big") + bytes(4)
+    return packed[(sizes.total // HUBS - 1) * HUBS].index(nonce) - 1 + 2
+
+
+class Turn:
+    """One system carries one set of events, with brokers and processes of its own."""
+
+    def __init__(self, system: str, folder: Path, common: Path, sizes: Sizes, seq_at: int) -> None:
+        self.system, self.sizes = system, sizes
+        self.folder = folder
+        folder.mkdir()
+        self.hubs, self.city = broker(folder / "hubs"), broker(folder / "city")
+        ports = self.hubs.port, self.city.port
+        self.relay: Relay
+        if system == "kanhu":
+            self.relay = daemon(folder / "relay", *ports, common / "registry.db", CITY_WINDOW)
+        else:
+            self.relay = bridge(folder / "relay", *ports, saving=system == "bridge saving")
+        self.board = Board(folder / "board", sizes.total, create=True)
+        self.common, self.seq_at = common, seq_at
+        self.mode = "kanhu" if system == "kanhu" else "bridge"
+        self.children: list[subprocess.Popen[str]] = []
+        self.next = 0
+
+    def _child(self, script: str, *args: object) -> subprocess.Popen[str]:
+        child = subprocess.Popen(
+            [sys.executable, str(HERE / script), *map(str, args)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.children.append(child)
+        assert child.stdout is not None and child.stdout.readline().strip() == "ready", script
+        return child
+
+    def __enter__(self) -> Turn:
+        try:
+            self.hubs.start()
+            self.city.start()
+            self.relay.start()
+            names = ",".join(hub for hub, _ in json.loads((self.common / "hubs.json").read_text()))
+            board, total = self.folder / "board", self.sizes.total
+            self.sink = self._child(
+                "spine_sink.py", self.city.port, board, total, names, self.mode, self.seq_at
+            )
+            self.source = self._child(
+                "spine_source.py", self.hubs.port, board,
+                self.common / "events", self.common / "hubs.json", self.mode,
+            )  # fmt: skip
+            time.sleep(0.5)  # bridges connect and subscribe
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self.children:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                if pipe is not None:
+                    pipe.close()
+        self.relay.stop()
+        self.hubs.stop()
+        self.city.stop()
+
+    def begin(self, name: str, count: int, **more: Any) -> range:
+        """Tell the source to publish the next events."""
+        span = range(self.next, self.next + count)
+        self.next = span.stop
+        wanted = self.board.counters[Board.ACKNOWLEDGED] + count
+        phase = {"name": name, "first": span.start, "last": span.stop, "wanted": wanted, **more}
+        assert self.source.stdin is not None
+        self.source.stdin.write(json.dumps(phase) + "\n")
+        self.source.stdin.flush()
+        return span
+
+    def end(self) -> dict[str, Any]:
+        """Wait for the phase; the source's report."""
+        assert self.source.stdout is not None
+        line = self.source.stdout.readline()
+        if not line:
+            raise SystemExit(f"the load ended early with {self.system}")
+        report: dict[str, Any] = json.loads(line)
+        return report
+
+    def latency(self, span: range, calls: bool | None = None, until: str = "arrived") -> dict[str, float]:
+        """p50 and p99 in ms from publish to arrival (or acknowledged) of what came; of calls, of others, or all."""
+        board, first = self.board, HUBS + self.sizes.warm
+        times = getattr(board, until)
+        idle = range(first, first + self.sizes.idle)
+        took = sorted(
+            times[n] - board.published[n]
+            for n in span
+            if times[n] and (calls is None or calls == (n in idle or n % CALL_EVERY == 0))
+        )
+        if not took:
+            return {}
+        return {
+            "p50_ms": round(took[len(took) // 2] * 1e3, 2),
+            "p99_ms": round(took[min(len(took) - 1, len(took) * 99 // 100)] * 1e3, 2),
+            "n": len(took),
+        }
+
+    def lost(self, span: range) -> int:
+        """How many of these never arrived."""
+        return sum(1 for n in span if not self.board.arrived[n])
+
+    def steady(self) -> dict[str, Any]:
+        """The phases in which nothing is broken."""
+        sizes, board = self.sizes, self.board
+        self.begin("full", HUBS + sizes.warm)
+        self.end()
+        result: dict[str, Any] = {}
+        span = self.begin("idle", sizes.idle)
+        self.end()
+        result["idle"] = self.latency(span)
+        result["idle_acknowledged"] = self.latency(span, until="acknowledged")
+        span = self.begin("paced", sizes.paced, rate=sizes.rate)
+        self.end()
+        result["paced"] = self.latency(span)
+        processes = {
+            "source": self.source.pid, "hubs' broker": self.hubs.pid, "relay": self.relay.pid,
+            "city's broker": self.city.pid, "sink": self.sink.pid,
+        }  # fmt: skip
+        before = {name: cpu_s(pid) for name, pid in processes.items()}
+        span = self.begin("full", sizes.full)
+        began = self.end()["began"]
+        wall = max(max(board.acknowledged[n] for n in span), began + 1e-6) - began
+        result["events_per_s"] = round((sizes.full - self.lost(span)) / wall)
+        result["loaded"] = self.latency(span, calls=False)
+        result["loaded_calls"] = self.latency(span, calls=True)
+        result["cpu_percent"] = {
+            name: round(100 * (cpu_s(pid) - before[name]) / wall) for name, pid in processes.items()
+        }
+        result["relay_cpu_us"] = round(1e6 * (cpu_s(processes["relay"]) - before["relay"]) / sizes.full, 1)
+        result["lost"] = self.lost(range(self.next))
+        return result
+
+    def killed(self) -> dict[str, Any]:
+        """kill -9 of the relay half-way: once in the flow, once while it holds what a silent city has not taken."""
+        sizes, result = self.sizes, {}
+        half = sizes.killed / sizes.rate / 2
+        for name, silent in (("flow", False), ("backlog", True)):
+            span = self.begin("paced", sizes.killed, rate=sizes.rate)
+            time.sleep(half / 2)
+            if silent:
+                self.city.signal(signal.SIGSTOP)
+            time.sleep(half / 2)
+            self.relay.kill()
+            time.sleep(0.2)
+            if silent:
+                self.city.signal(signal.SIGCONT)
+            self.relay.start()
+            report = self.end()
+            result[name] = {
+                "published": len(span), "lost": self.lost(span), "said_again": report["said_again"],
+            }  # fmt: skip
+        result["duplicates"] = self.board.counters[Board.DUPLICATES]
+        return result
+
+
+def median(values: list[float]) -> dict[str, float]:
+    """Median and the extremes."""
+    return {"p50": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def summarize(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Over the rounds, per system; ratios of events/s are taken within a round."""
+    out: dict[str, Any] = {}
+    for system, rounds in turns.items():
+        entry: dict[str, Any] = {"events_per_s": median([r["events_per_s"] for r in rounds])}
+        pairs = zip(rounds, turns["bridge"], strict=False)
+        entry["of_bridge"] = median([round(a["events_per_s"] / b["events_per_s"], 3) for a, b in pairs])
+        for name in ("idle", "idle_acknowledged", "paced", "loaded", "loaded_calls"):
+            entry[name] = {
+                key: round(statistics.median(r[name].get(key, float("nan")) for r in rounds), 2)
+                for key in ("p50_ms", "p99_ms")
+            }
+        entry["relay_cpu_us"] = statistics.median(r["relay_cpu_us"] for r in rounds)
+        entry["cpu_percent"] = {
+            name: statistics.median(r["cpu_percent"][name] for r in rounds)
+            for name in rounds[0]["cpu_percent"]
+        }
+        entry["lost"] = sum(r["lost"] for r in rounds)
+        kills = [r["killed"] for r in rounds if "killed" in r]
+        for name in ("flow", "backlog"):
+            entry[f"killed_{name}"] = {
+                key: sum(kill[name][key] for kill in kills) for key in ("published", "lost", "said_again")
+            }
+        entry["duplicates"] = sum(kill["duplicates"] for kill in kills)
+        out[system] = entry
+    return out
+
+
+def versions() -> dict[str, str]:
+    """Machine and programs."""
+    first = subprocess.run(["/usr/sbin/mosquitto", "-h"], capture_output=True, text=True, check=False).stdout
+    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
+    return {
+        "machine": f"{os.cpu_count()} x {models[0].partition(': ')[2] if models else platform.machine()}",
+        "python": platform.python_version(),
+        "mosquitto": first.partition("\n")[0].removeprefix("mosquitto version "),
+        "load_average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """For people."""
+    rows: list[tuple[str, ...]] = [("", *SYSTEMS)]
+    systems = [result["systems"][name] for name in SYSTEMS]
+
+    def add(label: str, *cells: str) -> None:
+        rows.append((label, *cells))
+
+    def both(name: str) -> list[str]:
+        return [f"{s[name]['p50_ms']:.1f} / {s[name]['p99_ms']:.1f}" for s in systems]
+
+    rate = [s["events_per_s"] for s in systems]
+    add("events/s", *(f"{r['p50']:,.0f}" for r in rate))
+    add("  least, most", *(f"{r['min']:,.0f}, {r['max']:,.0f}" for r in rate))
+    add("of the bridge's", *(f"{s['of_bridge']['p50']:.2f}" for s in systems))
+    add("  least, most", *(f"{s['of_bridge']['min']:.2f}, {s['of_bridge']['max']:.2f}" for s in systems))
+    add("idle call, ms p50 / p99", *both("idle"))
+    add("  acknowledged", *both("idle_acknowledged"))
+    add(f"{result['sizes']['rate']}/s, ms", *both("paced"))
+    add("full load, ms", *both("loaded"))
+    add("  calls in it", *both("loaded_calls"))
+    add("relay CPU, us an event", *(f"{s['relay_cpu_us']:.0f}" for s in systems))
+    for name in systems[0]["cpu_percent"]:
+        add(f"CPU % {name}", *(f"{s['cpu_percent'][name]:.0f}" for s in systems))
+    add("lost without a fault", *(str(s["lost"]) for s in systems))
+    for name, label in (("flow", "in the flow"), ("backlog", "with a backlog")):
+        kills = [s[f"killed_{name}"] for s in systems]
+        add(f"lost to kill -9 {label}", *(f"{kill['lost']} of {kill['published']}" for kill in kills))
+    add("arrived twice", *(str(s["duplicates"]) for s in systems))
+    width = max(len(row[0]) for row in rows)
+    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>18}" for cell in row[1:]) for row in rows]
+    about = ", ".join(f"{key} {value}" for key, value in result["versions"].items())
+    return "\n".join([about, f"{result['rounds']} rounds, interleaved", "", *lines])
+
+
+def run(sizes: Sizes, rounds: int, say: bool) -> dict[str, Any]:
+    """All rounds; A B C, A B C, ..."""
+    turns: dict[str, list[dict[str, Any]]] = {system: [] for system in SYSTEMS}
+    with tempfile.TemporaryDirectory(prefix="kanhu-spine") as room:
+        common = Path(room) / "common"
+        common.mkdir(mode=0o700)
+        seq_at = prepare(common, sizes)
+        for number in range(rounds):
+            for system in SYSTEMS:
+                with Turn(system, Path(room) / f"{number}-{system}", common, sizes, seq_at) as turn:
+                    result = turn.steady()
+                    result["killed"] = turn.killed()
+                turns[system].append(result)
+                if say:
+                    print(
+                        f"round {number + 1} {system}: {result['events_per_s']:,} events/s, idle p50 "
+                        f"{result['idle'].get('p50_ms')} ms, lost {result['lost']}",
+                        file=sys.stderr,
+                    )
+    return {
+        "versions": versions(),
+        "sizes": vars(sizes),
+        "hubs": HUBS,
+        "window": WINDOW,
+        "rounds": rounds,
+        "systems": summarize(turns),
+        "turns": turns,
+    }
+
+
+def main() -> None:
+    """Parse options and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two short rounds, under a minute")
+    parser.add_argument("--tiny", action="store_true", help="one round of a few hundred events: does it run?")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
+    args = parser.parse_args()
+    sizes, rounds = (TINY, 1) if args.tiny else (QUICK, 2) if args.quick else (FULL, 5)
+    result = run(sizes, args.rounds or rounds, say=not args.json)
+    print(json.dumps(result) if args.json else table(result))
+
+
+if __name__ == "__main__":
+    main()
