@@ -19,6 +19,7 @@ _PATIENCE = const(3)  # tries after which an event leaves the window: a host may
 _PARKED = const(16)  # such bulk events kept in RAM; older ones wait on flash for the next boot
 _PAUSE_MS = const(5000)
 _WATCH_MS = const(500)
+_STALE_MS = const(1000)
 _LOST_MS = const(30000)  # link.lost is debounced this long
 
 
@@ -32,6 +33,7 @@ class Way:
         self.up = [False, False]
         self.since_ms = 0  # when `up` of the urgent lane last changed
         self.lost = False  # link.lost was said
+        self.greetings = 0  # times that a host came anew to an open link
         self.met = not getattr(link, "optional", False)  # a host is expected, or was heard, at the other end
 
 
@@ -44,6 +46,7 @@ class Courier:
         self._clock = clock
         self._on_down = on_down
         self._connected_ms = 0  # when some link was last seen connected
+        self._stale_ms = -_STALE_MS
 
     def new(self, cls):
         """An event of a class was kept."""
@@ -57,6 +60,22 @@ class Courier:
         for way in self.ways:
             way.wake[URGENT].set()
             way.wake[BULK].set()
+
+    def stale(self):
+        """A receipt was sealed for the last boot, so this hub lost it: say all again soon."""
+        now = self._clock.now_ms()
+        if now - self._stale_ms >= _STALE_MS:
+            self._stale_ms = now
+            for way in self.ways:
+                self._due_again(way, now + _STALE_MS)
+
+    def _due_again(self, way, when, lanes=(URGENT, BULK)):
+        outbox = self._outbox
+        for lane in lanes:
+            for held in outbox.urgent if lane == URGENT else outbox.flight + [outbox.first]:
+                if held and way.number in held.due:
+                    held.due[way.number] = (when, 0)
+            way.wake[lane].set()
 
     def ready(self):
         """Whether some link can take a P1 event now."""
@@ -136,6 +155,9 @@ class Courier:
 
     def _due_bulk(self, way):
         now = self._clock.now_ms()
+        first = self._outbox.first
+        if first and self._outbox.first_due and first.due.get(way.number, (0, 0))[0] <= now:
+            return [first]
         flight = self._outbox.flight
         active = parked = 0
         for held in flight[:]:
@@ -180,6 +202,10 @@ class Courier:
             for way in self.ways:
                 for lane in (URGENT, BULK):
                     self._look(way, lane, now, back)
+                greetings = getattr(way.link, "greetings", 0)
+                if greetings != way.greetings:
+                    way.greetings = greetings
+                    self._due_again(way, now)
                 if way.up[URGENT]:
                     if way.met:
                         self._connected_ms = now
@@ -194,10 +220,8 @@ class Courier:
             return
         way.up[lane] = up
         if up:
-            # What the last connection had under way may be gone: all of it is due again.
-            for held in self._outbox.urgent if lane == URGENT else self._outbox.flight:
-                held.due.pop(way.number, None)
-            way.wake[lane].set()
+            # What the last connection had under way may be gone.
+            self._due_again(way, now, (lane,))
         if lane == URGENT:
             if up and way.lost:
                 way.lost = False

@@ -23,6 +23,7 @@ class Downlink:
         self.refused = [0, 0, 0]
         self.heard_ms = None  # when a host last proved to be there
         self.on_receipt = None
+        self.on_stale = None  # called for what was sealed for an earlier boot
 
     def take(self, data):
         """Handle one sealed message, whatever it is made of."""
@@ -40,6 +41,8 @@ class Downlink:
             return
         if message.a != self._recorder.boot or (self.last and (message.b, message.c) <= self.last):
             self.refused[1] += 1
+            if message.a < self._recorder.boot and self.on_stale:
+                self.on_stale()
             return
         self.last = (message.b, message.c)
         self.heard_ms = self._clock.now_ms()

@@ -36,6 +36,8 @@ class Outbox:
         self.urgent = []  # P1, oldest first
         self.unsaved = []  # P2 to P5 that only RAM holds
         self.flight = []  # P2 to P5 handed to a link and not yet stored
+        self.first = None  # the boot event: until a host knows the boot, its receipts are for the last one
+        self.first_due = True  # it is not stored yet
         self._upto = {}  # boot: highest seq up to which a host has everything
         self.drops = [0] * 5  # by class, since boot
         self.corrupt = 0  # urgent files that could not be read
@@ -152,7 +154,15 @@ class Outbox:
                 room -= len(held.sealed)
                 count -= 1
         for boot, seq, sealed, segment in self.bulk.take(cls, count, room, self.is_stored):
-            taken.append(Held(cls, boot, seq, sealed, segment))
+            held = Held(cls, boot, seq, sealed, segment)
+            if self.first and (boot, seq) == (self.first.boot, 0):
+                if not self.first_due:
+                    self.bulk.done(segment)
+                    continue
+                held.due = self.first.due
+                self.flight.append(held)
+            else:
+                taken.append(held)
         self.flight += taken
         return taken
 
@@ -167,6 +177,8 @@ class Outbox:
         for row in single:
             for seq in row[1:]:
                 names.add((row[0], seq))
+        if self.first and (self.is_stored(self.first.boot, 0) or (self.first.boot, 0) in names):
+            self.first_due = False
         for lane in (self.urgent, self.flight, self.unsaved):
             for held in lane[:]:
                 if (held.boot, held.seq) in names or self.is_stored(held.boot, held.seq):

@@ -1,5 +1,6 @@
 """From a fact to an event: identity, time, seal and flash in one step, so that no seq is wasted."""
 
+from kanhu_hub.outbox import Held
 from kanhu_protocol import events, seal
 from kanhu_protocol import kinds as k
 
@@ -38,7 +39,10 @@ class Recorder:
         if not saved:
             # The flash refused the first bytes and they cannot be read back: only these ever leave the hub.
             fields[k.FLAGS] = fields.get(k.FLAGS, 0) | k.NOT_SAVED
-            outbox.keep_unsaved(cls, self.boot, seq, self._seal(kind, up_ms, fields, seq))
+            sealed = self._seal(kind, up_ms, fields, seq)
+            outbox.keep_unsaved(cls, self.boot, seq, sealed)
+        if kind == k.BOOT:
+            outbox.first = Held(cls, self.boot, seq, sealed)
         if self.on_new:
             self.on_new(cls)
         return (self.boot, seq), saved

@@ -45,6 +45,7 @@ def assemble(app, board, folder, log, make_links=None):
     alarms = Alarms(folder + "/alarms", recorder, outbox, clock, courier, app.reached)
     downlink = Downlink(aead, generation, hub_id, recorder, outbox, alarms, devices, clock)
     downlink.on_receipt = courier.progress
+    downlink.on_stale = courier.stale
     lamp, buzzer = board.output(config.lamp), board.output(config.buzzer)
     indicator = Indicator(lamp, buzzer, app.shown, clock, log)
     mains = None if config.mains is None else board.input(config.mains, False)

@@ -29,6 +29,7 @@ class SerialLink:
         self._tasks = []
         self._open = False
         self._asked_ms = None  # when the first bytes left that nothing has answered
+        self.greetings = 0  # hellos heard: each may be a host that knows nothing of what was sent before
         self.refused = 0  # frames of no use here
 
     async def open(self):
@@ -95,6 +96,7 @@ class SerialLink:
     def _take(self, kind, body):
         if kind == frame.HELLO:
             self._asked_ms = None
+            self.greetings += 1
             self._say_hello()
         elif kind == frame.DOWN and len(self._inbox) < _INBOX:
             self._asked_ms = None

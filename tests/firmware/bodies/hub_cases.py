@@ -581,6 +581,26 @@ def test_everything_unstored_is_said_again_after_a_reboot():
     assert home.app.outbox.counts() == [0, 0]
 
 
+def test_boot_event_goes_first_and_stale_receipts_are_made_good():
+    home = Home(answer=False)
+    for _ in range(70):
+        home.app.emit(k.DOOR_OPEN, {k.DEVICE: 7})
+    home.press()
+    home.run(500)
+    before = len(home.heard)
+    home.reboot()
+    home.host.boot = 1  # the host does not know of the new boot and seals for the old one
+    home.answer = True
+    home.run(300)
+    assert next(name for _, _, lane, name, _ in home.heard[before:] if lane == 1) == (2, 0)
+    assert home.app.downlink.refused[1] > 0
+    assert home.app.outbox.counts()[0] >= 1
+    home.host.boot = 2
+    home.run(4000)  # far sooner than the 10 s without any receipt
+    assert home.app.outbox.counts() == [0, 0]
+    assert not home.app.outbox.first_due
+
+
 def test_request_for_missing_events():
     home = Home()
     home.run(500)

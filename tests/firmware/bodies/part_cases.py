@@ -125,6 +125,7 @@ def test_serial_silent_host_is_not_connected_until_it_speaks():
     assert wire.frames()
     wire.say(frame.encode(frame.HELLO, cbor.dumps({0: 1})))
     assert wire.link.connected(BULK)
+    assert wire.link.greetings == 1
     ((_, body),) = wire.frames()
     assert 32 not in cbor.loads(body)
 
