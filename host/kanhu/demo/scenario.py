@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
 import threading
 import time
@@ -30,6 +31,21 @@ SETTLE_S = 40.0
 PRESS_EVERY_S = 1.1  # of an unattended run
 QUIET_S = 0.5  # a wired press is in flash long before
 
+class _Story(logging.Handler):
+    """What the platform's SDK warns of belongs to the story, not on top of the picture."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+        self._last = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text != self._last:
+            self._last = text
+            self._tell(f"city: {text}")
+
+
 Step = tuple[float, str, Callable[[], None]]
 
 
@@ -44,6 +60,7 @@ class Scenario:
         self._patterns = load_table(source_dir() / "kanhu_hub" / "indicator.py")
         self.story: deque[tuple[float, str]] = deque(maxlen=200)
         self.started = time.monotonic()
+        self._handler = _Story(self.tell)
         self._chores: list[threading.Thread] = []
         self._busy = threading.Lock()  # one fault at a time
 
@@ -52,6 +69,9 @@ class Scenario:
         self.story.append((time.monotonic() - self.started, text))
 
     def __enter__(self) -> Scenario:
+        logger = logging.getLogger("kanhu")
+        logger.addHandler(self._handler)
+        logger.propagate = False
         self.town.__enter__()
         try:
             self._build()
@@ -61,6 +81,7 @@ class Scenario:
         return self
 
     def __exit__(self, *_: object) -> None:
+        logging.getLogger("kanhu").removeHandler(self._handler)
         for chore in self._chores:
             chore.join(20)
         self.city.stop()

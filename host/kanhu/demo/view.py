@@ -27,10 +27,10 @@ COLOURS = {
     "accepted": "bold green",
 }
 STAGE_WORDS = {
-    "heard": "heard 已记录",
-    "stored": "stored 已送达",
-    "delivered": "delivered 坐席已收",
-    "accepted": "accepted 有人受理",
+    "heard": ("heard: in the hub's flash", "已记录"),
+    "stored": ("stored: on the host's disk", "已保存"),
+    "delivered": ("delivered: the city has it", "已送达"),
+    "accepted": ("accepted: a person answers", "已有人受理"),
 }
 CLASS_COLOURS = {"p1": "bold red", "p2": "yellow", "p3": "magenta", "p4": "cyan", "p5": "bright_black"}
 KEYS = (
@@ -38,37 +38,31 @@ KEYS = (
 )
 
 
-def _receipts(receipts: list[Receipts]) -> Text:
-    text = Text("last call: ")
-    last = receipts[-1] if receipts else None
-    if last is None:
-        return text.append("none yet", "bright_black")
+def _receipts(receipts: list[Receipts]) -> RenderableType:
+    if not receipts:
+        return Text("no call yet 尚无呼叫", "bright_black")
+    grid = Table.grid(padding=(0, 2))
     for stage in STAGES:
-        took = last.after(stage)
+        took = receipts[-1].after(stage)
+        english, chinese = STAGE_WORDS[stage]
         if took is None:
-            text.append(f" ○ {STAGE_WORDS[stage]}", "bright_black")
+            grid.add_row(*(Text(text, "bright_black") for text in ("○", english, chinese, "")))
         else:
             shown = f"{took * 1000:.0f} ms" if took < 1 else f"{took:.1f} s"
-            text.append(f" ● {STAGE_WORDS[stage]} {shown}", COLOURS[stage])
-    return text
+            grid.add_row(*(Text(text, COLOURS[stage]) for text in ("●", english, chinese, shown)))
+    return grid
 
 
 def _home(scenario: Scenario, home: Home, receipts: list[Receipts]) -> RenderableType:
-    if not home.hub.running:
-        lamp = Text("● dark: no power 断电", "bright_black")
-    else:
+    if home.hub.running:
         name, english, chinese = scenario.lamp(home)
-        lamp = Text(f"● {english}  {chinese}", COLOURS.get(name, "white"))
+        lamp = Text(f"lamp ● {english}  {chinese}", COLOURS.get(name, "white"))
+    else:
+        lamp = Text("lamp ● dark: no power  断电", "bright_black")
     link = "serial cable" if home.name == "south" else "MQTT over Wi-Fi"
-    return Panel(
-        Group(
-            lamp,
-            _receipts(receipts),
-            Text(f"hub {home.hub_id}, {link}, boots {home.hub.boots}", "bright_black"),
-        ),
-        title=f"home {home.name}",
-        title_align="left",
-    )
+    boots = f"{home.hub.boots} start{'s' if home.hub.boots != 1 else ''}"
+    title = f"home {home.name}: hub {home.hub_id}, {link}, {boots}"
+    return Panel(Group(lamp, _receipts(receipts)), title=title, title_align="left")
 
 
 def _machine(scenario: Scenario) -> RenderableType:
@@ -83,31 +77,37 @@ def _machine(scenario: Scenario) -> RenderableType:
     return Panel(grid, title="between", title_align="left")
 
 
-def describe(event: Event) -> Text:
-    """One event in one line: class, what, where, count."""
+def describe(event: Event, homes: dict[str, str]) -> Text:
+    """One event in one line: class, what, which home and device, count."""
     text = Text(f"{event.event_class.upper()} ", CLASS_COLOURS[event.event_class])
-    text.append(event.name)
-    device, count = event.data.get("device"), event.data.get("count", 1)
-    if device:
-        text.append(f" device {device}", "bright_black")
-    if count != 1:
+    text.append(f"{event.name:<16}")
+    where = homes.get(event.hub, "daemon")
+    if device := event.data.get("device"):
+        where += f", device {device}"
+    text.append(f" {where}", "bright_black")
+    if (count := event.data.get("count", 1)) != 1:
         text.append(f" x{count}")
-    text.append(f"  {event.source.rsplit('/', 1)[-1]} {event.id}", "bright_black")
-    return text
+    if operator := event.data.get("operator"):
+        text.append(f" by {operator}")
+    return text.append(f"  {event.id}", "bright_black")
 
 
 def _city(scenario: Scenario, rows: int) -> RenderableType:
     now = time.monotonic()
+    homes = {home.hub_id: name for name, home in scenario.town.homes.items()}
     with scenario.city.lock:
         waiting = dict(scenario.city.waiting)
         log = scenario.city.log[-rows:]
         classes = dict(scenario.city.tally.by_class)
     parts: list[RenderableType] = []
     for name, since in waiting.items():
-        parts.append(Text(f"☎ {name} nobody has answered, {now - since:.1f} s", "bold red"))
+        where = homes.get(name.split("/")[0], name)
+        parts.append(
+            Text(f"☎ {where}: nobody has answered 尚无人应答, {now - since:.1f} s (press a)", "bold red")
+        )
     if not waiting:
         parts.append(Text(f"no call waits; {scenario.city.accepted} taken by a person", "green"))
-    parts += [describe(event) for _, event in log[-max(1, rows - len(parts)) :]]
+    parts += [describe(event, homes) for _, event in log[-max(1, rows - len(parts)) :]]
     counts = "  ".join(f"{name} {classes.get(name, 0)}" for name in ("P1", "P2", "P3", "P4", "P5"))
     return Panel(Group(*parts), title=f"city platform   {counts}", title_align="left")
 
