@@ -1,0 +1,144 @@
+"""The hub's board room on the simulated chip: console, Wi-Fi, SNTP, radio, NVS, watchdog, resets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+import pytest
+import serial
+
+from helpers_broker import NatsBroker
+from kanhu.aead import AesCcm
+from kanhu.sim import Bench, Hub
+from kanhu_protocol import cbor, down, events, frame, kinds, seal
+
+HUB = "hub0000001"
+KEY = bytes(range(16))
+SERIAL_ONLY = {"links": ["serial"], "heartbeat": 5, "lamp": 2, "buttons": [[1, 4, None]], "pirs": [[2, 13]]}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Bench(tmp_path / "bench") as bench:
+        yield bench
+
+
+class Wire:
+    """The host's end of a hub's console."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.port = serial.Serial(str(hub.tty), 115200, timeout=0.05)
+        self.decoder = frame.Decoder()
+        self.heard: dict[tuple[int, int], dict[int, Any]] = {}
+        self.say(frame.encode(frame.HELLO, cbor.dumps({0: 1})))
+
+    def say(self, data: bytes) -> None:
+        self.port.write(data)
+
+    def wait(self, wanted: Callable[[tuple[int, int], dict[int, Any]], bool], timeout: float = 15.0) -> None:
+        end = time.monotonic() + timeout
+        while not any(wanted(name, event) for name, event in self.heard.items()):
+            assert time.monotonic() < end, self.heard
+            for kind, body in self.decoder.feed(self.port.read(4096)):
+                if kind == frame.UP:
+                    for raw in cbor.split_sequence(body):
+                        message = seal.parse(raw)
+                        plain = message.open(AesCcm(KEY), HUB, seal.UP)
+                        self.heard[message.a, message.b] = events.decode(plain)
+
+
+def test_ctrl_c_leaves_a_prompt_and_ctrl_d_brings_the_hub_back(bench: Bench) -> None:
+    hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, wiring={"bedroom": 4})
+    wire = Wire(hub)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.BOOT)
+    wire.say(b"\x03")
+    hub.wait_log("kanhu: stopped; Ctrl-D starts the hub again, and so does the watchdog in 300 s")
+    wire.say(b"\r\nprint(6 * 7)\r\n")
+    hub.wait_log("42")
+    wire.say(b"\x04")
+    wire.wait(lambda name, event: name == (2, 0) and event[kinds.RESET] == 5)
+    bench.press("bedroom")
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
+
+
+def test_watchdog_brings_back_a_hub_that_was_left_at_the_prompt(bench: Bench) -> None:
+    hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, speed=100)
+    hub.wait_log("lamp cannot_tell")
+    wire = Wire(hub)
+    wire.say(b"\x03")
+    hub.wait_log("kanhu: stopped")
+    wire.wait(lambda name, event: name[0] > 1 and event[kinds.KIND] == kinds.BOOT and event[kinds.RESET] == 3)
+    assert hub.watchdog_resets == 1
+
+
+def test_power_cut_keeps_what_was_heard(bench: Bench) -> None:
+    hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, wiring={"bedroom": 4})
+    bench.press("bedroom")
+    bench.wait_indicator(hub, "heard")
+    bench.cut_power(hub)
+    files = hub.flash_files()
+    assert [path for path in files if path.startswith("/data/urgent/")]
+    assert hub.nvs()["boot"] == 1
+    bench.power(hub)
+    bench.wait_indicator(hub, "unanswered")
+    wire = Wire(hub)
+    wire.wait(lambda name, event: name[0] == 1 and event[kinds.KIND] == kinds.CALL)
+    wire.wait(lambda name, event: name == (2, 0) and event[kinds.PREVIOUS][0] == 1)
+
+
+def test_wifi_sntp_and_mqtt(bench: Bench, tmp_path: Path) -> None:
+    arrived: list[tuple[str, bytes]] = []
+    with NatsBroker(tmp_path / "broker") as broker:
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, "host")
+        client.on_message = lambda _client, _data, message: arrived.append((message.topic, message.payload))
+        client.on_connect = lambda *_: client.subscribe("kanhu/1/hubs/+/#", 1)
+        client.connect(broker.host, broker.port)
+        client.loop_start()
+        bench.route("broker.example", 1883, broker.host, broker.port)
+        bench.serve_time("time.example", 123, 3600.0)
+        config = {
+            **SERIAL_ONLY,
+            "links": ["serial", "mqtt"],
+            "wifi": ["home", "secret"],
+            "broker": ["broker.example", 1883, None, None],
+            "ntp": ["time.example", 123],
+        }
+        hub = bench.add_hub(HUB, config=config, key=KEY, wiring={"bedroom": 4})
+        wire = Wire(hub)
+        try:
+            wire.wait(lambda name, event: event[kinds.KIND] == kinds.CLOCK_SET and event[kinds.CLOCK] == 1)
+            ahead = [event[kinds.UTC_MS] for event in wire.heard.values() if kinds.UTC_MS in event]
+            assert ahead
+            assert all(abs(utc_ms / 1000 - time.time() - 3600) < 30 for utc_ms in ahead)
+            bench.press("bedroom")
+            wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
+            end = time.monotonic() + 15
+            while f"kanhu/1/hubs/{HUB}/up/p1" not in [topic for topic, _ in arrived]:
+                assert time.monotonic() < end, arrived
+                time.sleep(0.05)
+        finally:
+            client.loop_stop()
+            client.disconnect()
+    assert (f"kanhu/1/hubs/{HUB}/availability", b"online") in arrived
+
+
+def test_radio_hears_a_caller_of_the_device_table(bench: Bench) -> None:
+    hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY)
+    bench.add_sensor("pendant", "button", "a4:c1:38:00:00:01")
+    bench.add_sensor("stranger", "button", "a4:c1:38:00:00:02")
+    wire = Wire(hub)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.BOOT)
+    table = [[7, 1, bytes.fromhex("a4c138000001"), 0]]
+    plain = down.encode(kinds.DEVICES, {kinds.NUMBER: 1, kinds.VERSION_OF: 1, kinds.TABLE: table})
+    wire.say(frame.encode(frame.DOWN, seal.seal(AesCcm(KEY), 1, HUB, seal.DOWN, 1, 1000, 1, plain)))
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.COMMAND_DONE)
+    bench.press("stranger")
+    bench.press("pendant")
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.HEARTBEAT and event[kinds.RADIO][1] > 0)
+    calls = [event for event in wire.heard.values() if event[kinds.KIND] == kinds.CALL]
+    assert [event[kinds.DEVICE] for event in calls] == [7]
