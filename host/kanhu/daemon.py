@@ -123,8 +123,9 @@ class Daemon:
         self.counters.refuse(link, reason)
 
     def present(self, hub_id: str, link: str) -> None:
-        """A link can reach this hub."""
-        self.downlink.present(hub_id, link)
+        """A link can reach this hub; nothing is kept of names that are no hub's."""
+        if self.registry.knows(hub_id):
+            self.downlink.present(hub_id, link)
 
     def _answer(self, done: asyncio.Future[Receipts], link: str) -> None:
         if done.cancelled() or done.exception() is not None:

@@ -38,7 +38,7 @@ class MetricsServer:
         """Listen; ConfigError when the port is taken."""
         settings = self._daemon.config.metrics
         registry = CollectorRegistry()
-        registry.register(self)  # type: ignore[arg-type]  # has collect(), which is all it takes
+        registry.register(self)  # has collect(), which is all it takes
         try:
             self._server, self._thread = start_http_server(settings.port, settings.host, registry)
         except OSError as error:
@@ -81,6 +81,19 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
     for (link, reason), count in counters.refused.items():
         refused.add_metric([link, reason], count)
     yield refused
+    oversize = CounterMetricFamily("kanhu_oversize", "MQTT messages too long to be read", labels=["side"])
+    oversize.add_metric(["hubs"], sum(getattr(way, "oversize", 0) for way in daemon.links))
+    oversize.add_metric(["platform"], daemon.uplink.oversize)
+    yield oversize
+    unreadable = CounterMetricFamily(
+        "kanhu_unreadable", "Authentic, yet no event; recorded as lost", labels=["link"]
+    )
+    for link, count in counters.unreadable.items():
+        unreadable.add_metric([link], count)
+    yield unreadable
+    yield CounterMetricFamily(
+        "kanhu_claims_ignored", "What hubs said of events that cannot be", counters.claims_ignored
+    )
     known = CounterMetricFamily("kanhu_events_said_again", "Known events answered again", labels=["link"])
     for link, count in counters.known.items():
         known.add_metric([link], count)

@@ -44,6 +44,11 @@ class MqttLink:
     def connected(self) -> bool:
         return self.urgent.connected
 
+    @property
+    def oversize(self) -> int:
+        """Messages of hubs too long to be read."""
+        return self.urgent.counters.oversize + self.bulk.counters.oversize
+
     def send_down(self, hub_id: str, data: bytes) -> bool:
         """Publish one sealed down message at QoS 1; False while there is no broker."""
         if not self.urgent.connected:

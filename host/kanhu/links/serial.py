@@ -151,10 +151,9 @@ class SerialLink:
     def _hello(self, body: bytes) -> None:
         try:
             hello = cbor.loads(body)
-            version, hub_id = hello[0], hello[1]
-        except (cbor.CborError, KeyError, TypeError, IndexError):
-            self._inlet.refuse(self.name, "malformed")
-            return
+        except cbor.CborError:
+            hello = None
+        version, hub_id = (hello.get(0), hello.get(1, "")) if isinstance(hello, dict) else (None, "")
         if type(version) is not int or version != VERSION or not is_id(hub_id):
             self._inlet.refuse(self.name, "malformed")
             return

@@ -73,6 +73,11 @@ class Uplink:
         return self._urgent.connected
 
     @property
+    def oversize(self) -> int:
+        """Messages of the platform too long to be read."""
+        return self._urgent.counters.oversize + self._bulk.counters.oversize
+
+    @property
     def awaiting(self) -> int:
         """Events published and not yet acknowledged."""
         return len(self._window)
