@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +26,18 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 DEFAULT_CONFIG = Path("kanhu.toml")
+
+# An event under way makes a dozen objects and hardly a cycle: by default the collector would look at all that are
+# alive every 50 events, which costs a sixth of the daemon's time (docs/benchmarks.md).
+GC_THRESHOLDS = (20_000, 20, 20)
+
+
+def _table(*names: str) -> Table:
+    # Ids are never cut: they are what a person copies into the next command.
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, no_wrap=name in ("hub", "home"))
+    return table
 
 
 def _data_dir(data_dir: Path | None, config: Path) -> Path:
@@ -47,7 +61,10 @@ async def _run(settings: configuration.Config) -> None:
     loop = asyncio.get_running_loop()
     for one in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(one, stop.set)
-    await Daemon(settings).run(stop)
+    daemon = Daemon(settings)
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    await daemon.run(stop)
 
 
 def status(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -64,7 +81,7 @@ def _show_status(found: Status) -> None:
     console.print(
         f"daemon [bold]{found.daemon_id}[/]: " + ("running" if found.running else "[yellow]not running[/]")
     )
-    table = Table("hub", "home", "state", "last heard", "boot", "firmware", "stored", "lost", "queued")
+    table = _table("hub", "home", "state", "last heard", "boot", "firmware", "stored", "lost", "queued")
     for hub in found.hubs:
         colour = {"heard": "green", "silent": "red"}.get(hub.state, "yellow")
         table.add_row(
@@ -105,7 +122,7 @@ def ledger(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_jso
     if as_json:
         print(json.dumps({"balanced": balanced, "hubs": sums}))
     else:
-        table = Table("hub", *books.Sums.__annotations__, "")
+        table = _table("hub", *books.Sums.__annotations__, "")
         for hub, one in sorted(sums.items()):
             verdict = "balanced" if _balanced(one) else "[red]NOT BALANCED"
             table.add_row(hub, *(str(value) for value in one.values()), verdict)

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from kanhu.errors import KanhuError
+from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
 from kanhu.sim.hub import Hub
 
@@ -44,6 +45,10 @@ def run(
         "kanhu-sim"
     ),
     hub_id: Annotated[str, typer.Option("--hub", help="hub id; default: the one in --dir, else new")] = "",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="a daemon's data_dir: take the hub --hub and its key from its registry"),
+    ] = None,
     key_file: Annotated[Path | None, typer.Option(help="file with the hub's key, 32 hex digits")] = None,
     generation: Annotated[int, typer.Option(min=1, max=65535, help="number of the key")] = 1,
     speed: Annotated[int, typer.Option(min=1, help="simulated seconds per second")] = 1,
@@ -53,8 +58,12 @@ def run(
     try:
         real_host, real_port = _endpoint(broker)
         folder.mkdir(parents=True, exist_ok=True)
-        hub_id = _identity(folder, hub_id)
-        key, key_path = _key(folder, hub_id, key_file)
+        if data_dir is not None:
+            hub_id, generation, key = _registered(data_dir, hub_id)
+            source = data_dir / "registry.db"
+        else:
+            hub_id = _identity(folder, hub_id)
+            key, source = _key(folder, hub_id, key_file)
         config = {
             "wifi": ["home", "simulated"],
             "broker": [BROKER_NAME, real_port, user or None, password or None],
@@ -72,7 +81,7 @@ def run(
                 wiring={"button": BUTTON_PIN, "pir": PIR_PIN},
             )
             bench.add_sensor("caller", "button", CALLER)
-            typer.echo(f"hub {hub_id}, key {key_path} (generation {generation}), console {hub.tty}")
+            typer.echo(f"hub {hub_id}, key from {source} (generation {generation}), console {hub.tty}")
             _desk(bench, hub, seconds)
     except (OSError, ValueError) as error:
         raise KanhuError(str(error)) from None
@@ -83,6 +92,24 @@ def _endpoint(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"--broker {text!r}: write host:port, such as 127.0.0.1:1883")
     return host, int(port)
+
+
+def _registered(data_dir: Path, hub_id: str) -> tuple[str, int, bytes]:
+    registry = Registry.open(data_dir)
+    try:
+        known = [hub.id for hub in registry.hubs() if hub.revoked_ms is None]
+        if not hub_id and len(known) != 1:
+            raise ValueError(
+                f"--hub: the registry in {data_dir} has {len(known)} hubs; name one, or add one first"
+            )
+        hub_id = hub_id or known[0]
+        registry.hub(hub_id)
+        newest = registry.key(hub_id)
+    finally:
+        registry.close()
+    if newest is None:
+        raise ValueError(f"--hub {hub_id}: is revoked")
+    return hub_id, *newest
 
 
 def _identity(folder: Path, hub_id: str) -> str:
