@@ -66,7 +66,7 @@ class Alarms:
         # Power may have gone between the press and the file: the event itself tells of the alarm.
         for held in self._outbox.urgent:
             event = self._recorder.read(self._outbox.sealed(held) or b"")
-            name = (held.boot, held.seq)
+            name = held.name
             if event and event[k.KIND] in KINDS and k.ALARM not in event and not self._named(name):
                 self._alarms.append(Alarm(event[k.KIND], name, event.get(k.DEVICE, 0)))
                 self.unsaved = True
@@ -130,12 +130,12 @@ class Alarms:
     def _waits(self, name):
         # Whether an event has not been handed to any link yet.
         for held in self._outbox.urgent:
-            if (held.boot, held.seq) == name:
+            if held.name == name:
                 return not held.due
         return False
 
     def _unstored(self, name):
-        return any((held.boot, held.seq) == name for held in self._outbox.urgent)
+        return any(held.name == name for held in self._outbox.urgent)
 
     def _flush(self, alarm):
         # The counted presses leave as events; the file is written after, so none is lost to a power cut.

@@ -8,7 +8,7 @@ from micropython import const
 
 from kanhu_hub.alarm import KINDS
 from kanhu_hub.clock import SNTP
-from kanhu_hub.supervisor import RESTING_MS, WATCHDOG_MS
+from kanhu_hub.supervisor import OUT_OF_MEMORY, RESTING_MS, TASK_FAILED, WATCHDOG_MS
 from kanhu_protocol import kinds as k
 
 FIRMWARE = "0.1.0"
@@ -17,6 +17,10 @@ _TICK_MS = const(250)
 _MARGIN_MS = const(15000)  # a receipt's way back, beside three heartbeats with their jitter
 _NTP_OK_MS = const(3600000)
 _NTP_AGAIN_MS = const(60000)
+
+
+class NotProvisioned(Exception):
+    """args[0] says what to do."""
 
 
 def log(text):
@@ -39,6 +43,8 @@ class App:
     """App(board).run() is the hub; board is kanhu_hub.board.Board or a stand-in with its shape."""
 
     def __init__(self, board, folder="/data", make_links=None):
+        if not board.nvs.blob("hub_id") or len(board.nvs.blob("key") or b"") != 16:
+            raise NotProvisioned("not provisioned: run kanhu provision")
         from kanhu_hub import wiring
 
         self.board = board
@@ -160,18 +166,16 @@ def main():
 
     board = Board()
     try:
-        app = App(board)
-    except ValueError as error:
-        log(str(error))
-        return
-    except Exception:
-        board.watchdog(RESTING_MS)
-        raise
-    try:
-        asyncio.run(app.run())
+        asyncio.run(App(board).run())
+    except NotProvisioned as error:
+        log(error.args[0])
     except KeyboardInterrupt:
-        log("stopped; Ctrl-D starts the hub again, and so does the watchdog in %d s" % (RESTING_MS // 1000))
-    finally:
-        # Also after an error that nothing caught: the hub comes back by itself.
         board.watchdog(RESTING_MS)
+        log("stopped; Ctrl-D starts the hub again, and so does the watchdog in %d s" % (RESTING_MS // 1000))
+    except Exception as error:
+        # Nothing else caught it: the watchdog starts the hub again.
+        board.watchdog(WATCHDOG_MS)
+        sys.print_exception(error)
+        board.nvs.set_i32("reset", OUT_OF_MEMORY if isinstance(error, MemoryError) else TASK_FAILED)
+    finally:
         asyncio.new_event_loop()

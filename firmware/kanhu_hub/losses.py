@@ -55,14 +55,14 @@ def say_again(ranges, outbox, recorder):
     under_way = {}
     for lane in (outbox.urgent, outbox.flight, outbox.unsaved):
         for item in lane:
-            under_way[(item.boot, item.seq)] = item
+            under_way[item.name] = item
     for cls, boot, seq, sealed in again:
         item = under_way.get((boot, seq))
         if item:
             item.due = {}
         else:
             # Ahead of the lane's cursor or already stored: an extra copy is harmless, the host knows it.
-            outbox.flight.append(Held(cls, boot, seq, sealed))
+            outbox.flight.append(Held(cls, (boot, seq), sealed))
     if len(again) >= _AGAIN_MAX:
         return True
     return report(recorder, _without(given, sorted(held)), NOT_HELD)

@@ -16,10 +16,9 @@ _BOOTS_MAX = const(16)  # boots whose receipts are remembered
 class Held:
     """An event on its way: `sealed` is None while its file holds it; due: {link number: (when, tries)}."""
 
-    def __init__(self, cls, boot, seq, sealed=None, segment=None):
+    def __init__(self, cls, name, sealed=None, segment=None):
         self.cls = cls
-        self.boot = boot
-        self.seq = seq
+        self.name = name  # (boot, seq)
         self.sealed = sealed
         self.segment = segment
         self.due = {}
@@ -49,16 +48,16 @@ class Outbox:
         if raw and len(raw) == 8:
             self.last = max(self.last, (int.from_bytes(raw[:4], "big"), int.from_bytes(raw[4:], "big")))
         for name in store.names(folder + "/urgent"):
-            held = Held(1, int(name[:8], 16), int(name[8:] or "0", 16))
+            held = Held(1, (int(name[:8], 16), int(name[8:] or "0", 16)))
             if store.read(self._path(held)) is None:
                 store.remove(self._path(held))
                 self.corrupt += 1
             else:
                 self.urgent.append(held)
-                self.last = max(self.last, (held.boot, held.seq))
+                self.last = max(self.last, held.name)
 
     def _path(self, held):
-        return f"{self._folder}/urgent/{held.boot:08x}{held.seq:08x}"
+        return self._folder + "/urgent/%08x%08x" % held.name
 
     def crowded(self):
         """Whether the urgent lane takes nothing but first events of alarms."""
@@ -73,7 +72,7 @@ class Outbox:
     def _persist(self, cls, boot, seq, sealed):
         try:
             if cls == 1:
-                held = Held(1, boot, seq)
+                held = Held(1, (boot, seq))
                 self._write(held, sealed)
                 self.urgent.append(held)
             else:
@@ -94,13 +93,13 @@ class Outbox:
     def keep_unsaved(self, cls, boot, seq, sealed):
         """Keep in RAM an event that flash did not take."""
         if cls == 1:
-            self.urgent.append(Held(1, boot, seq, sealed))
+            self.urgent.append(Held(1, (boot, seq), sealed))
             return
         if len(self.unsaved) >= _UNSAVED_MAX:
             worst = max(self.unsaved, key=lambda held: held.cls)
             self.unsaved.remove(worst)
             self.drops[worst.cls - 1] += 1
-        self.unsaved.append(Held(cls, boot, seq, sealed))
+        self.unsaved.append(Held(cls, (boot, seq), sealed))
 
     def sealed(self, held):
         """The bytes of an urgent event; None when flash has lost them."""
@@ -138,7 +137,7 @@ class Outbox:
         return False
 
     def _in_flight(self, boot, seq):
-        return any(held.boot == boot and held.seq == seq for held in self.flight)
+        return any(held.name == (boot, seq) for held in self.flight)
 
     def is_stored(self, boot, seq):
         """Whether a host has said, cumulatively, that it has this one."""
@@ -154,8 +153,8 @@ class Outbox:
                 room -= len(held.sealed)
                 count -= 1
         for boot, seq, sealed, segment in self.bulk.take(cls, count, room, self.is_stored):
-            held = Held(cls, boot, seq, sealed, segment)
-            if self.first and (boot, seq) == (self.first.boot, 0):
+            held = Held(cls, (boot, seq), sealed, segment)
+            if self.first and held.name == self.first.name:
                 if not self.first_due:
                     self.bulk.done(segment)
                     continue
@@ -177,11 +176,11 @@ class Outbox:
         for row in single:
             for seq in row[1:]:
                 names.add((row[0], seq))
-        if self.first and (self.is_stored(self.first.boot, 0) or (self.first.boot, 0) in names):
+        if self.first and (self.first.name in names or self.is_stored(*self.first.name)):
             self.first_due = False
         for lane in (self.urgent, self.flight, self.unsaved):
             for held in lane[:]:
-                if (held.boot, held.seq) in names or self.is_stored(held.boot, held.seq):
+                if held.name in names or self.is_stored(*held.name):
                     lane.remove(held)
                     self._forget(held)
 
@@ -189,11 +188,11 @@ class Outbox:
         if held.segment:
             self.bulk.done(held.segment)
         elif held.sealed is None:
-            name = (held.boot, held.seq)
-            if name == self.last and name > self.bulk.last:
+            boot, seq = held.name
+            if held.name == self.last and held.name > self.bulk.last:
                 # The next boot must find what the last persisted identity was.
                 try:
-                    raw = held.boot.to_bytes(4, "big") + held.seq.to_bytes(4, "big")
+                    raw = boot.to_bytes(4, "big") + seq.to_bytes(4, "big")
                     store.replace(self._folder + "/boot", raw)
                 except OSError:
                     self.failing = True
@@ -208,8 +207,8 @@ class Outbox:
         """(class, boot, seq, sealed) of every event still held that wanted(boot, seq)."""
         for lane in (self.urgent, self.unsaved, self.flight):
             for held in lane[:]:
-                if wanted(held.boot, held.seq) and not held.segment:
+                if wanted(*held.name) and not held.segment:
                     sealed = self.sealed(held) if held.cls == 1 else held.sealed
                     if sealed:
-                        yield held.cls, held.boot, held.seq, sealed
+                        yield (held.cls,) + held.name + (sealed,)
         yield from self.bulk.events(wanted)

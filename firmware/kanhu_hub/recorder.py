@@ -42,7 +42,7 @@ class Recorder:
             sealed = self._seal(kind, up_ms, fields, seq)
             outbox.keep_unsaved(cls, self.boot, seq, sealed)
         if kind == k.BOOT:
-            outbox.first = Held(cls, self.boot, seq, sealed)
+            outbox.first = Held(cls, (self.boot, seq), sealed)
         if self.on_new:
             self.on_new(cls)
         return (self.boot, seq), saved

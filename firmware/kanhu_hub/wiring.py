@@ -18,12 +18,9 @@ from kanhu_protocol import kinds as k
 
 
 def assemble(app, board, folder, log, make_links=None):
-    """Every room of the hub, in app.App's order; ValueError with what to do when it is not provisioned."""
+    """Every room of the hub, in app.App's order."""
     nvs = board.nvs
-    hub_id, key = nvs.blob("hub_id"), nvs.blob("key")
-    if not hub_id or not key or len(key) != 16:
-        raise ValueError("not provisioned: run kanhu provision")
-    hub_id = hub_id.decode()
+    hub_id = nvs.blob("hub_id").decode()
     config = read(hub_id, nvs.blob("config"))
     for name in config.wrong:
         log("config: %s is not usable, its default is used" % name)
@@ -35,7 +32,7 @@ def assemble(app, board, folder, log, make_links=None):
     reset = nvs.i32("reset", 0) or board.reset_cause()
     if nvs.i32("reset", 0):
         nvs.set_i32("reset", 0)
-    aead = Ccm(key)
+    aead = Ccm(nvs.blob("key"))
     generation = nvs.i32("generation", 1)
     devices = Devices(folder + "/devices")
     recorder = Recorder(aead, generation, hub_id, boot, clock, outbox)

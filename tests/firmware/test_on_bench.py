@@ -142,3 +142,30 @@ def test_radio_hears_a_caller_of_the_device_table(bench: Bench) -> None:
     wire.wait(lambda name, event: event[kinds.KIND] == kinds.HEARTBEAT and event[kinds.RADIO][1] > 0)
     calls = [event for event in wire.heard.values() if event[kinds.KIND] == kinds.CALL]
     assert [event[kinds.DEVICE] for event in calls] == [7]
+
+
+def test_everything_fits_with_room_for_tls(bench: Bench) -> None:
+    # Objects are about twice the ESP32's size here, and the stand-ins take their share: 256k is a tight board.
+    config = {
+        **SERIAL_ONLY,
+        "links": ["serial", "mqtt"],
+        "wifi": ["home", "x"],
+        "broker": ["b.example", 1, None, None],
+    }
+    hub = bench.add_hub(HUB, config=config, key=KEY, wiring={"bedroom": 4}, heap="256k")
+    wire = Wire(hub)
+    bench.press("bedroom")
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.HEARTBEAT)
+    free, largest = next(event[kinds.HEAP] for event in wire.heard.values() if kinds.HEAP in event)
+    assert free > 32768
+    assert largest > 24576
+
+
+def test_hub_without_key_says_what_to_do(bench: Bench) -> None:
+    hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=b"")
+    hub.wait_log("kanhu: not provisioned: run kanhu provision")
+    wire = Wire(hub)
+    wire.say(b"\r\nprint(6 * 7)\r\n")
+    hub.wait_log("42")
+    assert hub.nvs().get("boot") is None

@@ -8,7 +8,7 @@ from fake_host import HUB, KEY, Host, Link
 
 from kanhu_hub import app as app_module
 from kanhu_hub import store
-from kanhu_hub.app import App
+from kanhu_hub.app import App, NotProvisioned
 from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
 
@@ -223,7 +223,7 @@ def test_presses_without_a_link_are_counted_and_survive_a_power_cut():
     home.links[0].up = False
     for _ in range(5):
         home.press()
-    assert [held.seq for held in home.app.outbox.urgent] == [1, 2]
+    assert [held.name[1] for held in home.app.outbox.urgent] == [1, 2]
     home.link_names = ("mqtt",)
     home.reboot()
     assert home.lamp() == "unanswered"
@@ -839,7 +839,7 @@ def test_not_provisioned_is_one_clear_line():
         said = ""
         try:
             App(Board(Nvs(**values)), FOLDER + "/data")
-        except ValueError as error:
+        except NotProvisioned as error:
             said = str(error)
         assert "kanhu provision" in said
 

@@ -15,7 +15,7 @@ def box(**options):
 
 
 def names(outbox, cls=5, count=1000):
-    return [(held.boot, held.seq) for held in outbox.take(cls, count, 1 << 20)]
+    return [held.name for held in outbox.take(cls, count, 1 << 20)]
 
 
 def everything(outbox):
@@ -45,7 +45,7 @@ def test_events_come_back_in_order_after_a_restart():
     assert names(again, 5) == []
     again.add(5, 8, 0, sealed(0))
     assert names(again, 5) == [(8, 0)]
-    assert [held.sealed for held in again.flight if held.seq == 150] == [sealed(150)]
+    assert [held.sealed for held in again.flight if held.name[1] == 150] == [sealed(150)]
 
 
 def test_forgotten_only_when_stored():
@@ -55,9 +55,9 @@ def test_forgotten_only_when_stored():
     assert len(names(outbox, 5, 16)) == 16
     outbox.stored([(1, 9)], [])
     assert outbox.counts() == [0, 190]
-    assert [held.seq for held in outbox.flight] == list(range(10, 16))
+    assert [held.name[1] for held in outbox.flight] == list(range(10, 16))
     outbox.stored([], [[1, 11, 13], [2, 12]])
-    assert [held.seq for held in outbox.flight] == [10, 12, 14, 15]
+    assert [held.name[1] for held in outbox.flight] == [10, 12, 14, 15]
     assert outbox.counts() == [0, 188]
     outbox.stored([(1, 150)], [])  # far beyond what this boot has sent: the rest is skipped, not sent
     assert outbox.flight == []
@@ -86,7 +86,7 @@ def test_urgent_is_a_file_each_and_remembers_the_last_identity():
     outbox.add(1, 1, 2, sealed(2))
     assert files("urgent") == ["0000000100000001", "0000000100000002"]
     again = box()
-    assert [(held.boot, held.seq, again.sealed(held)) for held in again.urgent] == [
+    assert [held.name + (again.sealed(held),) for held in again.urgent] == [
         (1, 1, sealed(1)),
         (1, 2, sealed(2)),
     ]
@@ -270,7 +270,7 @@ def test_dead_flash_keeps_a_bounded_number_in_ram():
             outbox.keep_unsaved(cls, 1, seq, sealed(seq))
         assert len(outbox.unsaved) == 16
         assert outbox.drops == [0, 0, 0, 0, 14]
-        assert [held.seq for held in outbox.unsaved] == list(range(15, 31))
+        assert [held.name[1] for held in outbox.unsaved] == list(range(15, 31))
         assert not outbox.add(1, 1, 31, sealed(31))
         outbox.keep_unsaved(1, 1, 31, sealed(31))
         assert outbox.sealed(outbox.urgent[0]) == sealed(31)
