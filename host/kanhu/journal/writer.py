@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -142,7 +143,7 @@ class Writer:
             for size in _CHUNKS:
                 sql = _INSERT_SQL[size]
                 while len(rows) - start >= size:
-                    db.execute(sql, [value for row in rows[start : start + size] for value in row])
+                    db.execute(sql, list(chain.from_iterable(rows[start : start + size])))
                     start += size
             for job in jobs:
                 if job.delivered:

@@ -17,7 +17,6 @@ from kanhu.uplink import commands
 from kanhu.uplink.cloudevents import to_json
 from kanhu.uplink.mqtt import Uplink
 from kanhu_protocol import kinds as k
-from kanhu_protocol.checks import check
 
 log = structlog.get_logger("kanhu.city")
 
@@ -73,7 +72,6 @@ class City:
             region=home.region if home else None,
             moment=moment,
             clockstatus=status,
-            bad=() if event.sealed is None else check(event.fields),
         )
 
     def delivered(self, events: list[Event]) -> None:
