@@ -51,16 +51,30 @@ class Wire:
                         self.heard[message.a, message.b] = events.decode(plain)
 
 
+def stop(hub: Hub, wire: Wire) -> None:
+    """Ctrl-C. The unix port may raise it inside the garbage collector, which an ESP32 never does: then again."""
+    for _ in range(3):
+        begin = hub.log_position()
+        wire.say(b"\x03")
+        try:
+            hub.wait_log("kanhu: stopped", 3, begin)
+            return
+        except TimeoutError:
+            hub.wait_log("soft reboot", 3, begin)
+            hub.wait_log("lamp cannot_tell", 10, begin)
+    raise AssertionError("Ctrl-C does not stop the hub")
+
+
 def test_ctrl_c_leaves_a_prompt_and_ctrl_d_brings_the_hub_back(bench: Bench) -> None:
     hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, wiring={"bedroom": 4})
     wire = Wire(hub)
     wire.wait(lambda name, event: event[kinds.KIND] == kinds.BOOT)
-    wire.say(b"\x03")
+    stop(hub, wire)
     hub.wait_log("kanhu: stopped; Ctrl-D starts the hub again, and so does the watchdog in 300 s")
     wire.say(b"\r\nprint(6 * 7)\r\n")
     hub.wait_log("42")
     wire.say(b"\x04")
-    wire.wait(lambda name, event: name == (2, 0) and event[kinds.RESET] == 5)
+    wire.wait(lambda name, event: name[0] > 1 and event.get(kinds.RESET) == 5)
     bench.press("bedroom")
     wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
 
@@ -69,8 +83,7 @@ def test_watchdog_brings_back_a_hub_that_was_left_at_the_prompt(bench: Bench) ->
     hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, speed=100)
     hub.wait_log("lamp cannot_tell")
     wire = Wire(hub)
-    wire.say(b"\x03")
-    hub.wait_log("kanhu: stopped")
+    stop(hub, wire)
     wire.wait(lambda name, event: name[0] > 1 and event[kinds.KIND] == kinds.BOOT and event[kinds.RESET] == 3)
     assert hub.watchdog_resets == 1
 
@@ -145,7 +158,7 @@ def test_radio_hears_a_caller_of_the_device_table(bench: Bench) -> None:
 
 
 def test_everything_fits_with_room_for_tls(bench: Bench) -> None:
-    # Objects are about twice the ESP32's size here, and the stand-ins take their share: 256k is a tight board.
+    # Objects are about twice the ESP32's size here, and the stand-ins take their share: 256k is tight.
     config = {
         **SERIAL_ONLY,
         "links": ["serial", "mqtt"],
