@@ -52,7 +52,7 @@ class Wire:
 
 
 def stop(hub: Hub, wire: Wire) -> None:
-    """Ctrl-C. The unix port may raise it inside the garbage collector, which an ESP32 never does: then again."""
+    """Ctrl-C; once more where the unix port raised it inside the collector, which an ESP32 never does."""
     for _ in range(3):
         begin = hub.log_position()
         wire.say(b"\x03")
