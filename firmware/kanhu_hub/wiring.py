@@ -89,6 +89,9 @@ def start(app, firmware, log):
     open_alarms = app.alarms.load()
     app.recorder.record(k.BOOT, fields)
     log("hub %s boot %d, %d alarms open" % (app.config.hub_id, app.recorder.boot, open_alarms))
+    damaged = app.outbox.corrupt + app.outbox.bulk.corrupt
+    if damaged:
+        log("outbox: %d files held damaged events, which are left out" % damaged)
     add = app.supervisor.add
     courier, faults = app.courier, app.faults
     add("indicator", app.indicator.run, 5000)

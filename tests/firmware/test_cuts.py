@@ -1,0 +1,7 @@
+"""A press that the lamp called heard survives a power cut at any moment."""
+
+BODY = "cut_cases"
+
+
+def test_under_micropython(case, run_case):
+    run_case(case)
