@@ -1,5 +1,5 @@
-"""The load, a process of its own: many hubs that publish events sealed beforehand, and keep what the daemon has
-not called stored. Reads phases as JSON lines on stdin, answers each with one JSON line.
+"""The load, a process of its own: many hubs that publish events sealed beforehand, and keep what the daemon
+has not called stored. Reads phases as JSON lines on stdin, answers each with one JSON line.
 
 python spine_source.py PORT BOARD EVENTS_FILE HUBS_FILE MODE(kanhu|bridge)"""
 
@@ -18,7 +18,7 @@ from kanhu_protocol import cbor, mqtt, seal
 from kanhu_protocol import kinds as k
 
 CHUNK = 64  # publishes in one write
-STALLED_S = 15.0  # without any arrival: what is missing is lost
+STALLED_S = 6.0  # without any arrival: what is missing is lost
 AGAIN_S = 2.0  # a hub says an event again when it is not stored after this long
 
 

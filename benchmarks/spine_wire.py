@@ -34,7 +34,7 @@ class Wire:
     def _expect(self, kind: int) -> None:
         self.socket.settimeout(10)
         packets = self._decoder.feed(self.socket.recv(4096))
-        assert packets and packets[0][0] == kind, packets
+        assert [packet[0] for packet in packets] == [kind], packets
 
     def recv(self, timeout_s: float) -> list[tuple[int, int, int, str, bytes]]:
         """What came, [] after the timeout; ConnectionError when the broker has closed."""

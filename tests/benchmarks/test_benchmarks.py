@@ -1,0 +1,60 @@
+"""The benchmarks run and report what they say they report; their numbers are for a quiet machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers_broker import Mosquitto
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SYSTEMS = {"kanhu", "bridge", "bridge saving"}
+
+
+def run(script: str, *args: str) -> Any:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / script), *args],
+        capture_output=True,
+        text=True,
+        timeout=110,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(not Mosquitto.installed(), reason="mosquitto is not installed")
+def test_spine() -> None:
+    result = run("spine.py", "--tiny", "--json")
+    assert set(result["systems"]) == SYSTEMS
+    for system in result["systems"].values():
+        assert system["events_per_s"]["p50"] > 0
+        for phase in ("idle", "paced", "loaded", "loaded_calls"):
+            assert 0 < system[phase]["p50_ms"] <= system[phase]["p99_ms"]
+        assert system["killed_flow"]["published"] > 0
+    assert result["systems"]["bridge"]["of_bridge"]["p50"] == 1
+    kanhu = result["systems"]["kanhu"]
+    assert (kanhu["lost"], kanhu["killed_flow"]["lost"], kanhu["killed_backlog"]["lost"]) == (0, 0, 0)
+
+
+def test_seal() -> None:
+    result = run("seal.py", "--rounds", "2", "--events", "50", "--json")
+    assert 0 < result["bytes"]["plain"] < result["bytes"]["sealed"] < result["bytes"]["json"]
+    for side in ("micropython_us", "cpython_us"):
+        for times in result[side].values():
+            assert 0 < times["min"] <= times["p50"] <= times["max"]
+
+
+def test_bad_options_are_one_clear_line() -> None:
+    for script in ("spine.py", "seal.py"):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "benchmarks" / script), "--rounds", "0"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert "--rounds" in done.stderr.splitlines()[-1]
