@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TypedDict
 
+from kanhu.errors import DataError
+
 _COUNTS = "SELECT hub, boot, count(*) FROM events GROUP BY hub, boot"
 _EXPIRED = "SELECT hub, boot, sum(last - first + 1) FROM expired GROUP BY hub, boot"
 _ANNOUNCED = """
@@ -41,7 +43,14 @@ class Sums(TypedDict):
 
 
 def recompute(path: Path | str) -> dict[str, Sums]:
-    """The sums of every hub (the daemon included) from journal.db, which may be in use."""
+    """The sums of every hub (the daemon included) from journal.db, which may be in use; DataError."""
+    try:
+        return _recompute(path)
+    except sqlite3.Error as error:
+        raise DataError(f"{path}: {error}; name the data_dir of `kanhu run`") from None
+
+
+def _recompute(path: Path | str) -> dict[str, Sums]:
     db = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
     try:
         db.execute("BEGIN")  # one consistent look

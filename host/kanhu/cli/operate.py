@@ -27,8 +27,8 @@ DataDir = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 DEFAULT_CONFIG = Path("kanhu.toml")
 
-# An event under way makes a dozen objects and hardly a cycle: by default the collector would look at all that are
-# alive every 50 events, which costs a sixth of the daemon's time (docs/benchmarks.md).
+# An event under way makes a dozen objects and hardly a cycle: by default the collector would look at all
+# that are alive every 50 events, which costs a sixth of the daemon's time (docs/benchmarks.md).
 GC_THRESHOLDS = (20_000, 20, 20)
 
 
@@ -42,7 +42,11 @@ def _table(*names: str) -> Table:
 
 def _data_dir(data_dir: Path | None, config: Path) -> Path:
     found = data_dir if data_dir is not None else configuration.load(config).data_dir
-    if not (found / "journal.db").exists():
+    try:
+        there = (found / "journal.db").exists()
+    except OSError as error:
+        raise ConfigError(f"{found}: {error.strerror}; run this as the daemon's user") from None
+    if not there:
         raise ConfigError(f"no journal in {found}: start `kanhu run` first, or name another --data-dir")
     return found
 

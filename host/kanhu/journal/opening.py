@@ -25,7 +25,12 @@ class Lock:
 
     def __init__(self, data_dir: Path) -> None:
         path = data_dir / "journal.lock"
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(
+                f"{path}: {error.strerror}; check the owner of data_dir and its disk"
+            ) from None
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -35,8 +40,12 @@ class Lock:
                 f"another kanhu daemon (process {holder}) uses the journal in {data_dir}: stop it first, "
                 "or give this one a data_dir of its own"
             ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._fd)
+            raise JournalError(f"{path}: {error.strerror}; make room on its disk") from None
 
     def close(self) -> None:
         """Let another daemon in."""

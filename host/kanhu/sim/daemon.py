@@ -97,6 +97,12 @@ class DaemonProcess:
         if self._process is None:
             return 0
         self._process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end, which something else has brought about; returns its exit status."""
+        if self._process is None:
+            return 0
         try:
             status = self._process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
