@@ -78,7 +78,7 @@ def on_micropython(rounds: int, count: int) -> dict[str, Any]:
 
 
 def on_cpython(data: bytes, text: str, rounds: int, count: int) -> dict[str, list[float]]:
-    """us per event, one number a round: the daemon's way in (parse, open, decode, check), json.loads, sealing."""
+    """us per event, a number a round: the way in (parse, open, decode, check), json.loads, and sealing."""
     opener = Opener(HUB, {1: KEY})
 
     def opened() -> None:

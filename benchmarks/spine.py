@@ -22,6 +22,7 @@ from spine_relays import SYSTEMS, Relay, bridge, broker, cpu_s, daemon
 from spine_wire import BOOT, CALL_EVERY, HUBS, WINDOW, Board, pack
 
 from kanhu.aead import AesCcm
+from kanhu.ledger import recompute
 from kanhu.registry import Registry
 from kanhu_protocol import events, seal
 from kanhu_protocol import kinds as k
@@ -52,7 +53,7 @@ SAVING_SHARE = (
 )
 FULL = Sizes(warm=2000, idle=300, paced=2000, full=30_000, killed=2000, rate=1000)
 QUICK = Sizes(warm=1000, idle=100, paced=1000, full=10_000, killed=1000, rate=1000)
-TINY = Sizes(warm=50, idle=10, paced=100, full=300, killed=200, rate=500)
+TINY = Sizes(warm=50, idle=10, paced=100, full=600, killed=200, rate=500)
 
 
 def prepare(folder: Path, sizes: Sizes) -> int:
@@ -185,6 +186,15 @@ class Turn:
         """How many of these never arrived."""
         return sum(1 for n in span if not self.board.arrived[n])
 
+    def check_ledger(self) -> None:
+        """The daemon's own books, recomputed from its disk: all delivered, nothing lost."""
+        self.relay.stop()
+        hubs = json.loads((self.common / "hubs.json").read_text())
+        books = recompute(self.folder / "relay" / "data" / "journal.db")
+        sums = [books[hub] for hub, _ in hubs]
+        assert sum(one["delivered"] for one in sums) == self.next, sums
+        assert not any(one["lost"] or one["awaited"] or one["queued"] for one in sums), sums
+
     def steady(self) -> dict[str, Any]:
         """The phases in which nothing is broken."""
         sizes, board = self.sizes, self.board
@@ -218,7 +228,7 @@ class Turn:
         return result
 
     def killed(self) -> dict[str, Any]:
-        """kill -9 of the relay half-way: once in the flow, once while the city is silent and it holds events."""
+        """kill -9 of the relay half-way: once in the flow, once holding events the city has not got."""
         sizes, result = self.sizes, {}
         half = sizes.killed / sizes.rate / 2
         for name, silent in (("flow", False), ("backlog", True)):
@@ -334,6 +344,8 @@ def run(sizes: Sizes, rounds: int, kills: int, say: bool) -> dict[str, Any]:
                     result = turn.steady()
                     if number >= rounds - kills:
                         result["killed"] = turn.killed()
+                    if system == "kanhu":
+                        turn.check_ledger()
                 turns[system].append(result)
                 if say:
                     print(
