@@ -108,6 +108,8 @@ class App:
         way = self.courier.preferred()
         last = self.downlink.last
         radio = self.board.radio
+        refused = self.downlink.refused[:]
+        refused[2] += sum([one.link.refused() for one in self.courier.ways])
         fields = {
             k.RESET: self.reset,
             k.LINK: way.number if way else 0,
@@ -118,7 +120,7 @@ class App:
             k.POWER: [self.faults.mains, None],
             k.VERSIONS: [self.config.version, self.devices.version],
             k.DOWNLINK: list(last) if last else None,
-            k.REFUSED: self.downlink.refused[:],
+            k.REFUSED: refused,
         }
         if way and way.number == 1:
             fields[k.RSSI] = way.link.rssi()

@@ -30,7 +30,7 @@ class SerialLink:
         self._open = False
         self._asked_ms = None  # when the first bytes left that nothing has answered
         self.greetings = 0  # hellos heard: each may be a host that knows nothing of what was sent before
-        self.refused = 0  # frames of no use here
+        self._useless = 0  # frames of no use here
 
     async def open(self):
         """Say hello and begin to read; returns at once."""
@@ -74,6 +74,11 @@ class SerialLink:
     def hurry(self):
         """Nothing here waits."""
 
+    def refused(self):
+        """Frames that were damaged or of no use here, since start."""
+        decoder = self._decoder
+        return self._useless + decoder.bad_crc + decoder.too_long + decoder.broken
+
     def _say_hello(self):
         hello = dict(self._hello)
         if not self.connected(0):
@@ -103,4 +108,4 @@ class SerialLink:
             self._inbox.append(body)
             self._came.set()
         else:
-            self.refused += 1
+            self._useless += 1

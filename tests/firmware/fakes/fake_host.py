@@ -65,6 +65,10 @@ class Link:
     def connected(self, lane):
         return self.up
 
+    def refused(self):
+        """Packets refused."""
+        return 0
+
     def hurry(self):
         self.hurries += 1
 
