@@ -132,14 +132,13 @@ class Downlink:
     # Receipts
 
     def _schedule(self, hub_id: str, hub: _Hub, at_once: bool) -> None:
-        loop = asyncio.get_running_loop()
         if at_once:
             if hub.flush:
                 hub.flush.cancel()
                 hub.flush = None
             self._flush(hub_id, hub)
         elif hub.flush is None:
-            hub.flush = loop.call_later(GATHER_S, self._flush, hub_id, hub)
+            hub.flush = asyncio.get_running_loop().call_later(GATHER_S, self._flush, hub_id, hub)
 
     def _flush(self, hub_id: str, hub: _Hub) -> None:
         hub.flush = None
