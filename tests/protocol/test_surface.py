@@ -21,7 +21,17 @@ PUBLIC = {
     "events": {"EventError", "MAX_NUMBER", "decode", "encode"},
     "down": {"DownError", "MAX_UTC_MS", "decode", "encode"},
     "checks": {
-        *("ID_ALPHABET", "ID_LENGTH", "MAX_LIST", "MAX_TEXT", "REQUIRED", "VALID", "check", "is_id"),
+        *(
+            "ID_ALPHABET",
+            "ID_LENGTH",
+            "MAX_LIST",
+            "MAX_REASON",
+            "MAX_TEXT",
+            "REQUIRED",
+            "VALID",
+            "check",
+            "is_id",
+        ),
     },
 }
 # What a hub imports in normal running; names and checks are the host's.
