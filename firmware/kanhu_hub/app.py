@@ -8,7 +8,7 @@ from micropython import const
 
 from kanhu_hub.alarm import KINDS
 from kanhu_hub.clock import SNTP
-from kanhu_hub.supervisor import OUT_OF_MEMORY, RESTING_MS, TASK_FAILED, WATCHDOG_MS
+from kanhu_hub.supervisor import OUT_OF_MEMORY, TASK_FAILED, WATCHDOG_MS
 from kanhu_protocol import kinds as k
 
 FIRMWARE = "0.1.0"
@@ -164,16 +164,18 @@ class App:
 
 def main():
     """Start the hub on this board; Ctrl-C ends it and leaves the REPL, and the watchdog brings it back."""
-    from kanhu_hub.board import Board
+    from kanhu_hub.board import IDLE_MS, RESTING_MS, Board
 
     board = Board()
     try:
         asyncio.run(App(board).run())
     except NotProvisioned as error:
+        board.watchdog(IDLE_MS)
         log(error.args[0])
     except KeyboardInterrupt:
         board.watchdog(RESTING_MS)
-        log("stopped; Ctrl-D starts the hub again, and so does the watchdog in %d s" % (RESTING_MS // 1000))
+        log("stopped; the watchdog starts the hub again in %d s, Ctrl-D does now" % (RESTING_MS // 1000))
+        log("to stay longer: import machine; machine.WDT(timeout=%d)" % IDLE_MS)
     except Exception as error:
         # Nothing else caught it: the watchdog starts the hub again.
         board.watchdog(WATCHDOG_MS)

@@ -13,7 +13,6 @@ _BACKOFF_MS = const(1000)
 _BACKOFF_MAX_MS = const(30000)
 _LOOK_MS = const(1000)
 WATCHDOG_MS = 60000
-RESTING_MS = 300000  # watchdog while a person works at the REPL: the hub comes back by itself
 
 
 class Supervisor:

@@ -13,6 +13,7 @@ import serial
 
 from helpers_broker import NatsBroker
 from kanhu.aead import AesCcm
+from kanhu.install.firmware import build_files
 from kanhu.sim import Bench, Hub
 from kanhu_protocol import cbor, down, events, frame, kinds, seal
 
@@ -70,7 +71,8 @@ def test_ctrl_c_leaves_a_prompt_and_ctrl_d_brings_the_hub_back(bench: Bench) -> 
     wire = Wire(hub)
     wire.wait(lambda name, event: event[kinds.KIND] == kinds.BOOT)
     stop(hub, wire)
-    hub.wait_log("kanhu: stopped; Ctrl-D starts the hub again, and so does the watchdog in 300 s")
+    hub.wait_log("kanhu: stopped; the watchdog starts the hub again in 30 s, Ctrl-D does now")
+    hub.wait_log("to stay longer: import machine; machine.WDT(timeout=3600000)")
     wire.say(b"\r\nprint(6 * 7)\r\n")
     hub.wait_log("42")
     wire.say(b"\x04")
@@ -86,6 +88,18 @@ def test_watchdog_brings_back_a_hub_that_was_left_at_the_prompt(bench: Bench) ->
     stop(hub, wire)
     wire.wait(lambda name, event: name[0] > 1 and event[kinds.KIND] == kinds.BOOT and event[kinds.RESET] == 3)
     assert hub.watchdog_resets == 1
+
+
+@pytest.mark.parametrize("missing", ["kanhu_hub/app", "kanhu_hub/board/radio"])
+def test_watchdog_restarts_a_hub_that_cannot_be_imported(bench: Bench, missing: str) -> None:
+    firmware = build_files()
+    del firmware[f"/lib/{missing}.mpy"]
+    hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, speed=20, files=firmware)
+    hub.wait_log("ImportError")
+    end = time.monotonic() + 15
+    while hub.watchdog_resets < 2:
+        assert time.monotonic() < end, hub.log()
+        time.sleep(0.05)
 
 
 def test_power_cut_keeps_what_was_heard(bench: Bench) -> None:

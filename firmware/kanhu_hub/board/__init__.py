@@ -8,9 +8,6 @@ import time
 
 import machine
 
-from kanhu_hub.board.nvs import Nvs
-from kanhu_hub.board.radio import Radio
-
 # machine.reset_cause() to names.RESETS; a brown-out comes as power on.
 _CAUSES = (
     (machine.PWRON_RESET, 1),
@@ -22,6 +19,13 @@ _CAUSES = (
 
 
 _READ = 128  # bytes handed on at once, so that a flood does not hold up the loop
+RESTING_MS = 30000  # watchdog while no hub runs: long enough to type the line that stretches it
+IDLE_MS = 3600000  # the same for a board that cannot be a hub yet
+
+
+def watchdog(timeout_ms):
+    """Start the watchdog, or give it another time-out: an ESP32 never stops it, not even for a soft reset."""
+    return machine.WDT(timeout=timeout_ms)
 
 
 class InputPin:
@@ -67,6 +71,10 @@ class Board:
     rng = random
 
     def __init__(self):
+        # Here, so that boot.py reaches the watchdog whatever is wrong with these.
+        from kanhu_hub.board.nvs import Nvs
+        from kanhu_hub.board.radio import Radio
+
         self.nvs = Nvs()
         self.radio = Radio()
         self._wifi = None
@@ -115,8 +123,8 @@ class Board:
         machine.RTC().datetime((year, month, day, weekday, hour, minute, second, utc_ms % 1000 * 1000))
 
     def watchdog(self, timeout_ms):
-        """Start the watchdog, or give it another time-out: an ESP32 never stops it."""
-        self._watchdog = machine.WDT(timeout=timeout_ms)
+        """As the function of that name; feed() feeds it."""
+        self._watchdog = watchdog(timeout_ms)
 
     def feed(self):
         """Feed the watchdog."""
