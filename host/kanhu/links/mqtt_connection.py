@@ -1,4 +1,4 @@
-"""One MQTT 3.1.1 connection as an asyncio.Protocol: window, manual PUBACK, pings; no task per message."""
+"""One MQTT 3.1.1 connection as an asyncio protocol: window, manual PUBACK, pings; no task per message."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ log = structlog.get_logger("kanhu.mqtt.client")
 ANSWER_S = 10.0  # CONNACK, SUBACK, UNSUBACK and PINGRESP
 PUBACK_S = 30.0  # longest without any PUBACK while some are owed
 WRITE_HIGH = 256 * 1024  # bytes buffered for the socket before the window is held
+READ_MAX = 16 * 1024  # bytes of one read: a call on another connection waits for its events to be handled
 
 Ack = Callable[[], None]
 OnMessage = Callable[[str, bytes, Ack], None]
@@ -41,7 +42,7 @@ def _nothing() -> None:
     """Acknowledge a QoS 0 message."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """From TCP connect to `closed`; what was in flight then is forgotten and its futures fail with LinkDown.
 
     The queue behind the window is bounded by max_queued; when it is full a publish is refused and counted.
@@ -65,6 +66,7 @@ class Connection(asyncio.Protocol):
         self._on_message = on_message
         self._counters = counters
         self._decoder = mqtt.Decoder(max_packet)
+        self._read = bytearray(READ_MAX)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._out: list[bytes] = []
@@ -84,7 +86,7 @@ class Connection(asyncio.Protocol):
         self.accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
 
-    # asyncio.Protocol
+    # asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -93,11 +95,14 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(1.0, self._tick)
         self._write(self._hello)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._read
+
+    def buffer_updated(self, nbytes: int) -> None:
         if self.up:
             self._deadline = 0.0
         try:
-            packets = self._decoder.feed(data)
+            packets = self._decoder.feed(bytes(memoryview(self._read)[:nbytes]))
             for kind, packet_id, flags, topic, payload in packets:
                 if kind == mqtt.PUBACK:
                     self._on_puback(packet_id)
