@@ -72,6 +72,7 @@ def read(hub_id, raw):
     # Default pins exist on ESP32-S3 and ESP32 alike and carry neither flash, USB nor the console.
     take("buttons", _inputs, [[1, 4, None]])
     take("pirs", _inputs, [[2, 13]])
+    take("pir_warm_up", _number, 60)  # seconds
     take("lamp", _number, 2)
     take("buzzer", _number, 15)
     take("mains", _number, None)

@@ -117,7 +117,8 @@ def _inputs(app, add):
     for row in config.pirs:
         from kanhu_hub.inputs.pir import Pir
 
-        add("pir %d" % row[0], Pir(board.input(row[1], False), row[0], emit, clock).run, 0)
+        pir = Pir(board.input(row[1], False), row[0], emit, clock, config.pir_warm_up * 1000)
+        add("pir %d" % row[0], pir.run, 0)
     if board.radio:
         from kanhu_hub.inputs.advertisements import Advertisements
 

@@ -122,7 +122,7 @@ def test_indices_of_removed_sensors_serve_again_last(registry: Registry, home: s
 def test_settings_and_config(registry: Registry, home: str) -> None:
     hub, _ = registry.add_hub(home)
     assert cbor.loads(registry.hub_config(hub)) == {"version": 1}
-    buttons = {"buttons": [[1, 4, 5], [7, 6, None]], "heartbeat": 60, "ntp": None}
+    buttons = {"buttons": [[1, 4, 5], [7, 6, None]], "heartbeat": 60, "ntp": None, "pir_warm_up": 30}
     assert registry.set_settings(hub, buttons) == 2
     config = cbor.loads(registry.hub_config(hub, ("home", "secret"), ("broker", 8883, hub, "password")))
     assert config == {
@@ -137,6 +137,8 @@ def test_settings_and_config(registry: Registry, home: str) -> None:
         ({"buttons": [[0, 4, None]]}, "setting buttons: must be a list"),
         ({"buttons": [[2, 4, None]]}, "two wired inputs"),
         ({"links": ["ble"]}, "setting links"),
+        ({"pir_warm_up": -1}, "setting pir_warm_up: must be seconds, 0 to 600"),
+        ({"pir_warm_up": 601}, "setting pir_warm_up"),
     ):
         with pytest.raises(RegistryError, match=line):
             registry.set_settings(hub, wrong)

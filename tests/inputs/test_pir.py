@@ -63,6 +63,12 @@ def test_warming_up_is_counted_but_no_motion(play):
     assert movements(done) == 3
 
 
+def test_a_module_that_is_warm_at_once(play):
+    done = play("pir", move(500), 5_000, warm_up_ms=0)
+    assert done.kinds == [k.MOTION]
+    assert done.events[0][0] <= 600
+
+
 def test_a_stuck_output_is_a_fault_and_no_motion(play):
     done = play("pir", move(WARM, 20 * MINUTE) + move(WARM + 40 * MINUTE), WARM + 52 * MINUTE)
     assert done.kinds == [k.MOTION, k.CONTACT_STUCK, k.CONTACT_RELEASED, k.STILL, k.MOTION, k.STILL]

@@ -166,7 +166,7 @@ async def play(scenario):
     elif scenario["input"] == "pir":
         from kanhu_hub.inputs.pir import Pir
 
-        thing = Pir(pin, 7, hub.emit, clock)
+        thing = Pir(pin, 7, hub.emit, clock, scenario.get("warm_up_ms", 60_000))
     else:
         from kanhu_hub.inputs.advertisements import Advertisements
 

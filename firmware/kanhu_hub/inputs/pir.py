@@ -8,7 +8,7 @@ from kanhu_protocol import kinds as k
 
 _BEAT_MS = const(1000)
 _STEADY_MS = const(20)  # ours: one period of 50 Hz mains, whose pick-up on a long wire is no motion
-_WARM_UP_MS = const(60_000)  # HC-SR501 data sheet: up to a minute of false outputs after power-on
+_WARM_UP_MS = const(60_000)  # HC-SR501 data sheet: up to a minute of false outputs after power-on; others take less
 # Ours: three times the longest that modules hold their output after a movement (HC-SR501: 300 s).
 _STUCK_MS = const(900_000)
 
@@ -16,12 +16,12 @@ _STUCK_MS = const(900_000)
 class Pir:
     """Reads pin.value() (1 = motion) at edges of pin.flag; emit(kind, fields) gets the events."""
 
-    def __init__(self, pin, device, emit, clock):
+    def __init__(self, pin, device, emit, clock, warm_up_ms=_WARM_UP_MS):
         self.wire = Wire(pin, clock, _BEAT_MS)
         self.device = device
         self.emit = emit
         self.movement = Movement(device, emit)
-        self._warm_ms = 0
+        self._cold_ms = warm_up_ms  # left of the warm-up
         self._active = False
         self._active_ms = 0
         self._moving = False  # active, and not since the warm-up
@@ -39,7 +39,7 @@ class Pir:
         active = self.wire.value() == 1
         if active == self._active:
             return
-        warm = self._warm_ms >= _WARM_UP_MS
+        warm = self._cold_ms <= 0
         if active:
             if warm:
                 self.movement.began({})
@@ -54,8 +54,8 @@ class Pir:
 
     def _pass(self):
         ms = self.wire.elapsed()
-        if self._warm_ms < _WARM_UP_MS:
-            self._warm_ms += ms
+        if self._cold_ms > 0:
+            self._cold_ms -= ms
         self._active_ms += ms
         if self._active and not self._stuck and self._active_ms >= _STUCK_MS:
             self.emit(k.CONTACT_STUCK, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})

@@ -14,6 +14,7 @@ from kanhu_protocol.checks import ID_LENGTH, is_id
 MAX_TEXT = 200  # characters of a name, room or address
 MAX_SUPERVISION_S = 30 * 86_400
 MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 5, 86_400
+MAX_PIR_WARM_UP_S = 600
 _REGION = re.compile(r"[a-z]{2}(/[0-9a-z]{1,16}){0,8}")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(([:-])[0-9A-Fa-f]{2})(\2[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{12}")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
@@ -152,6 +153,10 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
     ),
     "buttons": (_rows(3, True), "a list of [device, pin, pin of the supervised line or null]"),
     "pirs": (_rows(2, False), "a list of [device, pin]"),
+    "pir_warm_up": (
+        lambda value: _whole(value) and value <= MAX_PIR_WARM_UP_S,
+        f"seconds, 0 to {MAX_PIR_WARM_UP_S}",
+    ),
     "lamp": (_whole, "a pin number"),
     "buzzer": (_whole, "a pin number"),
     "mains": (lambda value: value is None or _whole(value), "a pin number or null"),

@@ -119,6 +119,7 @@ class Town:
             "heartbeat": self.heartbeat_s,
             "buttons": [[devices[label], pin, None] for label, pin in (buttons or {}).items()],
             "pirs": [[devices[label], pin] for label, pin in (pirs or {}).items()],
+            "pir_warm_up": 0,  # a simulated sensor has no false outputs to wait out
             **(config or {}),
         }
         self.registry.set_settings(hub_id, settings)
