@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from kanhu import ledger
 from kanhu.aead import AesCcm
 from kanhu.sim.city import City
-from kanhu.sim.town import Town
+from kanhu.sim.town import Home, Town
 from kanhu_protocol import cbor, seal
 
 Pair = tuple[int, int]  # boot, seq
@@ -185,9 +185,12 @@ def settled(town: Town, hub_id: str, seconds: float = 60.0) -> ledger.Sums:
     return found
 
 
-def account(town: Town, city: City, hub_id: str, sent: Iterable[Pair]) -> dict[str, int]:
+def account(town: Town, city: City, home: Home, sent: Iterable[Pair]) -> dict[str, int]:
     """Everything of one hub stands once in the journal and came once to the platform: (sent, journal, city)
-    agree, no seq is missing, the ledger balances. Call when the hub is off and the ledger has settled."""
+    agree, no seq is missing, the ledger balances. Switches the hub off, once it has said everything."""
+    hub_id = home.hub_id
+    settled(town, hub_id)
+    town.bench.cut_power(home.hub)
     sums = settled(town, hub_id)
     assert sums["announced"] == sums["stored"] + sums["lost"] + sums["awaited"]
     assert sums["stored"] == sums["delivered"] + sums["queued"]

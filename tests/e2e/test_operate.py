@@ -247,8 +247,7 @@ def test_it_ends_gracefully_in_the_middle_of_work(
     call = city.wait(lambda event: event.name == "call", 20)
     city.accept_all()
     town.bench.wait_indicator(home.hub, "accepted", 20)
-    town.bench.cut_power(home.hub)
-    account(town, city, home.hub_id, sent)
+    account(town, city, home, sent)
     assert [event.alarm for event in city.events("call")] == [call.alarm]
 
 
@@ -315,8 +314,7 @@ def test_a_full_disk(small_disk: Path, make_city: Callable[..., City]) -> None:
         wait_for(lambda: metrics.read()[("kanhu_journal_healthy",)] == 1, 10)
         city.accept_all()
         town.bench.wait_indicator(home.hub, "accepted", 20)
-        town.bench.cut_power(home.hub)
-        account(town, city, home.hub_id, [])
+        account(town, city, home, [])
         assert len(city.events("call")) == 1
 
 
