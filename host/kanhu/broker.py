@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kanhu.errors import ConfigError, LinkDown
 
+REDELIVER = "5s"  # what a session lost in mid-air comes again after this, not after the server's own 30 s
 START_LIMIT_S = 10.0  # a cold start takes 0.1 s here
 
 
@@ -57,7 +58,7 @@ class EmbeddedBroker:
             "server_name": "kanhu",
             "listen": f"{self.host}:-1",  # the NATS protocol's own port: any free one
             "jetstream": {"store_dir": str(self._folder / "store")},
-            "mqtt": {"listen": f"{self.host}:{self.port}", "max_ack_pending": 10_000},
+            "mqtt": {"listen": f"{self.host}:{self.port}", "max_ack_pending": 10_000, "ack_wait": REDELIVER},
         }
         path = self._folder / "nats-server.json"
         path.write_text(json.dumps(settings), encoding="utf-8")

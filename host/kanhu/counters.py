@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 # Why a message or event is refused (contracts, section 8).
-REASONS = ("malformed", "unknown_hub", "unknown_key", "suite", "forged", "wrong_hub", "identity")
+REASONS = ("malformed", "unknown_hub", "unknown_key", "suite", "forged", "identity")
 
 
 class Counters:

@@ -27,7 +27,6 @@ class MqttLink:
         self._pending = 0
         self.urgent = self._client(f"kanhu-{daemon_id}-hubs-1")
         self.bulk = self._client(f"kanhu-{daemon_id}-hubs-2")
-        self.availability: dict[str, bool] = {}  # a hint, never evidence of life
 
     def _client(self, client_id: str) -> MqttClient:
         return MqttClient(
@@ -74,8 +73,7 @@ class MqttLink:
     def _message(self, topic: str, payload: bytes, ack: Callable[[], None]) -> None:
         hub_id, _, rest = topic.removeprefix(ROOT).partition("/")
         if rest == "availability":
-            self.availability[hub_id] = payload == b"online"
-            self._inlet.present(hub_id, self.name)
+            self._inlet.present(hub_id, self.name)  # retained: a hint, never evidence of life
             ack()
             return
         done = self._inlet.submit(hub_id, payload, self.name)

@@ -12,6 +12,7 @@ import structlog
 from kanhu.config import Broker, Platform
 from kanhu.journal import Event
 from kanhu.links.mqtt_client import MqttClient
+from kanhu.uplink.commands import MAX_BYTES
 from kanhu.uplink.window import Key, Window
 
 log = structlog.get_logger("kanhu.uplink")
@@ -66,6 +67,7 @@ class Uplink:
             username=self._broker.username,
             password=self._broker.password(),
             on_message=self._message,
+            max_packet=MAX_BYTES + 1024,
         )
 
     @property
