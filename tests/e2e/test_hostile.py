@@ -344,7 +344,7 @@ def test_from_the_platform(place: Place, name: str) -> None:
 
 def test_a_command_too_long_to_be_read_is_counted_and_the_daemon_lives_on(place: Place) -> None:
     before = place.metrics.read()["kanhu_oversize_total", "platform"]
-    place.wire.publish("kanhu/1/commands", b"[" + b" " * 200_000 + b"]")
+    place.wire.publish("kanhu/1/commands", b"[" + b" " * 600_000 + b"]")
     wait_for(lambda: place.metrics.read()["kanhu_oversize_total", "platform"] == before + 1, 10)
     start = len(place.wire.heard)
     place.wire.publish(
