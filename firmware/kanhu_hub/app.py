@@ -80,13 +80,16 @@ class App:
     def emit(self, kind, fields):
         """An input's fact: True when flash has it."""
         if kind in KINDS:
-            return self.alarms.raised(kind, fields)
+            saved = self.alarms.raised(kind, fields)
+            self.indicator.look()
+            return saved
         self.faults.seen(kind, fields.get(k.DEVICE, 0))
         return self.recorder.record(kind, fields)[1]
 
     def down(self, data):
         """A link's down message."""
         self.downlink.take(data)
+        self.indicator.look()
 
     def reached(self):
         """Whether a host has proved to be there within three heartbeats."""

@@ -27,8 +27,14 @@ class Indicator:
         self._clock = clock
         self._log = log
         self._step = 0
+        self._until_ms = 0  # end of the step shown now
         self._levels = None
         self.name = None
+
+    def look(self):
+        """Something happened: a change is logged and shown at once."""
+        if self._choose() != self.name:
+            self.step()
 
     def step(self):
         """Show the next 100 ms."""
@@ -37,6 +43,7 @@ class Indicator:
             self.name = name
             self._step = 0
             self._log("lamp " + name)
+        self._until_ms = self._clock.now_ms() + STEP_MS
         lamp, buzzer = PATTERNS[name][:2]
         step = self._step
         self._step += 1
@@ -49,6 +56,9 @@ class Indicator:
     async def run(self, beat):
         """Step for ever; beat() after each."""
         while True:
+            wait_ms = self._until_ms - self._clock.now_ms()
+            if wait_ms > 0:  # look() may have begun a step meanwhile: it lasts as long as every other
+                await self._clock.sleep_ms(wait_ms)
+                continue
             self.step()
             beat()
-            await self._clock.sleep_ms(STEP_MS)

@@ -76,9 +76,16 @@ class Pin:
         self.writes += 1
 
 
+class Clock:
+    ms = 0
+
+    def now_ms(self) -> int:
+        return self.ms
+
+
 def test_steps_through_patterns_and_logs_each_change() -> None:
     lamp, buzzer, log, name = Pin(), Pin(), [], ["well"]
-    indicator = SPACE["Indicator"](lamp, buzzer, lambda: name[0], None, log.append)
+    indicator = SPACE["Indicator"](lamp, buzzer, lambda: name[0], Clock(), log.append)
     for shown in ("well", "heard", "heard", "unanswered", "accepted", "well"):
         name[0] = shown
         seen = []

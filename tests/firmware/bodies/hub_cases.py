@@ -171,6 +171,38 @@ def test_receipts_one_by_one():
     assert not store.read(FOLDER + "/data/alarms") or cbor.loads(store.read(FOLDER + "/data/alarms")) == []
 
 
+def test_the_lamp_changes_at_once_and_each_stage_is_logged():
+    home = Home(answer=False)
+    said = []
+    indicator = home.app.indicator
+    indicator._log = lambda text: said.append((text, home.time.ms, len(home.heard)))
+    home.tell(k.STORED, {k.UPTO: [[1, 0]]})
+    home.run(1050)  # in the middle of a step
+    assert said.pop(0)[0] == "lamp well"
+    now, before = home.time.ms, len(home.heard)
+    home.app.emit(k.CALL, {k.DEVICE: 1})
+    assert said == [("lamp heard", now, before)]  # and no event has left yet
+    level = home.board.pins[2].level, home.board.pins[15].level
+    assert level == (1, 1)
+    home.run(30)
+    ((_, name, _),) = home.events(k.CALL)
+    row = {k.SINGLE: [list(name)]}
+    for kind, fields in (
+        (k.STORED, row),
+        (k.DELIVERED, row),
+        (k.ALARM_IS, {k.NUMBER: 1, k.ALARM_NAME: list(name), k.ALARM_STATE: k.ACCEPTED}),
+    ):
+        home.app.down(home.host.down(kind, fields))
+    assert [(text, ms) for text, ms, _ in said[1:]] == [
+        (text, now + 30) for text in ("lamp stored", "lamp delivered", "lamp accepted")
+    ]
+    # The step that began then is not cut short: two steps of sound, and one look per step.
+    home.run(199)
+    assert home.board.pins[15].level == 1
+    home.run(2)
+    assert home.board.pins[15].level == 0
+
+
 def test_cumulative_receipt_counts_for_the_alarm_too():
     home = Home(answer=False)
     home.press()
