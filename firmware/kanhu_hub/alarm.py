@@ -63,18 +63,31 @@ class Alarms:
                 self._alarms.append(alarm)
         except (ValueError, TypeError):
             self.unsaved = True  # the urgent events below tell what they can
-        # Power may have gone between the press and the file: the event itself tells of the alarm.
+        # Power may have gone between an event and the file: the events themselves tell what it lacks.
         for held in self._outbox.urgent:
             event = self._recorder.read(self._outbox.sealed(held) or b"")
-            name = held.name
-            if event and event[k.KIND] in KINDS and k.ALARM not in event and not self._named(name):
-                self._alarms.append(Alarm(event[k.KIND], name, event.get(k.DEVICE, 0)))
-                self.unsaved = True
+            if event and event[k.KIND] in KINDS:
+                self._recall(held.name, event)
         for alarm in self._alarms:
             alarm.since_ms = now
         if self.unsaved:
             self._save()
         return len(self._alarms)
+
+    def _recall(self, name, event):
+        device = event.get(k.DEVICE, 0)
+        alarm = self._named(tuple(event.get(k.ALARM, name)))
+        if not alarm:
+            if k.ALARM not in event:
+                self._alarms.append(Alarm(event[k.KIND], name, device))
+                self.unsaved = True
+        elif name > (alarm.repeat or alarm.name):
+            # While presses are counted no other event of their alarm is recorded: this one holds them.
+            alarm.repeat = name
+            left = alarm.extra.pop(device, 0) - event.get(k.COUNT, 1)
+            if left > 0:
+                alarm.extra[device] = left
+            self.unsaved = True
 
     def _save(self):
         rows = [
@@ -119,7 +132,7 @@ class Alarms:
 
     def _again(self, alarm, fields):
         device = fields.get(k.DEVICE, 0)
-        if self._waits(alarm.repeat) or self._outbox.crowded():
+        if alarm.extra or self._waits(alarm.repeat) or self._outbox.crowded():
             alarm.extra[device] = alarm.extra.get(device, 0) + fields.get(k.COUNT, 1)
             return self._save()
         fields = dict(fields)
@@ -138,7 +151,8 @@ class Alarms:
         return any(held.name == name for held in self._outbox.urgent)
 
     def _flush(self, alarm):
-        # The counted presses leave as events; the file is written after, so none is lost to a power cut.
+        # The counted presses leave as events; the file is written after, and _recall() mends what a power cut
+        # leaves between the two.
         for device, count in alarm.extra.items():
             fields = {k.DEVICE: device, k.COUNT: count, k.ALARM: alarm.name}
             alarm.repeat, _ = self._recorder.record(alarm.kind, fields)

@@ -33,23 +33,18 @@ class Recorder:
                 fields[k.UTC_MS] = utc_ms
                 fields[k.CLOCK] = self._clock.source
         seq = self.seq
-        sealed = self._seal(kind, up_ms, fields, seq)
+        plain = events.encode(kind, up_ms, fields)
+        sealed = seal.seal(self._aead, self._generation, self._hub_id, seal.UP, self.boot, seq, 0, plain)
         self.seq = seq + 1  # from here on it is spent, whatever happens: it must never name two events
         saved = outbox.add(cls, self.boot, seq, sealed)
         if not saved:
-            # The flash refused the first bytes and they cannot be read back: only these ever leave the hub.
-            fields[k.FLAGS] = fields.get(k.FLAGS, 0) | k.NOT_SAVED
-            sealed = self._seal(kind, up_ms, fields, seq)
+            # The same bytes: a nonce never seals two plaintexts. The lamp and storage.full tell.
             outbox.keep_unsaved(cls, self.boot, seq, sealed)
         if kind == k.BOOT:
             outbox.first = Held(cls, (self.boot, seq), sealed)
         if self.on_new:
             self.on_new(cls)
         return (self.boot, seq), saved
-
-    def _seal(self, kind, up_ms, fields, seq):
-        plain = events.encode(kind, up_ms, fields)
-        return seal.seal(self._aead, self._generation, self._hub_id, seal.UP, self.boot, seq, 0, plain)
 
     def read(self, sealed):
         """The map of one of the hub's own events; None when another key sealed it."""

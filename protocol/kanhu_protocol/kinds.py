@@ -106,7 +106,7 @@ REFUSED = 31  # [forged, replayed, malformed] down messages since boot
 TEST = 1
 HISTORICAL = 2
 UNVERIFIED = 4
-NOT_SAVED = 8  # flash failed: sent from RAM
+NOT_SAVED = 8  # reserved: no longer sent
 
 P1, P2, P3, P4, P5 = 1, 2, 3, 4, 5
 

@@ -18,6 +18,48 @@ def hub(nvs):
     return app
 
 
+def _presses(app):
+    count = 0
+    for held in app.outbox.urgent:
+        event = app.recorder.read(app.outbox.sealed(held))
+        count += event.get(k.COUNT, 1) * (event[k.KIND] == k.CALL)
+    for alarm in app.alarms._alarms:
+        count += sum(alarm.extra.values())
+    return count
+
+
+def test_counted_presses_leave_exactly_once():
+    nvs = Nvs(hub_id=HUB.encode(), key=KEY, generation=1)
+
+    def sent(app):
+        for held in app.outbox.urgent:
+            held.due[1] = (0, 1)
+
+    def act(progress):
+        app = hub(nvs)
+        for round in range(3):
+            for device in (1, 1, 2, 1, 3, 2):
+                progress.append("pressing")
+                progress[-1] = app.emit(k.CALL, {k.DEVICE: device})
+            sent(app)
+            if round == 1:  # pressed again before the counted ones have left
+                progress.append("pressing")
+                progress[-1] = app.emit(k.CALL, {k.DEVICE: 2})
+            app.alarms.tick()
+            sent(app)
+
+    def check(progress):
+        heard = len([one for one in progress if one is True])
+        tried = len(progress)
+        for _ in range(2):  # what is put right at a start stays so at the next
+            presses = _presses(hub(nvs))
+            assert heard <= presses <= tried, (progress, presses)
+            if "pressing" not in progress and False not in progress:
+                assert presses == heard, (progress, presses)
+
+    _cut_everywhere(act, check, 60)
+
+
 def test_no_press_that_was_called_heard_is_lost():
     nvs = Nvs(hub_id=HUB.encode(), key=KEY, generation=1)
 

@@ -9,7 +9,7 @@ from fake_host import HUB, KEY, Host, Link
 from kanhu_hub import app as app_module
 from kanhu_hub import store
 from kanhu_hub.app import App, NotProvisioned
-from kanhu_protocol import cbor
+from kanhu_protocol import cbor, seal
 from kanhu_protocol import kinds as k
 
 FOLDER = ""
@@ -415,20 +415,28 @@ def test_flash_failure_is_said_and_shown():
     home.tell(k.STORED, {k.UPTO: [[1, 0]]})
     home.run(1000)
     real = store.append, store.replace
+    sealed = []
+    real_seal = seal.seal
 
     def fail(path, data):
         raise OSError(28)
 
+    def counted(*args):
+        sealed.append(args[3:7])
+        return real_seal(*args)
+
     store.append = store.replace = fail
+    seal.seal = counted
+    first = home.app.recorder.seq
     try:
         home.press()
         assert home.lamp() == "not_saved"
         home.run(1000)
         ((_, name, event),) = home.events(k.CALL)
-        assert event[k.FLAGS] == k.NOT_SAVED
+        assert k.FLAGS not in event
         ((_, full, event),) = home.events(k.STORAGE_FULL)
         assert event[k.DETAIL] == 2
-        assert event[k.FLAGS] == k.NOT_SAVED
+        assert [row[2] for row in sealed if row[0] == seal.UP] == list(range(first, home.app.recorder.seq))
         seqs = [name[1] for _, _, _, name, _ in home.heard]
         assert sorted(set(seqs)) == list(range(home.app.recorder.seq))
         home.tell(k.STORED, {k.SINGLE: [[1, name[1], full[1]]]})
@@ -436,6 +444,7 @@ def test_flash_failure_is_said_and_shown():
         assert home.lamp() == "stored"
     finally:
         store.append, store.replace = real
+        seal.seal = real_seal
     home.run(60000)
     assert home.events(k.STORAGE_OK)
     home.reboot()
