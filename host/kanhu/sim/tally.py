@@ -56,6 +56,27 @@ class Tally:
         return lost, doubled + self.repeats
 
 
+def arrivals(
+    presses: Iterable[tuple[float, tuple[str, int]]], events: Iterable[tuple[float, Received]]
+) -> list[float]:
+    """Seconds from each press (time, (hub_id, device)) to the arrival of the event (time, event) that
+    tells of it: a device's presses leave in order, several at once when an event counts them."""
+    came: dict[tuple[str, int], list[tuple[tuple[int, ...], float]]] = {}
+    for when, event in events:
+        if event.name == "call":
+            identity = tuple(int(part) for part in event.id.split("-"))
+            rows = came.setdefault((event.hub, event.data.get("device", 0)), [])
+            rows += [(identity, when)] * event.data.get("count", 1)
+    waits = []
+    made: dict[tuple[str, int], list[float]] = {}
+    for pressed, device in presses:
+        made.setdefault(device, []).append(pressed)
+    for device, times in made.items():
+        told = sorted(came.get(device, []))
+        waits += [when - pressed for pressed, (_, when) in zip(sorted(times), told, strict=False)]
+    return waits
+
+
 def percentiles(seconds: list[float]) -> dict[str, float | int | None]:
     """p50 and p99 in ms (nearest rank) with their n; None when n is 0."""
     ordered = sorted(seconds)

@@ -105,8 +105,8 @@ class Town:
         config: Mapping[str, Any] | None = None,
         **hub_options: Any,
     ) -> Home:
-        """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> kind on the
-        air; hub_options go to Bench.add_hub."""
+        """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> kind on
+        the air; hub_options go to Bench.add_hub."""
         home = self.registry.add_home(region=f"cn/42/01/06/{len(self.homes) + 1:02d}")
         hub_id, key = self.registry.add_hub(home)
         wired = {**(buttons or {}), **(pirs or {})}

@@ -24,14 +24,13 @@ class Receipts:
 def follow(presses: Sequence[float], lamp: Sequence[tuple[float, str]]) -> list[Receipts]:
     """Match the presses of one hub with its lamp's changes (time, pattern), both in order of time.
 
-    A pattern that was passed over too quickly to be shown counts as reached when a later one is."""
+    A press while an alarm is open changes no lamp, so it has no stages; nothing is guessed."""
     result = []
     for number, pressed in enumerate(presses):
         until = presses[number + 1] if number + 1 < len(presses) else float("inf")
         one = Receipts(pressed)
         for when, pattern in lamp:
             if pressed <= when < until and pattern in STAGES:
-                for stage in STAGES[: STAGES.index(pattern) + 1]:
-                    one.stages.setdefault(stage, when)
+                one.stages.setdefault(pattern, when)
         result.append(one)
     return result
