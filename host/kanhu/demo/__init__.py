@@ -128,7 +128,7 @@ def _attended(scenario: Scenario, seconds: float) -> int:
     settled = scenario.settle(10.0)
     result = scenario.account()
     console.print(
-        f"{result['presses']} presses, {result['lost']} lost, {result['duplicates']} doubled; "
+        f"{result['presses']} press{'' if result['presses'] == 1 else 'es'}, {result['lost']} lost, {result['duplicates']} doubled; "
         f"ledger {'balanced' if settled else 'not yet at rest'}: {result['ledger']}"
     )
     return 0

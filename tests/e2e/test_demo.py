@@ -1,0 +1,106 @@
+"""The demo as a newcomer runs it: unattended with its account, and in a terminal with its keys."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+KANHU = str(Path(sys.executable).with_name("kanhu"))
+FAULTS = {"hub_power_cut", "broker_kill", "daemon_kill"}
+
+
+@pytest.mark.timeout(180)
+def test_unattended_the_last_line_is_the_account() -> None:
+    done = subprocess.run(
+        [KANHU, "demo", "--seconds", "18", "--json"], capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["lost"] == result["duplicates"] == 0
+    assert result["presses"] >= 10
+    assert all(result["events_by_class"][name] for name in ("P1", "P2", "P3", "P4", "P5"))
+    assert set(result["faults"]) == FAULTS
+    assert all(result["faults"].values())
+    assert result["ledger"]["balanced"]
+    assert result["ledger"]["announced"] == result["ledger"]["delivered"] > result["presses"]
+    assert result["press_to_delivered"]["n"] == result["presses"]
+    for stage in ("stored", "accepted_lamp"):
+        assert 0 < result[f"press_to_{stage}"]["n"] <= result["presses"]
+        assert 0 < result[f"press_to_{stage}"]["p50_ms"] <= result[f"press_to_{stage}"]["p99_ms"]
+
+
+class Terminal:
+    """kanhu demo in a pseudo-terminal of 40 x 140."""
+
+    def __init__(self) -> None:
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm-256color", LINES="40", COLUMNS="140")
+            os.execv(KANHU, [KANHU, "demo"])  # noqa: S606  # a terminal needs a fork
+        self.text = ""
+
+    def read(self, seconds: float = 0.1) -> None:
+        if select.select([self.fd], [], [], seconds)[0]:
+            with contextlib.suppress(OSError):
+                raw = os.read(self.fd, 65536).decode("utf-8", "replace")
+                self.text += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", raw)
+
+    def wait(self, text: str, seconds: float = 20.0) -> None:
+        begin, end = len(self.text), time.monotonic() + seconds
+        while text not in self.text[begin:]:
+            assert time.monotonic() < end, f"{text!r} was not shown; last: {self.text[-3000:]}"
+            self.read()
+
+    def key(self, key: str) -> None:
+        os.write(self.fd, key.encode())
+
+    def end(self, seconds: float = 30.0) -> int:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.read(0.05)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                return os.waitstatus_to_exitcode(status)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+        raise AssertionError(f"the demo did not end; last: {self.text[-2000:]}")
+
+
+@pytest.mark.timeout(180)
+def test_in_a_terminal_a_call_is_answered_by_a_key() -> None:
+    terminal = Terminal()
+    try:
+        terminal.wait("no call waits", 40)
+        terminal.key("c")
+        terminal.wait("nobody has answered")
+        terminal.key("a")
+        terminal.wait("has taken")
+        terminal.wait("a person has your call")
+        terminal.key("d")
+        terminal.wait("daemon kill x1")
+        terminal.wait("daemon: back", 30)
+        terminal.key("q")
+    finally:
+        status = terminal.end()
+    assert status == 0
+    assert "1 press, 0 lost, 0 doubled" in terminal.text
+
+
+def test_a_wrong_option_is_one_line() -> None:
+    done = subprocess.run([KANHU, "demo", "--fast"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().count("\n") == 0
+    assert "--fast" in done.stderr
