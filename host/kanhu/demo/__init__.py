@@ -127,8 +127,9 @@ def _attended(scenario: Scenario, seconds: float) -> int:
     scenario.city.accept_all()
     settled = scenario.settle(10.0)
     result = scenario.account()
+    presses = f"{result['presses']} press{'' if result['presses'] == 1 else 'es'}"
+    rest = "balanced" if settled else "not yet at rest"
     console.print(
-        f"{result['presses']} press{'' if result['presses'] == 1 else 'es'}, {result['lost']} lost, {result['duplicates']} doubled; "
-        f"ledger {'balanced' if settled else 'not yet at rest'}: {result['ledger']}"
+        f"{presses}, {result['lost']} lost, {result['duplicates']} doubled; ledger {rest}: {result['ledger']}"
     )
     return 0
