@@ -14,9 +14,9 @@ _SHOWN = (k.LINE_FAULT, k.CONTACT_STUCK, k.STORAGE_FULL, k.BATTERY_LOW, k.SENSOR
 
 
 class Faults:
-    """emit(kind, fields); mains_pin.value() is 1 while mains is there, None without one."""
+    """emit(kind, fields); mains_pin.value() is 1 while mains is there, None without one; nvs."""
 
-    def __init__(self, emit, outbox, clock, mains_pin):
+    def __init__(self, emit, outbox, clock, mains_pin, nvs):
         self._emit = emit
         self._outbox = outbox
         self._clock = clock
@@ -26,7 +26,9 @@ class Faults:
         self._clock_fault = 0
         self._storage_fault = 0
         self._look_ms = 0
-        self.mains = bool(mains_pin.value()) if mains_pin else True
+        self._nvs = nvs
+        # As last said, over restarts: whatever is otherwise now is said.
+        self.mains = not mains_pin or bool(nvs.i32("mains", 1))
 
     def seen(self, kind, device):
         """An event passes: keep account of faults that stand."""
@@ -60,6 +62,7 @@ class Faults:
                 self.mains = not self.mains
                 self._changed_ms = None
                 self._emit(k.MAINS_BACK if self.mains else k.MAINS_LOST, {k.POWER: [self.mains, None]})
+                self._nvs.set_i32("mains", int(self.mains))
         fault = self._clock.fault
         if not fault and self._clock.source is None and now > _NEVER_SET_MS:
             fault = NEVER_SET

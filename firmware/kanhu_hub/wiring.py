@@ -36,7 +36,7 @@ def assemble(app, board, folder, log, make_links=None):
     generation = nvs.i32("generation", 1)
     devices = Devices(folder + "/devices")
     recorder = Recorder(aead, generation, hub_id, boot, clock, outbox)
-    links = (make_links or _links)(board, config, boot, clock)
+    links = make_links(board, config, boot, clock) if make_links else _links(board, config, boot, clock, log)
     courier = Courier(links, outbox, clock, app.down)
     recorder.on_new = courier.new
     alarms = Alarms(folder + "/alarms", recorder, outbox, clock, courier, app.reached)
@@ -46,7 +46,7 @@ def assemble(app, board, folder, log, make_links=None):
     lamp, buzzer = board.output(config.lamp), board.output(config.buzzer)
     indicator = Indicator(lamp, buzzer, app.shown, clock, log)
     mains = None if config.mains is None else board.input(config.mains, False)
-    faults = Faults(app.emit, outbox, clock, mains)
+    faults = Faults(app.emit, outbox, clock, mains, nvs)
     heartbeat = Heartbeat(recorder, clock, config.heartbeat, board.rng, app.state)
     supervisor = Supervisor(board, clock, log)
     return (
@@ -66,13 +66,13 @@ def assemble(app, board, folder, log, make_links=None):
     )
 
 
-def _links(board, config, boot, clock):
+def _links(board, config, boot, clock, log):
     links: list = []
     for name in config.links:
         if name == "mqtt" and config.broker and config.wifi:
             from kanhu_hub.links.mqtt import MqttLink
 
-            links.append(MqttLink(config, board.wifi(*config.wifi), clock, board.rng))
+            links.append(MqttLink(config, board.wifi(*config.wifi), clock, board.rng, log))
         elif name == "serial":
             from kanhu_hub.links.serial import SerialLink
 

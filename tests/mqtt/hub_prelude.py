@@ -74,5 +74,6 @@ async def until(condition, ms=20000):
 
 
 net = Net()
+said = []  # lines of the log
 clock = Clock()
-link = MqttLink(Config, net, clock, Rng())
+link = MqttLink(Config, net, clock, Rng(), said.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import struct
 import subprocess
@@ -217,7 +218,7 @@ async def test_no_attempt_without_network_and_no_back_off_after(broker: Broker):
 FROZEN = """
 async def main():
     global link
-    link = MqttLink(Config, net, Clock(speed=20, start=0x3FFFFFFF - 2000), Rng())
+    link = MqttLink(Config, net, Clock(speed=20, start=0x3FFFFFFF - 2000), Rng(), said.append)
     await link.open()
     await both(link)
     print("up")
@@ -247,7 +248,7 @@ async def main():
     global link
     net.send_buffer = 4096
     fast = Clock(speed=10)
-    link = MqttLink(Config, net, fast, Rng(), window=2000)
+    link = MqttLink(Config, net, fast, Rng(), said.append, window=2000)
     await link.open()
     await both(link)
     given = 0
@@ -299,7 +300,7 @@ SLOW = """
 async def main():
     global link
     net.send_buffer = 4096
-    link = MqttLink(Config, net, clock, Rng(), window=100)
+    link = MqttLink(Config, net, clock, Rng(), said.append, window=100)
     await link.open()
     await both(link)
     for number in range(200):
@@ -381,7 +382,7 @@ async def test_the_window_bounds_what_is_unacknowledged():
 NO_PUBACK = """
 async def main():
     global link
-    link = MqttLink(Config, net, Clock(speed=20), Rng())
+    link = MqttLink(Config, net, Clock(speed=20), Rng(), said.append)
     await link.open()
     await both(link)
     try:
@@ -490,7 +491,41 @@ async def main():
 
 async def test_a_refused_credential_is_tried_again_later():
     async with ScriptedBroker(Peer.serve, connack=b"\x20\x02\x00\x05") as broker:
-        assert await run_hub(REFUSED, broker.port) == ["refused False"]
+        assert await run_hub(REFUSED, broker.port) == ["not authorised (5) False"]
+
+
+REASONS = """
+async def main():
+    await link.open()
+    for _ in range(3):
+        await until(lambda: link._sessions[0].failure)
+        link._sessions[0].failure = None
+        link.hurry()
+    await asyncio.sleep_ms(1100)
+    if net.dns:
+        net.dns = False
+        link._sessions[0]._resolver._address = None
+        for _ in range(2):
+            await until(lambda: "no address" in str(link._sessions[0].failure))
+            link._sessions[0].failure = None
+        await until(lambda: link._sessions[0].failure)
+        await asyncio.sleep_ms(600)
+    print(said)
+    await link.close()
+"""
+
+
+async def test_the_log_says_why_there_is_no_connection_once_for_each_reason():
+    async with ScriptedBroker(Peer.serve, connack=b"\x20\x02\x00\x05") as broker:
+        (said,) = await run_hub(REASONS, broker.port)
+    assert ast.literal_eval(said) == [
+        "mqtt: broker.test: not authorised (5)",
+        "mqtt: broker.test: no address",
+    ]
+    (said,) = await run_hub("net.dns = False\n" + REASONS, broker.port)
+    assert ast.literal_eval(said) == ["mqtt: broker.test: no address"]
+    (said,) = await run_hub(REASONS, broker.port)  # nobody listens there any more
+    assert "ECONNREFUSED" in ast.literal_eval(said)[0]
 
 
 async def test_a_refused_subscription_ends_the_connection():
@@ -512,7 +547,7 @@ class Late:
 
 async def main():
     global link
-    link = MqttLink(Config, net, clock, Late())
+    link = MqttLink(Config, net, clock, Late(), said.append)
     for session in link._sessions:
         session._backoff._limit_ms = 60000
     await link.open()

@@ -8,7 +8,8 @@ from kanhu_protocol import kinds as k
 
 _BEAT_MS = const(1000)
 _STEADY_MS = const(20)  # ours: one period of 50 Hz mains, whose pick-up on a long wire is no motion
-_WARM_UP_MS = const(60_000)  # HC-SR501 data sheet: up to a minute of false outputs after power-on; others take less
+# HC-SR501 data sheet: up to a minute of false outputs after power-on; other modules take less.
+_WARM_UP_MS = const(60_000)
 # Ours: three times the longest that modules hold their output after a movement (HC-SR501: 300 s).
 _STUCK_MS = const(900_000)
 

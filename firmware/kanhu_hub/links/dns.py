@@ -30,7 +30,7 @@ class Resolver:
         except (OSError, asyncio.TimeoutError):
             self.failures += 1
             if not self._address:
-                raise OSError("dns")
+                raise OSError("no address")
         return self._address
 
     def doubt(self):

@@ -21,7 +21,7 @@ class MqttLink:
 
     name = "mqtt"
 
-    def __init__(self, config, net, clock, rng, keep_alive_s=_KEEP_ALIVE_S, window=_WINDOW):
+    def __init__(self, config, net, clock, rng, log, keep_alive_s=_KEEP_ALIVE_S, window=_WINDOW):
         host, port, user, password = config.broker
         user, password = user or None, password or None
         client_id = config.hub_id
@@ -36,6 +36,9 @@ class MqttLink:
 
         self._class_topic = topics + "up/p"
         self._net = net
+        self._log = log
+        self._host = host
+        self._said = None  # why there was no connection, as logged
         self._watcher = None
         self._sessions = (
             session(
@@ -102,3 +105,14 @@ class MqttLink:
             await asyncio.sleep_ms(TICK_MS)
             for session in self._sessions:
                 session.tick()
+            self._tell()
+
+    def _tell(self):
+        # For whoever reads the console: a line when the reason changes, not for each attempt.
+        for session in self._sessions:
+            if session.failure and not session.connected():
+                said = str(session.failure)
+                if said != self._said:
+                    self._said = said
+                    self._log("mqtt: %s: %s" % (self._host, said))
+                return

@@ -18,6 +18,8 @@ _PUBACK_MS = const(30000)  # longest without any PUBACK while some are owed
 _STALL_MS = const(20)  # between attempts to hand bytes to a full socket
 _CHUNK = const(512)  # bytes read at once
 _MAX_PACKET = const(1280)  # bytes: the 1,019 of a down message, its topic and header
+# CONNACK return codes (MQTT 3.1.1 section 3.2.2.3)
+_REFUSALS = ("", "version", "client id", "unavailable", "bad password", "not authorised", "refused")
 _INBOX = const(4)  # messages waiting for receive(); when full, reading stops and TCP holds the rest
 
 
@@ -242,7 +244,7 @@ class Session:
             self._moved.set()
         elif kind == mqtt.CONNACK:
             if packet_id:
-                raise LinkError("refused")
+                raise LinkError(_REFUSALS[min(packet_id, 6)] + " (%d)" % packet_id)
             self._limit_ms = 0
             self._pinged_ms = self._since_ms = now
             self._send(self._first)

@@ -21,6 +21,7 @@ log = structlog.get_logger("kanhu.serial")
 BAUD = 115_200  # the ESP32 console's default; USB CDC ignores it
 POLL_S = 0.1  # how long a read may block before the thread looks whether it should end
 REOPEN_MIN_S, REOPEN_MAX_S = 0.5, 10.0
+ANSWER = 32  # key of a hub's hello: its events went unanswered, is anybody there? (contracts, section 3)
 HUB_LINE_MAX = 400  # characters of one log line kept
 
 
@@ -161,6 +162,8 @@ class SerialLink:
             log.info("hub says hello", port=self._url, hub=hub_id)
             self._hub_id = hub_id
         self._inlet.present(hub_id, self.name)
+        if ANSWER in hello:
+            self._outgoing_hello()
 
     def _text(self, data: bytes) -> None:
         self._line += data

@@ -37,12 +37,12 @@ def test_counted_presses_leave_exactly_once():
 
     def act(progress):
         app = hub(nvs)
-        for round in range(3):
+        for turn in range(3):
             for device in (1, 1, 2, 1, 3, 2):
                 progress.append("pressing")
                 progress[-1] = app.emit(k.CALL, {k.DEVICE: device})
             sent(app)
-            if round == 1:  # pressed again before the counted ones have left
+            if turn == 1:  # pressed again before the counted ones have left
                 progress.append("pressing")
                 progress[-1] = app.emit(k.CALL, {k.DEVICE: 2})
             app.alarms.tick()
