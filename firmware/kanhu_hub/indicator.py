@@ -2,18 +2,18 @@
 
 STEP_MS = 100
 
-# name: (lamp, buzzer, English, Chinese). While an alarm waits, the lamp's light grows with each receipt.
-# The buzzer is silent at rest.
+# name: (lamp, buzzer); what each means stands in kanhu_protocol/names.py. While an alarm waits, the lamp's light
+# grows with each receipt. The buzzer is silent at rest.
 PATTERNS = {
-    "well": ("#...................", "....................", "all well", "一切正常"),
-    "cannot_tell": ("#.#.................", "....................", "nobody upstream answers", "后台无应答"),
-    "fault": ("#.#.#...............", "....................", "the hub needs service", "设备需要维护"),
-    "heard": ("#####...............", "#...................", "your call is saved in this hub", "呼叫已记录"),
-    "stored": ("##########..........", "#.#.................", "your call is saved at the host", "呼叫已保存"),
-    "delivered": ("###############.....", "#.#.#...............", "the centre has your call", "呼叫已送达中心"),
-    "not_saved": ("##..##..##..........", "##..##..............", "sent, but not saved", "已发送，未能保存"),
-    "unanswered": ("#.#.#.#.#.#.#.#.#.#.", "#####.....#####.....", "nobody has answered yet", "尚无人应答"),
-    "accepted": ("####################", "##..................", "a person has your call", "已有人受理"),
+    "well": ("#...................", "...................."),
+    "cannot_tell": ("#.#.................", "...................."),
+    "fault": ("#.#.#...............", "...................."),
+    "heard": ("#####...............", "#..................."),
+    "stored": ("##########..........", "#.#................."),
+    "delivered": ("###############.....", "#.#.#..............."),
+    "not_saved": ("##..##..##..........", "##..##.............."),
+    "unanswered": ("#.#.#.#.#.#.#.#.#.#.", "#####.....#####....."),
+    "accepted": ("####################", "##.................."),
 }
 
 
@@ -44,7 +44,7 @@ class Indicator:
             self._step = 0
             self._log("lamp " + name)
         self._until_ms = self._clock.now_ms() + STEP_MS
-        lamp, buzzer = PATTERNS[name][:2]
+        lamp, buzzer = PATTERNS[name]
         step = self._step
         self._step += 1
         levels = (lamp[step % len(lamp)] == "#", buzzer[step % len(buzzer)] == "#")

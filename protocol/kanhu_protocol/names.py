@@ -141,3 +141,15 @@ ROLES = {
     8: "moisture",
 }
 CLASSES = {1: "life", 2: "welfare", 3: "technical", 4: "service", 5: "information"}
+# What the hub's lamp and buzzer say (firmware/kanhu_hub/indicator.py), in English and Chinese.
+LAMP = {
+    "well": ("all well", "一切正常"),
+    "cannot_tell": ("nobody upstream answers", "后台无应答"),
+    "fault": ("the hub needs service", "设备需要维护"),
+    "heard": ("your call is saved in this hub", "呼叫已记录"),
+    "stored": ("your call is saved at the host", "呼叫已保存"),
+    "delivered": ("the centre has your call", "呼叫已送达中心"),
+    "not_saved": ("sent, but not saved", "已发送，未能保存"),
+    "unanswered": ("nobody has answered yet", "尚无人应答"),
+    "accepted": ("a person has your call", "已有人受理"),
+}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kanhu_protocol import names
+
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = runpy.run_path(str(ROOT / "firmware/kanhu_hub/indicator.py"))
 PATTERNS = SPACE["PATTERNS"]
@@ -34,14 +36,15 @@ def same_when_rotated(a: str, b: str) -> bool:
 
 
 def test_names_are_the_contracts() -> None:
-    assert set(PATTERNS) == CONTRACT
+    assert set(PATTERNS) == set(names.LAMP) == CONTRACT
     text = (ROOT / "docs/contracts.md").read_text(encoding="utf-8")
     assert all(f"`{name}`" in text for name in PATTERNS)
 
 
 @pytest.mark.parametrize("name", sorted(PATTERNS))
 def test_pattern_is_readable_and_short(name: str) -> None:
-    lamp, buzzer, english, chinese = PATTERNS[name]
+    lamp, buzzer = PATTERNS[name]
+    english, chinese = names.LAMP[name]
     assert set(lamp + buzzer) <= set("#.")
     assert len(lamp) == len(buzzer)
     assert len(lamp) * SPACE["STEP_MS"] <= 2000

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from kanhu_protocol import names
+
 STEP = 0.1  # s per character of a pattern
 JITTER = 0.09  # s by which a step may come late on a busy machine; steps count from the last change
 DRIFT = 0.03  # of a run of steps: a hub that sleeps between steps is slower than its pattern
@@ -38,12 +40,12 @@ class _Reading:
 
 
 def load_table(source: bytes | str | Path) -> dict[str, tuple[str, str, str, str]]:
-    """PATTERNS of an indicator.py, by running it."""
+    """PATTERNS of an indicator.py, by running it, with the words for each."""
     if isinstance(source, Path):
         source = source.read_bytes()
     namespace: dict[str, Any] = {"__name__": "indicator"}
     exec(compile(source, "indicator.py", "exec"), namespace)  # noqa: S102  our own firmware
-    return {name: tuple(row) for name, row in namespace["PATTERNS"].items()}
+    return {name: (*row, *names.LAMP.get(name, (name, ""))) for name, row in namespace["PATTERNS"].items()}
 
 
 class Lamp:
