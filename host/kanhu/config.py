@@ -4,11 +4,28 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from kanhu.errors import ConfigError
+
+
+def _placed(path: Path, info: ValidationInfo) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path has no NUL character")
+    return info.context / path if info.context else path
+
+
+Placed = Annotated[Path, AfterValidator(_placed)]  # relative to the file it stands in
 
 
 class _Section(BaseModel):
@@ -21,7 +38,7 @@ class Broker(_Section):
     host: str = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65535)
     username: str | None = None
-    password_file: Path | None = None
+    password_file: Placed | None = None
 
     def password(self) -> str | None:
         """The password's text, without the file's final newline; ConfigError when unreadable."""
@@ -31,6 +48,10 @@ class Broker(_Section):
             return self.password_file.read_text(encoding="utf-8").rstrip("\n")
         except OSError as error:
             raise ConfigError(f"password_file {self.password_file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(
+                f"password_file {self.password_file}: not UTF-8 text; write the password alone on one line"
+            ) from None
 
 
 class Hubs(_Section):
@@ -40,6 +61,18 @@ class Hubs(_Section):
     serial: tuple[str, ...] = ()  # pyserial URLs
     heartbeat_s: int = Field(300, ge=1, le=86_400)
     missed_heartbeats: int = Field(3, ge=1, le=100)
+
+    @field_validator("serial")
+    @classmethod
+    def _ports(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.strip() or not url.isprintable():
+                raise ValueError(
+                    f"{url!r} names no port; write one such as /dev/ttyUSB0 or socket://host:port"
+                )
+            if urls.count(url) > 1:
+                raise ValueError(f"{url} stands there twice; a port is opened once")
+        return urls
 
 
 class Platform(_Section):
@@ -81,7 +114,7 @@ class Log(_Section):
 class Config(_Section):
     """Everything `kanhu run` needs; every key has a default except data_dir."""
 
-    data_dir: Path
+    data_dir: Placed
     hubs: Hubs = Hubs()
     platform: Platform = Platform()
     broker: Embedded = Embedded()
@@ -90,10 +123,10 @@ class Config(_Section):
     log: Log = Log()
 
 
-def parse(data: dict[str, object], origin: str) -> Config:
-    """Check a parsed TOML document; ConfigError with one line per wrong key."""
+def parse(data: dict[str, object], origin: str, folder: Path | None = None) -> Config:
+    """Check a parsed TOML document, its relative paths taken from folder; ConfigError names what is wrong."""
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(data, context=folder)
     except ValidationError as error:
         lines = []
         for item in error.errors():
@@ -101,7 +134,7 @@ def parse(data: dict[str, object], origin: str) -> Config:
             if item["type"] == "extra_forbidden":
                 lines.append(f"{key}: no such key (see docs/kanhu.example.toml)")
             else:
-                lines.append(f"{key}: {item['msg']}")
+                lines.append(f"{key}: {item['msg'].removeprefix('Value error, ')}")
         raise ConfigError(f"{origin}: " + "; ".join(lines)) from None
 
 
@@ -114,5 +147,4 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: {error.strerror}; copy docs/kanhu.example.toml to start from") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
-    config = parse(data, str(path))
-    return config.model_copy(update={"data_dir": (path.parent / config.data_dir).resolve()})
+    return parse(data, str(path), path.parent.resolve())

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from helpers_e2e import Metrics, Observer, account, identities, open_down, wait_for
+from kanhu import config as configuration
 from kanhu import ledger
 from kanhu.broker import free_port
 from kanhu.sim.city import City
@@ -90,12 +91,44 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+BAD |= {
+    "NUL in a path": ('data_dir = "a\\u0000b"\n[broker]\nenabled = true', ("data_dir", "NUL")),
+    "NUL in the password's path": (
+        'data_dir = "d"\n[hubs.mqtt]\npassword_file = "a\\u0000b"',
+        ("hubs.mqtt.password_file", "NUL"),
+    ),
+    "a port without a name": ('data_dir = "d"\n[hubs]\nserial = [""]', ("hubs.serial", "names no port")),
+    "a port twice": (
+        'data_dir = "d"\n[hubs]\nserial = ["/dev/ttyUSB0", "/dev/ttyUSB0"]',
+        ("hubs.serial", "/dev/ttyUSB0", "twice"),
+    ),
+}
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_config(tmp_path: Path, case: str) -> None:
     text, words = BAD[case]
     path = tmp_path / "kanhu.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     one_line(kanhu("run", "-c", str(path)), *words)
+
+
+def test_a_password_that_is_no_text(tmp_path: Path) -> None:
+    """The file is looked for beside the TOML file, wherever the command runs."""
+    (tmp_path / "password").write_bytes(b"\xff\xfe")
+    path = config(
+        tmp_path, hubs={"mqtt": {"password_file": "password", "username": "u", "port": free_port()}}
+    )
+    one_line(kanhu("run", "-c", str(path), cwd="/"), str(tmp_path / "password"), "not UTF-8")
+    (tmp_path / "password").write_bytes("密码\n".encode())
+    broker = configuration.load(path).hubs.mqtt
+    assert broker is not None
+    assert broker.password() == "密码"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "-5", "inf"])
+def test_a_demo_of_an_impossible_length(seconds: str) -> None:
+    one_line(kanhu("demo", "--seconds", seconds, "--json"), "--seconds", "0 or more")
 
 
 def test_the_metrics_port_is_taken(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import typer
@@ -40,6 +41,8 @@ def demo(
     """Two simulated homes, broker, daemon and city in one terminal, with faults to inject."""
     if context.args:
         raise KanhuError(f"no such option: {' '.join(context.args)}; see kanhu demo --help")
+    if not 0 <= seconds < math.inf:
+        raise KanhuError(f"--seconds {seconds:g}: must be 0 or more, such as --seconds 30")
     try:
         from kanhu.demo import main as run_demo
     except ImportError as error:
