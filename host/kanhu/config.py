@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from kanhu.errors import ConfigError
+from kanhu.hosts import host_name
 
 
 def _placed(path: Path, info: ValidationInfo) -> Path:
@@ -26,6 +27,7 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 
 
 Placed = Annotated[Path, AfterValidator(_placed)]  # relative to the file it stands in
+Host = Annotated[str, AfterValidator(host_name)]
 
 
 class _Section(BaseModel):
@@ -35,7 +37,7 @@ class _Section(BaseModel):
 class Broker(_Section):
     """An MQTT 3.1.1 broker: host, port, credential."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65535)
     username: str | None = None
     password_file: Placed | None = None
@@ -88,7 +90,7 @@ class Embedded(_Section):
     """nats-server as a child of the daemon, for one home, tests and the demo."""
 
     enabled: bool = False
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65535)
 
 
@@ -96,7 +98,7 @@ class Metrics(_Section):
     """Prometheus metrics over HTTP."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: int = Field(9464, ge=0, le=65535)
 
 

@@ -41,9 +41,10 @@ class MetricsServer:
         registry.register(self)  # has collect(), which is all it takes
         try:
             self._server, self._thread = start_http_server(settings.port, settings.host, registry)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise ConfigError(
-                f"metrics.port {settings.host}:{settings.port}: {error.strerror}; choose another or set "
+                f"metrics.port {settings.host}:{settings.port}: {reason}; choose another or set "
                 "metrics.enabled = false"
             ) from None
         log.info("metrics", url=f"http://{settings.host}:{self._server.server_port}/metrics")

@@ -124,16 +124,6 @@ async def test_qos_0_and_retained(broker: Broker):
             assert client.counters.acknowledged == 1
 
 
-async def test_unsubscribe(broker: Broker):
-    async with observing(broker.port, "t/+") as seen:
-        await seen.client.publish("t/a", b"1")
-        await until(lambda: seen.messages == [("t/a", b"1")])
-        await seen.client.unsubscribe(["t/+"])
-        await seen.client.publish("t/a", b"2")
-        await asyncio.sleep(0.2)
-        assert len(seen.messages) == 1
-
-
 AUTHORIZATION = """
 authorization { users: [
   { user: "hub", password: "right",
@@ -450,6 +440,16 @@ async def test_arguments_are_checked():
         await client.publish("t", b"x")
     with pytest.raises(LinkDown):
         await client.subscribe([("t", 1)])
+
+
+async def test_a_host_that_no_resolver_takes_is_down_like_any_other():
+    client = MqttClient("a..b", 1883, "m")
+    task = asyncio.create_task(client.run())
+    await until(lambda: client.last_error is not None)
+    assert not task.done()
+    assert "idna" in (client.last_error or "")
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_a_wrong_topic_is_the_callers_error_and_harms_nothing():

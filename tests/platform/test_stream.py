@@ -418,7 +418,8 @@ async def test_credentials(tmp_path: Path, state: Path) -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "localhost", "localhost:1883", "http://localhost", "mqtt://", "mqtt://:1883", "mqtt://h:0", "mqtt://h:99999",
-     "mqtt://h:x", "mqtt://h/topic", "mqtt://h?x=1", "mqtt://:secret@h", "mqtt://[::1", "mqtt://user:secret@h:x"],
+     "mqtt://h:x", "mqtt://h/topic", "mqtt://h?x=1", "mqtt://:secret@h", "mqtt://[::1", "mqtt://user:secret@h:x",
+     "mqtt://user:secret@a..b", "mqtt://" + "x" * 64, "mqtt://a b"],
 )  # fmt: skip
 def test_addresses_that_cannot_be_read(url: str) -> None:
     with pytest.raises(kanhu.platform.AddressError, match="mqtt://") as caught:

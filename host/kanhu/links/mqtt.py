@@ -9,7 +9,7 @@ import structlog
 
 from kanhu.config import Broker
 from kanhu.links.hub_link import Inlet
-from kanhu.links.mqtt_client import MqttClient
+from kanhu.links.mqtt_sessions import two_sessions
 
 log = structlog.get_logger("kanhu.mqtt")
 
@@ -23,21 +23,8 @@ class MqttLink:
     def __init__(self, broker: Broker, daemon_id: str, inlet: Inlet) -> None:
         self.name = "mqtt"
         self._inlet = inlet
-        self._broker = broker
         self._pending = 0
-        self.urgent = self._client(f"kanhu-{daemon_id}-hubs-1")
-        self.bulk = self._client(f"kanhu-{daemon_id}-hubs-2")
-
-    def _client(self, client_id: str) -> MqttClient:
-        return MqttClient(
-            self._broker.host,
-            self._broker.port,
-            client_id,
-            clean=False,
-            username=self._broker.username,
-            password=self._broker.password(),
-            on_message=self._message,
-        )
+        self.urgent, self.bulk = two_sessions(broker, f"kanhu-{daemon_id}-hubs", self._message)
 
     @property
     def connected(self) -> bool:
@@ -49,11 +36,8 @@ class MqttLink:
         return self.urgent.counters.oversize + self.bulk.counters.oversize
 
     def send_down(self, hub_id: str, data: bytes) -> bool:
-        """Publish one sealed down message at QoS 1; False while there is no broker."""
-        if not self.urgent.connected:
-            return False
-        self.urgent.publish_nowait(f"{ROOT}{hub_id}/down", data)
-        return True
+        """Publish one sealed down message at QoS 1; False without a broker, or when its queue is full."""
+        return self.urgent.publish_nowait(f"{ROOT}{hub_id}/down", data)
 
     async def run(self) -> None:
         """Both sessions, reconnecting, until cancelled."""

@@ -94,10 +94,6 @@ class MqttClient:
         """Subscribe to [(filter, QoS)]; LinkDown when refused or not connected."""
         await self._present().subscribe(list(topics))
 
-    async def unsubscribe(self, topics: Sequence[str]) -> None:
-        """Unsubscribe; LinkDown when not connected."""
-        await self._present().unsubscribe(list(topics))
-
     async def drain(self) -> None:
         """Wait until nothing is queued behind the window; LinkDown when the connection ends."""
         await self._present().drain()
@@ -110,7 +106,7 @@ class MqttClient:
             before = self.last_error
             try:
                 await self._once(on_connect)
-            except (OSError, TimeoutError, LinkDown) as error:
+            except (OSError, TimeoutError, UnicodeError, LinkDown) as error:  # UnicodeError: the host's name
                 self.last_error = str(error) or type(error).__name__
             ended, self._connection = self._connection, None
             since = ended.up_since if ended is not None else 0.0

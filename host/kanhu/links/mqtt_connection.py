@@ -16,7 +16,7 @@ from kanhu_protocol import mqtt
 
 log = structlog.get_logger("kanhu.mqtt.client")
 
-ANSWER_S = 10.0  # CONNACK, SUBACK, UNSUBACK and PINGRESP
+ANSWER_S = 10.0  # CONNACK, SUBACK and PINGRESP
 PUBACK_S = 30.0  # longest without any PUBACK while some are owed
 WRITE_HIGH = 256 * 1024  # bytes buffered for the socket before the window is held
 READ_MAX = 16 * 1024  # bytes of one read: a call on another connection waits for its events to be handled
@@ -73,7 +73,7 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = False
         self._owed: dict[int, asyncio.Future[None] | None] = {}  # without PUBACK: in flight, then queued
         self._queue: deque[bytes] = deque()  # encoded, behind the window
-        self._asked: dict[int, asyncio.Future[bytes]] = {}  # SUBSCRIBE and UNSUBSCRIBE by packet id
+        self._asked: dict[int, asyncio.Future[bytes]] = {}  # SUBSCRIBE by packet id
         self._drainers: list[asyncio.Future[None]] = []
         self._last_id = 0
         self._deadline = 0.0  # loop time an answer to CONNECT or PINGREQ is due; 0: none is
@@ -182,10 +182,6 @@ class Connection(asyncio.BufferedProtocol):
         if refused or len(codes) != len(topics):
             raise LinkDown(f"broker refused the subscription to {', '.join(refused) or 'some topics'}")
 
-    async def unsubscribe(self, topics: list[str]) -> None:
-        """UNSUBSCRIBE and wait for UNSUBACK."""
-        await self._ask(lambda packet_id: mqtt.unsubscribe(packet_id, topics))
-
     async def drain(self) -> None:
         """Wait until nothing is queued behind the window; LinkDown when the connection ends."""
         if not self.up:
@@ -290,7 +286,7 @@ class Connection(asyncio.BufferedProtocol):
         elif kind == mqtt.OVERSIZE:
             self._counters.oversize += 1
             self._acknowledge(packet_id)
-        elif kind in {mqtt.SUBACK, mqtt.UNSUBACK}:
+        elif kind == mqtt.SUBACK:
             asked = self._asked.pop(packet_id, None)
             if asked is not None and not asked.done():
                 asked.set_result(payload)

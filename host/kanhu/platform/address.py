@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
+from kanhu.hosts import host_name
 from kanhu.platform.errors import AddressError
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}  # IANA
@@ -34,6 +35,10 @@ class Address:
             raise AddressError(f"the broker's address does not begin with mqtt:// or mqtts://: {form}")
         if not parts.hostname or port == 0:
             raise AddressError(f"the broker's address has no host, or port 0: {form}")
+        try:
+            host_name(parts.hostname)
+        except ValueError:
+            raise AddressError(f"the broker's address has a host that can be none: {form}") from None
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise AddressError(f"the broker's address has something after the port: {form}")
         if parts.password is not None and not parts.username:

@@ -136,7 +136,7 @@ class Link:
             begun = time.monotonic()
             try:
                 await self._session()
-            except (aiomqtt.MqttError, ConnectError, OSError) as error:
+            except (aiomqtt.MqttError, ConnectError, OSError, UnicodeError) as error:
                 reason = str(error) if isinstance(error, ConnectError) else self._reason(error)
                 if self.connections == 0 and not wait_for_broker:
                     raise ConnectError(reason) from None
