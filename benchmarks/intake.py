@@ -69,7 +69,8 @@ async def run(data_dir: Path, count: int, per_payload: int, profile: bool) -> No
     work = payloads(keys, count, per_payload)
     journal = Journal.open(data_dir)
     counters = Counters()
-    intake = Intake(journal, keys, Alarms(journal), Commands(journal), counters)
+    commands = Commands(journal)
+    intake = Intake(journal, keys, Alarms(journal, commands), commands, counters)
     window = asyncio.Semaphore(WINDOW)
     answered = 0
     delays: list[float] = []

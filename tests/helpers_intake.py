@@ -76,8 +76,8 @@ class Host:
     def __init__(self, data_dir: Path, *hubs: HubVoice, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.journal = Journal.open(data_dir, self.clock)
-        self.alarms = Alarms(self.journal)
         self.commands = Commands(self.journal)
+        self.alarms = Alarms(self.journal, self.commands)
         self.counters = Counters()
         self.keys = FixedKeys(*hubs)
         self.intake = Intake(self.journal, self.keys, self.alarms, self.commands, self.counters)

@@ -53,7 +53,7 @@ class Daemon:
         self.registry = Registry.open(config.data_dir)
         self.counters = Counters()
         self.commands = Commands(self.journal)
-        self.alarms = Alarms(self.journal)
+        self.alarms = Alarms(self.journal, self.commands)
         self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, self.counters)
         self._aeads: dict[str, tuple[int, AesCcm] | None] = {}
         self._aeads_version = self.registry.version

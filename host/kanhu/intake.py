@@ -193,8 +193,6 @@ class Intake:
         elif kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
             detail = fields.get(k.DETAIL, 0) if kind == k.COMMAND_REFUSED else None
             self._commands.confirm(batch, hub_id, fields.get(k.COMMAND, 0), detail)
-        elif kind == k.CLOCK_SET:
-            self._commands.confirm_time(batch, hub_id)
 
     def _booted(self, batch: Batch, event: Event) -> None:
         if event.seq:

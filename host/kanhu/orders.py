@@ -4,15 +4,17 @@ answer of a person, the time, the device table, events that are missing."""
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import structlog
 
-from kanhu.care import Alarm, Alarms
+from kanhu.care import Alarm, AlarmName, Alarms, alarm_name
 from kanhu.downlink import Command, Downlink
 from kanhu.errors import KanhuError
 from kanhu.journal import Event, Journal
+from kanhu.journal.commands import Command as Kept
 from kanhu.journal.commands import Commands
 from kanhu_protocol import kinds as k
 
@@ -20,6 +22,8 @@ log = structlog.get_logger("kanhu.orders")
 
 MISSING_CHECK_S = 10.0  # a gap that lasts from one check to the next is asked for
 MISSING_RANGES = 16  # ranges in one request
+TELL_AGAIN_S = 10.0  # an alarm's state that a hub seems not to know is said at most this often
+TOLD_MAX = 1000  # alarms whose last telling is remembered
 
 
 class Tables(Protocol):
@@ -49,20 +53,26 @@ class Orders:
         self._confirmed: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._has_table: dict[str, int] = {}  # hub: version it last reported or was last sent
         self._gaps: dict[str, list[tuple[int, int, int]]] = {}
+        self._told: dict[AlarmName, float] = {}  # monotonic s
         self._tasks: set[asyncio.Task[None]] = set()
-        alarms.on_change.append(self._alarm_changed)
         for hub in journal.hubs():
             if hub != journal.daemon_id:
                 waiting = [Command(one.number, one.type, one.fields) for one in commands.waiting(hub)]
                 downlink.restore(hub, journal.hub(hub).highest, waiting)
+        commands.on_kept.append(self._send)
+        for alarm in alarms.live():
+            if self._was_answered(alarm):
+                self._tell_again(alarm)
 
     async def order(self, hub_id: str, kind: int, fields: dict[int, Any]) -> asyncio.Future[None]:
         """Persist and send a command; the future ends when the hub has confirmed it."""
         command = await self._commands.create(hub_id, kind, fields)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._confirmed[hub_id, command.number] = done
-        self._downlink.command(hub_id, Command(command.number, kind, fields))
         return done
+
+    def _send(self, kept: Kept) -> None:
+        self._downlink.command(kept.hub, Command(kept.number, kept.type, kept.fields))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         async def guarded() -> None:
@@ -75,24 +85,48 @@ class Orders:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _alarm_changed(self, alarm: Alarm) -> None:
-        # A hub knows by itself that its new alarm is open; not that a person's answer was taken back.
-        answered = {"accepted", "closed"}
-        if alarm.state != k.OPEN or any(what in answered for _, what, *_ in self._alarms.history(alarm.name)):
-            self._tell_state(alarm)
+    # Alarms: care orders ALARM_IS together with each change; this is for what was lost all the same
 
-    def _tell_state(self, alarm: Alarm) -> None:
+    def _was_answered(self, alarm: Alarm) -> bool:
+        # A hub knows by itself that its new alarm is open; not that a person's answer was taken back.
+        if alarm.state != k.OPEN:
+            return True
+        return any(what in ("accepted", "closed") for _, what, *_ in self._alarms.history(alarm.name))
+
+    def _tell_again(self, alarm: Alarm) -> None:
         name = [alarm.boot, alarm.seq]
-        self._start(self.order(alarm.hub, k.ALARM_IS, {k.ALARM_NAME: name, k.ALARM_STATE: alarm.state}))
+        if not any(
+            one.type == k.ALARM_IS and one.fields[k.ALARM_NAME] == name
+            for one in self._commands.waiting(alarm.hub)
+        ):
+            self._start(self._alarms.tell(alarm))
+
+    def _unanswered(self, event: Event) -> None:
+        """A hub says that nobody has taken its alarm: tell it what it seems not to know."""
+        alarm = self._alarms.get(alarm_name(event))
+        if alarm is None:
+            return
+        if alarm.state == k.OPEN:
+            self._say_delivered(alarm)
+            return
+        now = time.monotonic()
+        if now - self._told.get(alarm.name, float("-inf")) >= TELL_AGAIN_S:
+            if len(self._told) >= TOLD_MAX:
+                self._told.clear()
+            self._told[alarm.name] = now
+            self._tell_again(alarm)
+
+    def _say_delivered(self, alarm: Alarm) -> None:
+        if alarm.delivered_ms is not None:
+            self._downlink.delivered(alarm.hub, [(alarm.boot, alarm.seq)])
 
     def stored(self, event: Event) -> None:
-        """A hub's event is on disk: confirmations, boots, clocks and table versions."""
+        """A hub's event is on disk: confirmations, boots, repetitions, clocks and table versions."""
         fields, hub = event.fields, event.hub
         if event.kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
             self._confirm(hub, fields.get(k.COMMAND, 0))
-        elif event.kind == k.CLOCK_SET:
-            if k.COMMAND in fields:
-                self._confirm(hub, fields[k.COMMAND])
+        elif event.kind == k.CALL_UNANSWERED:
+            self._unanswered(event)
         elif event.kind == k.BOOT:
             if event.boot == self._journal.hub(hub).highest:
                 self._booted(event)
@@ -115,10 +149,9 @@ class Orders:
 
     def _booted(self, event: Event) -> None:
         self._downlink.booted(event.hub)
-        told = {tuple(one.fields.get(k.ALARM_NAME, ())) for one in self._commands.waiting(event.hub)}
         for alarm in self._alarms.live(event.hub):
-            if (alarm.boot, alarm.seq) not in told:
-                self._tell_state(alarm)
+            self._tell_again(alarm)
+            self._say_delivered(alarm)
         self._table_reported(event)
 
     # Device tables

@@ -1,5 +1,5 @@
 """Alarms and their life."""
 
-from .alarms import Alarm, AlarmError, AlarmName, Alarms
+from .alarms import Alarm, AlarmError, AlarmName, Alarms, alarm_name
 
-__all__ = ["Alarm", "AlarmError", "AlarmName", "Alarms"]
+__all__ = ["Alarm", "AlarmError", "AlarmName", "Alarms", "alarm_name"]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import structlog
-
 from kanhu.errors import KanhuError
 from kanhu.journal import Batch, Event, Journal
+from kanhu.journal.commands import Commands
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import MAX_REASON, MAX_TEXT, VALID
 
@@ -19,8 +17,7 @@ from . import sql
 AlarmName = tuple[str, int, int]  # identity of the alarm's first event
 
 MAX_TURNS = 1000  # locks kept, one per alarm in a person's hands
-
-log = structlog.get_logger(__name__)
+NEW_NEED_MS = 60_000  # contracts, section 8: how far a press and an answer are apart for certain
 
 
 class AlarmError(KanhuError):
@@ -65,15 +62,24 @@ class _Step(NamedTuple):
     at_ms: int
     operator: str
     reason: str | None
+    state: int | None = None  # what the alarm is from now on; None: what it was
+
+
+class _Answer(NamedTuple):
+    """A state on its way to disk."""
+
+    state: int
+    since_ms: int
 
 
 class Alarms:
-    """All alarms of one journal; in the thread of its loop."""
+    """All alarms of one journal; in the thread of its loop. What a hub must hear goes to disk with it."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, commands: Commands) -> None:
         self._journal = journal
-        self.on_change: list[Callable[[Alarm], None]] = []  # after the fsync of every change of state
+        self._commands = commands
         self._live: dict[AlarmName, Alarm] = {}  # not closed, as they are on disk
+        self._coming: dict[AlarmName, _Answer] = {}  # handed to the writer, not yet on disk
         self._turns: dict[AlarmName, asyncio.Lock] = {}
         for row in journal.reader.rows(sql.LIVE):
             alarm = Alarm(*row)
@@ -109,12 +115,45 @@ class Alarms:
         batch.run(sql.OPEN, *name, kind, device, k.OPEN, at_ms)
         if name == event.identity:
             batch.run(sql.FIRST_CAME, event.received_ms, at_ms, event.kind, device, *name)
-        if presses:
-            # Somebody pressed again before the hub had heard of the closing: never let that fall.
-            batch.run(sql.REOPENED, event.received_ms, *name, utc_ms)
-            batch.run(sql.REOPEN, *name, utc_ms)
+        if presses and self._is_new_need(name, utc_ms, event.received_ms):
+            # Somebody pressed again before the hub had heard of the answer: never let that fall.
+            batch.run(sql.REOPENED, event.received_ms, *name)
+            batch.run(sql.REOPEN, *name)
+            self._answered(batch, name, _Answer(k.OPEN, event.received_ms))
         batch.run(sql.SAID_AGAIN, presses, event.fields.get(k.ATTEMPT, 0), *name)
         batch.then(lambda: self._changed(name))
+
+    def _is_new_need(self, name: AlarmName, utc_ms: int | None, received_ms: int) -> bool:
+        answer = self._coming.get(name)
+        if answer is None:
+            alarm = self.get(name)
+            if alarm is None:
+                return False
+            answer = _Answer(alarm.state, alarm.closed_ms or alarm.accepted_ms or 0)
+        return is_new_need(answer.state, answer.since_ms, utc_ms, received_ms)
+
+    def _answered(self, batch: Batch, name: AlarmName, answer: _Answer) -> None:
+        """The batch gives the alarm another state, and tells its hub."""
+
+        def settled() -> None:
+            if self._coming.get(name) is answer:
+                del self._coming[name]
+
+        self._coming[name] = answer
+        batch.then(settled)
+        batch.otherwise(settled)
+        self._tell(batch, name, answer.state)
+
+    def _tell(self, batch: Batch, name: AlarmName, state: int) -> None:
+        hub, boot, seq = name
+        self._commands.add(batch, hub, k.ALARM_IS, {k.ALARM_NAME: [boot, seq], k.ALARM_STATE: state})
+
+    async def tell(self, alarm: Alarm) -> None:
+        """Say an alarm's state to its hub once more; JournalUnavailable: not now."""
+        if alarm.name not in self._coming:  # else its hub is being told what is newer
+            batch = self._journal.batch()
+            self._tell(batch, alarm.name, alarm.state)
+            await batch.submit(urgent=True)
 
     def _delivered(self, events: list[Event]) -> None:
         for event in events:
@@ -123,17 +162,9 @@ class Alarms:
 
     def _changed(self, name: AlarmName) -> None:
         alarm = self._read(name)
-        before = self._live.pop(name, None)
-        if alarm is None:
-            return
-        if alarm.state != k.CLOSED:
+        self._live.pop(name, None)
+        if alarm is not None and alarm.state != k.CLOSED:
             self._live[name] = alarm
-        if before is None or before.state != alarm.state:
-            for callback in self.on_change:
-                try:
-                    callback(alarm)
-                except Exception:
-                    log.exception("a listener of the alarms failed", alarm=str(alarm))
 
     def _read(self, name: AlarmName) -> Alarm | None:
         rows = self._journal.reader.rows(sql.ONE, name)
@@ -153,7 +184,7 @@ class Alarms:
                     return alarm
                 raise AlarmError(f"alarm {alarm} is with {alarm.accepted_by} already")
             now = self._journal.clock()
-            step = _Step(k.ALARM_ACCEPTED, "accepted", now, operator, None)
+            step = _Step(k.ALARM_ACCEPTED, "accepted", now, operator, None, k.ACCEPTED)
             return await self._act(name, step, sql.ACCEPT, now, operator)
 
     async def close(self, name: AlarmName, operator: str, reason: str) -> Alarm:
@@ -167,7 +198,7 @@ class Alarms:
                     return alarm
                 raise AlarmError(f"alarm {alarm} is closed already, by {alarm.closed_by}: {alarm.reason}")
             now = self._journal.clock()
-            step = _Step(k.ALARM_CLOSED, "closed", now, operator, reason)
+            step = _Step(k.ALARM_CLOSED, "closed", now, operator, reason, k.CLOSED)
             return await self._act(name, step, sql.CLOSE, now, operator, reason)
 
     async def correct(self, name: AlarmName, operator: str, reason: str) -> Alarm:
@@ -202,9 +233,23 @@ class Alarms:
         batch.add_own(step.kind, fields)
         batch.run(statement, *values, *name)
         batch.run(sql.STEP, *name, step.at_ms, step.what, step.operator, step.reason)
+        if step.state is not None:
+            self._answered(batch, name, _Answer(step.state, step.at_ms))
         batch.then(lambda: self._changed(name))
         await batch.submit(urgent=True)
         return self._must(name)
+
+
+def is_new_need(state: int, since_ms: int, utc_ms: int | None, received_ms: int) -> bool:
+    """Whether a press that names an alarm answered at since_ms needs an answer of its own.
+
+    utc_ms: when it was pressed, None: not known. Of an accepted alarm a person is taking care at this
+    moment, so a press counts when it is clearly later; a closed one is over, so it counts unless clearly
+    earlier (contracts, section 8)."""
+    if state == k.ACCEPTED:
+        pressed_ms = received_ms if utc_ms is None else min(utc_ms, received_ms)
+        return pressed_ms >= since_ms + NEW_NEED_MS
+    return state == k.CLOSED and (utc_ms is None or utc_ms >= since_ms - NEW_NEED_MS)
 
 
 def alarm_name(event: Event) -> AlarmName:

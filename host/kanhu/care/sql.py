@@ -24,15 +24,15 @@ FIRST_CAME = "UPDATE alarms SET stored_ms=?, opened_ms=?, kind=?, device=? WHERE
 SAID_AGAIN = """
 UPDATE alarms SET presses=presses+?, attempts=max(attempts, ?) WHERE hub=? AND boot=? AND seq=?
 """
-# at_ms, name, when it was pressed (NULL: not known)
+# at_ms, name
 REOPENED = """
 INSERT INTO alarm_history (hub, boot, seq, at_ms, what) SELECT ?2, ?3, ?4, ?1, 'reopened'
-FROM alarms WHERE hub=?2 AND boot=?3 AND seq=?4 AND state=7 AND (?5 IS NULL OR ?5 > closed_ms)
+FROM alarms WHERE hub=?2 AND boot=?3 AND seq=?4 AND state<>1
 """
-# name, when it was pressed (NULL: not known)
+# name
 REOPEN = """
 UPDATE alarms SET state=1, accepted_ms=NULL, accepted_by=NULL, closed_ms=NULL, closed_by=NULL, reason=NULL
-WHERE hub=?1 AND boot=?2 AND seq=?3 AND state=7 AND (?4 IS NULL OR ?4 > closed_ms)
+WHERE hub=? AND boot=? AND seq=?
 """
 # at_ms, operator, name
 ACCEPT = "UPDATE alarms SET state=4, accepted_ms=?, accepted_by=? WHERE hub=? AND boot=? AND seq=?"

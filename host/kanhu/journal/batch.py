@@ -26,13 +26,14 @@ class Batch:
     """Collects one indivisible write; submit() hands it to the writer. Use within one loop step."""
 
     __slots__ = (
-        "_after", "_awaited", "_done", "_journal", "_own_losses",
+        "_after", "_awaited", "_done", "_instead", "_journal", "_own_losses",
         "delivered", "delivered_ms", "events", "rows", "statements", "urgent",
     )  # fmt: skip
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._after: list[Callable[[], None]] = []
+        self._instead: list[Callable[[], None]] = []
         self._awaited: list[Identity] = []  # on their way to disk in an earlier batch
         self._own_losses: list[int] = []
         self._done: Callable[[JournalUnavailable | None], None] | None = None
@@ -128,6 +129,10 @@ class Batch:
         """Call this in the loop once the batch is on disk."""
         self._after.append(callback)
 
+    def otherwise(self, callback: Callable[[], None]) -> None:
+        """Call this in the loop when nothing of the batch has reached the disk."""
+        self._instead.append(callback)
+
     def deliver(self, events: list[Event], at_ms: int) -> None:
         """Record that the platform has acknowledged these."""
         self.delivered = [event.n for event in events]
@@ -180,8 +185,10 @@ class Batch:
                     journal.give_back_own(event.seq)
             for lost in self._own_losses:
                 journal.give_back_own(lost)
+            for callback in self._instead:
+                callback()
         done, self._done = self._done, None  # and no cycle is left for the collector
-        self._after = []
+        self._after, self._instead = [], []
         if done is not None:
             done(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from .batch import Batch
 from .journal import Journal
 
 # A newer one of these makes the older of the same hub (and alarm) pointless.
-_REPLACED = (k.ALARM_IS, k.DEVICES, k.TIME)
+_REPLACED = (k.ALARM_IS, k.DEVICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Commands:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self.on_kept: list[Callable[[Command], None]] = []  # after the fsync of each new command
         self._numbers: dict[str, int] = dict(journal.reader.rows("SELECT hub, number FROM numbers"))
         self._waiting: dict[str, dict[int, Command]] = {}
         for hub, number, kind, payload, created_ms in journal.reader.rows(
@@ -45,38 +47,46 @@ class Commands:
         """Commands the hub has not confirmed, oldest first."""
         return list(self._waiting.get(hub, {}).values())
 
-    def hubs(self) -> list[str]:
-        """Hubs with waiting commands."""
-        return [hub for hub, commands in self._waiting.items() if commands]
-
     async def create(self, hub: str, kind: int, fields: dict[int, Any]) -> Command:
-        """Persist a command before it is sent; older ones it makes pointless are superseded."""
-        number = self._numbers.get(hub, 0) + 1
-        self._numbers[hub] = number
-        payload = down.encode(kind, {**fields, k.NUMBER: number})
-        now = self._journal.clock()
-        command = Command(hub, number, kind, dict(fields), now)
+        """Persist a command of its own; JournalUnavailable: there is none."""
         batch = self._journal.batch()
-        batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
+        command = self.add(batch, hub, kind, fields)
+        await batch.submit(urgent=True)
+        return command
+
+    def add(self, batch: Batch, hub: str, kind: int, fields: dict[int, Any]) -> Command:
+        """Persist a command with what it follows from; older ones it makes pointless are superseded."""
+        number = self._next(batch, hub)
+        payload = down.encode(kind, {**fields, k.NUMBER: number})
+        command = Command(hub, number, kind, dict(fields), self._journal.clock())
         batch.run(
             "INSERT INTO commands (hub, number, type, payload, state, created_ms) "
             "VALUES (?,?,?,?,'waiting',?)",
-            hub, number, kind, payload, now,
+            hub, number, kind, payload, command.created_ms,
         )  # fmt: skip
-        batch.then(lambda: self._waiting.setdefault(hub, {}).__setitem__(number, command))
         for old in self.waiting(hub):
             same = old.fields.get(k.ALARM_NAME) == fields.get(k.ALARM_NAME)
             if old.type == kind and kind in _REPLACED and same:
                 self._settle(batch, hub, old.number, "superseded", None)
-        await batch.submit(urgent=True)
+        # It waits from now on, so that another one of the same commit supersedes it.
+        self._waiting.setdefault(hub, {})[number] = command
+        batch.otherwise(lambda: self._forget(hub, number))
+        batch.then(lambda: self._kept(command))
         return command
+
+    def _kept(self, command: Command) -> None:
+        for callback in self.on_kept:
+            callback(command)
+
+    def _next(self, batch: Batch, hub: str) -> int:
+        number = self._numbers[hub] = self._numbers.get(hub, 0) + 1
+        batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
+        return number
 
     async def number(self, hub: str) -> int:
         """A number for a command that is said once and not kept."""
-        number = self._numbers.get(hub, 0) + 1
-        self._numbers[hub] = number
         batch = self._journal.batch()
-        batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
+        number = self._next(batch, hub)
         await batch.submit()
         return number
 
@@ -84,12 +94,6 @@ class Commands:
         """The hub's event in this batch says it has done (detail None) or refused a command."""
         if number in self._waiting.get(hub, {}):
             self._settle(batch, hub, number, "done" if detail is None else "refused", detail)
-
-    def confirm_time(self, batch: Batch, hub: str) -> None:
-        """The hub's clock.set in this batch confirms the time it was told."""
-        for command in self.waiting(hub):
-            if command.type == k.TIME:
-                self._settle(batch, hub, command.number, "done", None)
 
     def _settle(self, batch: Batch, hub: str, number: int, state: str, detail: int | None) -> None:
         batch.run(

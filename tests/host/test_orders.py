@@ -1,0 +1,201 @@
+"""What the host says to hubs of its own accord: answers, receipts that were lost, the time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers_intake import HUB, Clock, Host, HubVoice
+from kanhu import orders as module
+from kanhu.aead import AesCcm
+from kanhu.downlink import Downlink
+from kanhu.journal import Event
+from kanhu.orders import Orders
+from kanhu_protocol import down, seal
+from kanhu_protocol import kinds as k
+
+LINK = "mqtt"
+NAME = (HUB, 1, 1)
+
+
+class NoTables:
+    def refresh(self) -> bool:
+        return False
+
+    def knows(self, hub_id: str) -> bool:
+        return False
+
+    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
+        raise AssertionError("there is none")
+
+
+class Line:
+    """A link that opens what it is given."""
+
+    name, connected = LINK, True
+
+    def __init__(self, hub: HubVoice) -> None:
+        self.said: list[dict[int, Any]] = []
+        self._aead = AesCcm(hub.key)
+
+    def send_down(self, hub_id: str, data: bytes) -> bool:
+        self.said.append(down.decode(seal.parse(data).open(self._aead, hub_id, seal.DOWN)))
+        return True
+
+    async def run(self) -> None:
+        raise AssertionError("not run here")
+
+
+class Place:
+    """A host with its orders and a way down to one hub."""
+
+    def __init__(self, data_dir: Path, hub: HubVoice, clock: Clock) -> None:
+        self.host = Host(data_dir, hub, clock=clock)
+        self.line = Line(hub)
+        self.downlink = Downlink(lambda _: (1, AesCcm(hub.key)), self.host.journal.next_epoch)
+        self.downlink.attach(self.line)
+        self.downlink.heard(HUB, 1, LINK)
+        self.orders = Orders(
+            self.host.journal, self.host.commands, self.host.alarms, NoTables(), self.downlink
+        )
+        self.host.journal.on_stored.append(self._stored)
+        self._sending = asyncio.create_task(self.downlink.run())
+
+    def _stored(self, events: list[Event]) -> None:
+        for event in events:
+            if event.sealed is not None:
+                self.orders.stored(event)
+
+    async def close(self) -> None:
+        self._sending.cancel()
+        await self.host.journal.close()
+
+    async def said(self, kind: int) -> list[dict[int, Any]]:
+        """Take what was said down of one type."""
+        await asyncio.sleep(0.1)
+        found = [message for message in self.line.said if message[k.TYPE] == kind]
+        self.line.said.clear()
+        return found
+
+    async def states(self) -> list[int]:
+        return [message[k.ALARM_STATE] for message in await self.said(k.ALARM_IS)]
+
+
+OpenPlace = Callable[[], Awaitable[Place]]
+
+
+@pytest.fixture
+def hub() -> HubVoice:
+    return HubVoice()
+
+
+@pytest.fixture
+async def open_place(tmp_path: Path, hub: HubVoice) -> AsyncIterator[OpenPlace]:
+    """open_place() starts a host; called again, it ends the old one first."""
+    running: list[Place] = []
+    clock = Clock()
+
+    async def start() -> Place:
+        while running:
+            await running.pop().close()
+        running.append(Place(tmp_path, hub, clock))
+        return running[0]
+
+    yield start
+    for place in running:
+        await place.close()
+
+
+async def call(place: Place, hub: HubVoice) -> None:
+    await place.host.intake.receive(HUB, hub.start(1), LINK)
+    await place.host.intake.receive(HUB, hub.say(k.CALL, {k.DEVICE: 3}), LINK)
+
+
+async def unanswered(place: Place, hub: HubVoice, attempt: int) -> None:
+    fields = {k.ALARM: [1, 1], k.ATTEMPT: attempt}
+    await place.host.intake.receive(HUB, hub.say(k.CALL_UNANSWERED, fields), LINK)
+
+
+async def confirm(place: Place, hub: HubVoice) -> None:
+    for one in place.host.commands.waiting(HUB):
+        await place.host.intake.receive(HUB, hub.say(k.COMMAND_DONE, {k.COMMAND: one.number}), LINK)
+
+
+async def test_an_answer_leaves_at_once(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    await call(place, hub)
+    assert await place.states() == []
+    await place.host.alarms.accept(NAME, "op-7")
+    assert await place.states() == [k.ACCEPTED]
+    await place.host.alarms.close(NAME, "op-7", "helped")
+    assert await place.states() == [k.CLOSED]
+    await place.host.intake.receive(HUB, hub.say(k.CALL, {k.ALARM: [1, 1]}), LINK)
+    assert await place.states() == [k.OPEN]
+
+
+async def test_the_daemon_dies_after_the_answer(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    await call(place, hub)
+    place.host.commands.on_kept.clear()  # killed between the commit and the sending
+    await place.host.alarms.accept(NAME, "op-7")
+    assert await place.states() == []
+    place = await open_place()
+    assert await place.states() == [k.ACCEPTED]
+
+
+async def test_an_accepted_alarm_is_said_again_after_a_start(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    await call(place, hub)
+    await place.host.alarms.accept(NAME, "op-7")
+    await confirm(place, hub)
+    place = await open_place()
+    assert await place.states() == [k.ACCEPTED]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_a_hub_that_does_not_know_the_answer_is_told_again(
+    open_place: OpenPlace, hub: HubVoice, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    place = await open_place()
+    await call(place, hub)
+    await place.host.alarms.accept(NAME, "op-7")
+    if closed:
+        await place.host.alarms.close(NAME, "op-7", "helped")
+    await unanswered(place, hub, 1)
+    await place.said(k.ALARM_IS)
+    assert len(place.host.commands.waiting(HUB)) == 1, "what waits is not ordered twice"
+    await confirm(place, hub)
+    monkeypatch.setattr(module, "TELL_AGAIN_S", 0.0)
+    await unanswered(place, hub, 2)
+    assert await place.states() == [k.CLOSED if closed else k.ACCEPTED]
+    await confirm(place, hub)
+    monkeypatch.setattr(module, "TELL_AGAIN_S", 10.0)
+    await unanswered(place, hub, 3)
+    assert await place.states() == [], "not twice within ten seconds"
+
+
+async def test_a_lost_delivered_is_said_again(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    await call(place, hub)
+    await unanswered(place, hub, 1)
+    assert await place.said(k.DELIVERED) == []
+    await place.host.journal.mark_delivered(place.host.journal.undelivered())
+    delivered = [{k.TYPE: k.DELIVERED, k.SINGLE: [[1, 1]]}]
+    await unanswered(place, hub, 2)
+    assert await place.said(k.DELIVERED) == delivered
+    await place.host.intake.receive(HUB, hub.start(2), LINK)
+    place.downlink.heard(HUB, 2, LINK)
+    assert await place.said(k.DELIVERED) == delivered
+    assert place.host.alarms.live()[0].state == k.OPEN
+
+
+async def test_the_time_is_said_once_and_not_kept(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    await place.host.intake.receive(HUB, hub.start(1), LINK)
+    await place.host.intake.receive(HUB, hub.say(k.STILL), LINK)
+    assert len(await place.said(k.TIME)) == 1
+    assert place.host.commands.waiting(HUB) == []
