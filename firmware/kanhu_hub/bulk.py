@@ -12,12 +12,12 @@ _MAX_THINNED = const(24)  # events in one thinning: their ranges fit one sealed 
 
 
 class Segment:
-    """One file. `pending` counts its events that no host is known to have stored."""
+    """One file of `total` events; `pending` counts those that no host is known to have stored."""
 
     def __init__(self, number):
         self.number = number
         self.size = 0
-        self.pending = 0
+        self.pending = self.total = 0
         self.classes = 0  # bit c: holds an event of class c
         self.torn = False
 
@@ -32,6 +32,7 @@ class Bulk:
         self._loaded = None
         self._cursors = {}  # class: [segment number, position] of the next event not yet taken
         self.segments = []
+        self.parked = False  # some taken event may be neither stored nor on its way
         self.corrupt = 0  # segments in which something could not be read
         self.bytes = 0
         self.last = (0, 0)  # highest identity on flash; boot 0: none
@@ -79,6 +80,7 @@ class Bulk:
 
     def _count(self, segment, cls, boot, seq):
         segment.pending += 1
+        segment.total += 1
         segment.classes |= 1 << cls
         self.last = max(self.last, (boot, seq))
 
@@ -157,6 +159,14 @@ class Bulk:
                 cursor[1] = record[4]
         return taken
 
+    def rewind(self):
+        """Take everything again: what a host has stored is told by is_stored(), or by its answer."""
+        self.parked = False
+        for cursor in self._cursors.values():
+            cursor[0] = 0
+        for segment in self.segments:
+            segment.pending = segment.total
+
     def done(self, segment):
         """One taken event of the segment is stored."""
         segment.pending -= 1
@@ -180,33 +190,32 @@ class Bulk:
                     yield record[:4]
                     view = self._load(segment)  # the caller may have made us load another
 
-    def thin(self, cls, in_flight):
+    def thin(self, cls, in_flight, is_stored):
         """Rewrite the oldest segment without its events of a class; [(boot, seq)] given up; OSError."""
         for segment in self.segments[:-1]:
             if segment.classes >> cls & 1:
-                lost = self._rewrite(segment, cls, in_flight)
+                lost = self._rewrite(segment, cls, in_flight, is_stored)
                 if lost:
                     return lost
         return []
 
-    def _rewrite(self, segment, thinned, in_flight):
+    def _rewrite(self, segment, thinned, in_flight, is_stored):
         kept, lost, ahead = [], [], {}
-        size = pending = 0
-        classes = 0
+        size = classes = 0
         for pos, record in salvage(self._load(segment), segment.size):
             cls, boot, seq, _, after = record
             cursor = self._cursors[cls]
             taken = cursor[0] > segment.number or (cursor[0] == segment.number and pos < cursor[1])
-            if taken and not in_flight(boot, seq):
-                continue  # stored
-            if not taken and cls == thinned and len(lost) < _MAX_THINNED:
-                lost.append((boot, seq))
-                continue
+            if not in_flight(boot, seq):
+                if is_stored(boot, seq) or (taken and not self.parked):
+                    continue
+                if cls == thinned and len(lost) < _MAX_THINNED:
+                    lost.append((boot, seq))
+                    continue
             if not taken and cls not in ahead:
                 ahead[cls] = size
             kept.append(bytes(self._view[pos:after]))
             size += after - pos
-            pending += 1
             classes |= 1 << cls
         path = self._path(segment)
         if kept:
@@ -221,5 +230,6 @@ class Bulk:
         for cls, cursor in self._cursors.items():
             if cursor[0] == segment.number:
                 cursor[1] = ahead.get(cls, size)
-        segment.size, segment.pending, segment.classes, segment.torn = size, pending, classes, False
+        segment.size, segment.classes, segment.torn = size, classes, False
+        segment.pending = segment.total = len(kept)
         return lost

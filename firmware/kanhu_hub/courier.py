@@ -16,7 +16,7 @@ _BATCH_BYTES = const(1019)  # a serial frame's body (contracts, section 3)
 _AGAIN_MS = const(10000)  # without a receipt; doubles
 _AGAIN_MAX_MS = const(60000)
 _PATIENCE = const(3)  # tries after which an event leaves the window: a host may refuse it for ever
-_PARKED = const(16)  # such bulk events kept in RAM; older ones wait on flash for the next boot
+_LAP_MS = const(300000)  # between two rounds over what has left the window
 _PAUSE_MS = const(5000)
 _WATCH_MS = const(500)
 _STALE_MS = const(1000)
@@ -47,6 +47,8 @@ class Courier:
         self._on_down = on_down
         self._connected_ms = 0  # when some link was last seen connected
         self._stale_ms = -_STALE_MS
+        self._lap_ms = -_LAP_MS
+        self._answered = False  # since the last round
 
     def new(self, cls):
         """An event of a class was kept."""
@@ -57,6 +59,7 @@ class Courier:
 
     def progress(self):
         """Receipts came: windows may be open again."""
+        self._answered = True
         for way in self.ways:
             way.wake[URGENT].set()
             way.wake[BULK].set()
@@ -71,6 +74,8 @@ class Courier:
 
     def _due_again(self, way, when, lanes=(URGENT, BULK)):
         outbox = self._outbox
+        if BULK in lanes:
+            outbox.rewind()
         for lane in lanes:
             for held in outbox.urgent if lane == URGENT else outbox.flight + [outbox.first]:
                 if held and way.number in held.due:
@@ -158,15 +163,18 @@ class Courier:
         first = self._outbox.first
         if first and self._outbox.first_due and first.due.get(way.number, (0, 0))[0] <= now:
             return [first]
-        flight = self._outbox.flight
-        active = parked = 0
+        outbox = self._outbox
+        flight = outbox.flight
+        active = 0
         for held in flight[:]:
-            if held.due.get(way.number, (0, 0))[1] < _PATIENCE:
+            when, tries = held.due.get(way.number, (0, 0))
+            if tries < _PATIENCE:
                 active += 1
-            else:
-                parked += 1
-                if parked > _PARKED and held.segment:
-                    flight.remove(held)
+            elif held.segment:
+                if when <= now:
+                    outbox.park(held)
+                else:
+                    active += 1
         for cls in (2, 3, 4, 5):
             batch, size = [], 0
             for held in flight:
@@ -177,9 +185,12 @@ class Courier:
                     batch.append(held)
             room = (_WINDOW_PRESSING if cls < 4 else _WINDOW_BULK) - active
             if not batch and room > 0:
-                batch = self._outbox.take(cls, min(room, _BATCH), _BATCH_BYTES)
+                batch = outbox.take(cls, min(room, _BATCH), _BATCH_BYTES)
             if batch:
                 return batch
+        if not active and self._answered and now - self._lap_ms >= _LAP_MS and outbox.rewind():
+            self._answered = False
+            self._lap_ms = now
         return None
 
     async def _send(self, way, lane, cls, batch):

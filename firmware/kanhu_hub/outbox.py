@@ -112,7 +112,7 @@ class Outbox:
         try:
             victim = 5
             while victim >= cls and self._crowded():
-                lost = self.bulk.thin(victim, self._in_flight)
+                lost = self.bulk.thin(victim, self._in_flight, self.is_stored)
                 self.full = True
                 for name in lost:
                     self.drops[victim - 1] += 1
@@ -164,6 +164,19 @@ class Outbox:
                 taken.append(held)
         self.flight += taken
         return taken
+
+    def park(self, held):
+        """No host stores this one: its place in the window is for others until rewind()."""
+        self.flight.remove(held)
+        self.bulk.parked = True
+
+    def rewind(self):
+        """Whether some event was parked: then all that is not stored is taken again, from the oldest on."""
+        if not self.bulk.parked:
+            return False
+        self.flight = [held for held in self.flight if not held.segment]
+        self.bulk.rewind()
+        return True
 
     def stored(self, upto, single):
         """A host has everything up to (boot, seq) pairs, and single ones: forget them."""

@@ -63,7 +63,7 @@ class Home:
                     for name, event in self.host.open(payload):
                         self.heard.append((self.time.ms - self.began, link.name, lane, name, event))
                         names.append(name)
-                    if self.answer:
+                    if self.answer and names:
                         self.tell(k.STORED, {k.SINGLE: [list(name) for name in names]})
             await asyncio.sleep_ms(20)
 
@@ -601,6 +601,57 @@ def test_events_a_host_never_stores_do_not_block_the_others():
     assert len(home.events(k.FALL)) == 12
 
 
+def test_everything_is_said_again_when_a_host_is_back():
+    def heard(home):
+        return {event[k.SPAN_MS] for _, _, event in home.events(k.MOTION_COUNT)}
+
+    for back in ("answers", "connects", "greets"):
+        home = Home(answer=False)
+        home.run(100)
+        home.app.emit(k.WATER_LEAK, {k.DEVICE: 3})
+        for n in range(150):
+            home.app.emit(k.MOTION_COUNT, {k.DEVICE: 2, k.SPAN_MS: n})
+        home.run(400000)
+        assert len(home.app.outbox.flight) <= 24
+        home.heard.clear()
+        home.answer = True
+        if back == "connects":
+            home.links[0].up = False
+            home.run(600)
+            home.links[0].up = True
+        elif back == "greets":
+            home.links[0].greetings = 1
+        home.run(60000 if back == "answers" else 8000)
+        assert heard(home) == set(range(150)), back
+        assert len(home.events(k.WATER_LEAK)) == 1
+        assert home.app.outbox.counts() == [0, 0]
+
+
+def test_events_refused_for_long_are_stored_in_the_end():
+    home = Home()
+    home.run(500)
+    refused = []
+    open_all = home.host.open
+
+    def open_some(payload):
+        found = open_all(payload)
+        refused.extend([1 for name, event in found if event.get(k.DEVICE) == 9])
+        return [(name, event) for name, event in found if event.get(k.DEVICE) != 9]
+
+    home.host.open = open_some
+    for _ in range(20):
+        home.app.emit(k.DOOR_OPEN, {k.DEVICE: 9})
+    for _ in range(60):
+        home.app.emit(k.DOOR_OPEN, {k.DEVICE: 7})
+        home.run(10000)
+    assert len(home.events(k.DOOR_OPEN)) >= 50, len(home.events(k.DOOR_OPEN))  # the others come all the same
+    assert 100 < len(refused) < 700, len(refused)
+    home.host.open = open_all
+    home.run(420000)
+    assert len(home.events(k.DOOR_OPEN)) == 80
+    assert home.app.outbox.counts() == [0, 0]
+
+
 def test_lost_send_is_repeated():
     home = Home()
     home.links[0].fail_next = 3
@@ -699,8 +750,6 @@ def test_down_messages_are_counted_when_refused():
 
 def test_commands_that_make_no_sense_are_refused():
     from fake_host import AEAD
-
-    from kanhu_protocol import seal
 
     home = Home()
     for fields in (

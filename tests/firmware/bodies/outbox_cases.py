@@ -250,6 +250,52 @@ def test_thinning_spares_what_is_under_way():
     assert outbox.counts() == [0, 0]
 
 
+def test_thinning_reports_what_left_the_window_unstored():
+    outbox = box(limit=20000)
+    for seq in range(150):
+        assert outbox.make_room(5)
+        outbox.add(5, 1, seq, sealed(seq, 80))
+    while True:  # a broker takes everything, and no host answers
+        taken = outbox.take(5, 16, 1019)
+        if not taken:
+            break
+        for held in taken:
+            outbox.park(held)
+    outbox.stored([(1, 9)], [])
+    for seq in range(150, 450):
+        assert outbox.make_room(5)
+        outbox.add(5, 1, seq, sealed(seq, 80))
+    held = set(everything(outbox))
+    lost = set(outbox.thinned)
+    assert len(lost) > 100
+    assert len(lost) == len(outbox.thinned) == outbox.drops[4]
+    assert not lost & held
+    assert held | lost == {(1, s) for s in range(10, 450)} | (held & {(1, s) for s in range(10)})
+    outbox.rewind()
+    assert set(names(outbox)) == held
+    outbox.stored([(1, 449)], [])
+    assert outbox.counts() == [0, 0]
+
+
+def test_rewind_takes_again_what_was_parked_and_forgets_only_what_is_stored():
+    outbox = box(segment_bytes=1024)
+    for seq in range(60):
+        outbox.add(5, 1, seq, sealed(seq))
+    taken = outbox.take(5, 40, 1 << 20)
+    outbox.rewind()
+    assert names(outbox, 5, 1) == [(1, 40)]  # nothing was parked
+    outbox.park(taken[3])
+    outbox.stored([(1, 2)], [[1, 4, 20, 40]])
+    outbox.rewind()
+    assert names(outbox, 5, 3) == [(1, 3), (1, 4), (1, 5)]
+    names(outbox)
+    outbox.stored([], [[1, seq] for seq in range(4, 60)])
+    assert outbox.counts()[1] > 0
+    assert (1, 3) in everything(outbox)
+    outbox.stored([], [[1, 3]])
+    assert outbox.counts() == [0, 0]
+
+
 def test_dead_flash_keeps_a_bounded_number_in_ram():
     outbox = box()
     outbox.add(5, 1, 0, sealed(0))
