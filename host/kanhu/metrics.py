@@ -135,6 +135,11 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
         "kanhu_uplink_published", "Events published for the first time", daemon.uplink.published
     )
     yield CounterMetricFamily("kanhu_uplink_republished", "Events published again", daemon.uplink.republished)
+    yield CounterMetricFamily(
+        "kanhu_uplink_unrendered",
+        "Attempts at events that could not be made into a message",
+        daemon.uplink.unrendered,
+    )
     orders = CounterMetricFamily("kanhu_platform_commands", "Commands of the platform", labels=["command"])
     for name, count in daemon.city.commands.items():
         orders.add_metric([name], count)

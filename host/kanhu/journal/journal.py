@@ -155,6 +155,12 @@ class Journal:
         await batch.submit()
         return event
 
+    def note(self, key: str, value: int) -> None:
+        """Keep a number in the meta table for readers of other processes."""
+        batch = self.batch()
+        batch.run("INSERT OR REPLACE INTO meta VALUES (?,?)", key, value)
+        batch.hand_over(lambda error: None)
+
     def mark_delivered(self, events: Iterable[Event]) -> asyncio.Future[None]:
         """Record the platform's acknowledgement; idempotent; done after the fsync."""
         now = self.clock()
@@ -187,6 +193,12 @@ class Journal:
         boot = hub.boots.get(identity[1]) if hub is not None else None
         return boot is not None and identity[2] in boot.stored
 
+    def delivered(self, identity: Identity) -> bool:
+        """Whether the platform has acknowledged this identity."""
+        hub = self._hubs.get(identity[0])
+        boot = hub.boots.get(identity[1]) if hub is not None else None
+        return boot is not None and identity[2] in boot.delivered
+
     def lost(self, identity: Identity) -> bool:
         """Whether this identity is recorded as lost."""
         hub = self._hubs.get(identity[0])
@@ -201,9 +213,9 @@ class Journal:
         """One stored event."""
         return self.reader.find(hub, boot, seq)
 
-    def held(self, hub: str, boot: int, first: int, last: int) -> list[Event]:
-        """The stored events of a range, in order."""
-        return self.reader.held(hub, boot, first, last)
+    def held(self, hub: str, boot: int, first: int, last: int, limit: int = -1) -> list[Event]:
+        """The stored events of a range, in order, at most limit of them (-1: all)."""
+        return self.reader.held(hub, boot, first, last, limit)
 
     def undelivered(
         self, after_n: int = 0, limit: int = 200, classes: Sequence[int] = (1, 2, 3, 4, 5)
@@ -215,11 +227,6 @@ class Journal:
         """Every seq of the boot up to this one is stored or known lost; -1 when seq 0 is neither."""
         books = self._hubs.get(hub)
         return -1 if books is None else books.stored_upto(boot)
-
-    def delivered_upto(self, hub: str, boot: int) -> int:
-        """Every seq of the boot up to this one is delivered or known lost; -1 when seq 0 is neither."""
-        books = self._hubs.get(hub)
-        return -1 if books is None else books.delivered_upto(boot)
 
     def missing(self, hub: str, limit: int = 32) -> list[tuple[int, int, int]]:
         """At most limit ranges (boot, first, last) that were announced and are neither stored nor lost."""
@@ -281,7 +288,6 @@ class Journal:
             self.in_flight.pop((event.hub, event.boot, event.seq), None)
             hub = self.hub(event.hub)
             hub.store(event.boot, event.seq)
-            hub.last_received_ms = event.received_ms
             self._dirty.add((event.hub, event.boot))
         self._committed_n = events[-1].n
         self._fresh += events

@@ -40,10 +40,19 @@ class Reader:
         found = self.held(hub, boot, seq, seq)
         return found[0] if found else None
 
-    def held(self, hub: str, boot: int, first: int, last: int) -> list[Event]:
-        """The events of a range of one boot, in order."""
-        sql = f"SELECT {_COLUMNS} FROM events WHERE hub=? AND boot=? AND seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608  # fixed names
-        return [_event(row) for row in self.rows(sql, (hub, boot, first, last))]
+    def newest(self, hub: str) -> Event | None:
+        """The last event of a hub's newest boot that is stored."""
+        sql = f"SELECT {_COLUMNS} FROM events WHERE hub=? ORDER BY boot DESC, seq DESC LIMIT 1"  # noqa: S608  # fixed names
+        rows = self.rows(sql, (hub,))
+        return _event(rows[0]) if rows else None
+
+    def held(self, hub: str, boot: int, first: int, last: int, limit: int = -1) -> list[Event]:
+        """The events of a range of one boot, in order, at most limit of them (-1: all)."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM events "  # noqa: S608  # fixed names
+            "WHERE hub=? AND boot=? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?"
+        )
+        return [_event(row) for row in self.rows(sql, (hub, boot, first, last, limit))]
 
     def undelivered(self, after_n: int, limit: int, classes: Sequence[int]) -> list[Event]:
         """Events without the platform's acknowledgement, n above after_n, in order of n."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -21,6 +22,8 @@ from kanhu_protocol import kinds as k
 log = structlog.get_logger("kanhu.city")
 
 PONG_LIMIT_S = 30.0  # how long a ping waits for the hub's own answer
+MISSING_PAGE = 200  # events read, rendered and published before others have their turn
+MISSING_MAX = 10_000  # events published again for one command
 
 
 class Homes(Protocol):
@@ -56,6 +59,7 @@ class City:
         self._homes = homes
         self._hubs = hubs
         self._tasks: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()  # of the commands that read much
         self.commands: Counter[str] = Counter()  # by name; "refused" for what could not be done
 
     def render(self, event: Event) -> bytes:
@@ -74,41 +78,49 @@ class City:
             clockstatus=status,
         )
 
-    def delivered(self, events: list[Event]) -> None:
-        """The platform has these for certain."""
-        if events:
-            done = self._journal.mark_delivered(events)
-            done.add_done_callback(self._marked)
+    def delivered(self, events: list[Event]) -> asyncio.Future[None]:
+        """The platform has these for certain; done when that is on disk, else they are published again."""
 
-    def _marked(self, done: asyncio.Future[None]) -> None:
-        if not done.cancelled() and (error := done.exception()) is not None:
-            log.error(
-                "a delivery could not be recorded; the events will be published again", error=str(error)
-            )
+        def marked(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and (error := done.exception()) is not None:
+                log.error(
+                    "a delivery could not be recorded; the events will be published again", error=str(error)
+                )
+                self.uplink.unrecorded(events)
+
+        done = self._journal.mark_delivered(events)
+        done.add_done_callback(marked)
+        return done
 
     # Commands
 
-    def command(self, payload: bytes) -> None:
-        """One message of the commands topic; never raises."""
+    def command(self, payload: bytes) -> Sequence[asyncio.Future[None]]:
+        """One message of the commands topic; never raises. What it changes on disk is there, or refused, when
+        all of the futures are done; carried out twice it changes nothing more."""
         try:
             parsed = commands.parse(payload)
         except commands.CommandError as error:
             self._refuse(error.id, str(error))
-            return
+            return ()
+        steps: list[asyncio.Future[None]] = []
         for one in parsed:
             if isinstance(one, commands.CommandError):
                 self._refuse(one.id, str(one))
                 continue
             self.commands[type(one).__name__.lower()] += 1
             if isinstance(one, commands.Acknowledge):
-                self._acknowledge(one)
-            else:
-                self._start(self._obey(one))
+                steps += self._acknowledge(one)
+                continue
+            task = self._start(self._obey(one))
+            if isinstance(one, commands.Accept | commands.Close):
+                steps.append(task)
+        return steps
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _refuse(self, command_id: str | None, sentence: str) -> None:
         self.commands["refused"] += 1
@@ -119,20 +131,38 @@ class City:
         if command_id is not None:
             self.uplink.reply(commands.reply(command_id))
 
-    def _acknowledge(self, command: commands.Acknowledge) -> None:
-        events, unknown = [], 0
-        for identity in command.events:
-            hub, boot, seq = identity.hub_id, identity.boot, identity.seq
-            event = self.uplink.acknowledged((hub, boot, seq)) or self._journal.find(hub, boot, seq)
-            if event is None or identity.daemon != (event.hub == self._journal.daemon_id):
-                unknown += 1
+    def _acknowledge(self, command: commands.Acknowledge) -> Sequence[asyncio.Future[None]]:
+        events: list[Event] = []
+        unknown = 0
+        try:
+            for identity in command.events:
+                hub, boot, seq = identity.hub_id, identity.boot, identity.seq
+                event = self.uplink.acknowledged((hub, boot, seq)) or self._journal.find(hub, boot, seq)
+                if event is None or identity.daemon != (event.hub == self._journal.daemon_id):
+                    unknown += 1
+                    self.uplink.unrecorded([event] if event else [])
+                else:
+                    events.append(event)
+            done = self.delivered(events)
+        except sqlite3.Error as error:
+            self.uplink.unrecorded(events)
+            self._refuse(command.id, f"The journal could not be read: {error}.")
+            return ()
+
+        def answer(done: asyncio.Future[None]) -> None:
+            if done.cancelled():
+                return
+            if (error := done.exception()) is not None:
+                self._refuse(command.id, f"The acknowledgement could not be kept: {error}.")
+            elif unknown:
+                self._refuse(
+                    command.id, f"{unknown} of the acknowledged events were never published from here."
+                )
             else:
-                events.append(event)
-        self.delivered(events)
-        if unknown:
-            self._refuse(command.id, f"{unknown} of the acknowledged events were never published from here.")
-        else:
-            self._done(command.id)
+                self._done(command.id)
+
+        done.add_done_callback(answer)
+        return (done,)
 
     async def _obey(
         self, command: commands.Accept | commands.Close | commands.Missing | commands.Ping
@@ -164,11 +194,26 @@ class City:
 
     async def _missing(self, command: commands.Missing) -> None:
         self._must_know(command.hub)
-        for boot, first, last in command.ranges:
-            self.uplink.again(self._journal.held(command.hub, boot, first, last))
+        async with self._one_at_a_time:
+            await self._publish_again(command)
         wanted = self._journal.missing(command.hub, 16)
         if wanted and command.hub != self._journal.daemon_id:
             await self._hubs.order(command.hub, k.REQUEST_MISSING, {k.RANGES: [list(one) for one in wanted]})
+
+    async def _publish_again(self, command: commands.Missing) -> None:
+        left = MISSING_MAX
+        for boot, first, last in command.ranges:
+            await asyncio.sleep(0)
+            position = first
+            while page := self._journal.held(command.hub, boot, position, last, MISSING_PAGE):
+                if len(page) > left:
+                    raise KanhuError(
+                        f"{MISSING_MAX - left} events were published again and more than {MISSING_MAX} asked "
+                        f"for: go on with another command, from [{boot}, {position}, {last}]"
+                    )
+                left -= len(page)
+                await self.uplink.again(page)
+                position = page[-1].seq + 1
 
     async def _ping(self, hub_id: str) -> None:
         self._must_know(hub_id)
