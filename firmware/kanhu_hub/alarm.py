@@ -14,7 +14,8 @@ _SLOW_AFTER_MS = const(300000)
 _SLOW_AGAIN_MS = const(60000)
 _SHOWN_MS = const(2000)  # a press shows its receipt this long even when nobody can be reached
 _CUT_OFF_MS = const(10000)  # without any link for this long nobody can have answered
-_MAX = const(16)  # alarms kept; when more, the oldest accepted one is let go
+_MAX = const(16)  # alarms kept; when more, the oldest a person has answered is let go, else the newest
+_MAX_BYTES = const(16384)  # of the file: each alarm may count presses of all devices
 
 RECEIPTS = ("not_saved", "heard", "stored", "delivered")
 
@@ -53,9 +54,9 @@ class Alarms:
     def load(self):
         """Take up what was open at the last power cut; returns how many."""
         now = self._clock.now_ms()
-        raw = store.read(self._path)
+        raw = store.read(self._path) or b"\x80"
         try:
-            for kind, boot, seq, device, state, attempts, extra, repeat in cbor.loads(raw) if raw else ():
+            for kind, boot, seq, device, state, attempts, extra, repeat in cbor.loads(raw, _MAX_BYTES):
                 alarm = Alarm(kind, (boot, seq), device, state)
                 alarm.attempts = attempts
                 alarm.extra = extra
@@ -66,8 +67,14 @@ class Alarms:
         # Power may have gone between an event and the file: the events themselves tell what it lacks.
         for held in self._outbox.urgent:
             event = self._recorder.read(self._outbox.sealed(held) or b"")
-            if event and event[k.KIND] in KINDS:
+            if not event:
+                continue
+            if event[k.KIND] in KINDS:
                 self._recall(held.name, event)
+            elif event[k.KIND] == k.CALL_UNANSWERED:
+                alarm = self._named(tuple(event.get(k.ALARM, ())))
+                if alarm:
+                    alarm.said = held.name
         for alarm in self._alarms:
             alarm.since_ms = now
         if self.unsaved:
@@ -79,8 +86,7 @@ class Alarms:
         alarm = self._named(tuple(event.get(k.ALARM, name)))
         if not alarm:
             if k.ALARM not in event:
-                self._alarms.append(Alarm(event[k.KIND], name, device))
-                self.unsaved = True
+                self._add(Alarm(event[k.KIND], name, device))
         elif name > (alarm.repeat or alarm.name):
             # While presses are counted no other event of their alarm is recorded: this one holds them.
             alarm.repeat = name
@@ -90,14 +96,16 @@ class Alarms:
             self.unsaved = True
 
     def _save(self):
+        # A closed alarm stays while its event does, which would open it again after a restart.
+        self._alarms = [a for a in self._alarms if a.state != k.CLOSED or self._unstored(a.name)]
         rows = [
             [a.kind, a.name[0], a.name[1], a.device, a.state, a.attempts, a.extra, a.repeat]
             for a in self._alarms
         ]
         try:
-            store.replace(self._path, cbor.dumps(rows))
+            store.replace(self._path, cbor.dumps(rows, _MAX_BYTES))
             self.unsaved = False
-        except OSError:
+        except (OSError, ValueError):
             self.unsaved = True
         return not self.unsaved
 
@@ -124,11 +132,10 @@ class Alarms:
 
     def _add(self, alarm):
         if len(self._alarms) >= _MAX:
-            for old in self._alarms:
-                if old.state == k.ACCEPTED:
-                    self._alarms.remove(old)
-                    break
+            answered = [old for old in self._alarms if old.state != k.OPEN]
+            self._alarms.remove(answered[0] if answered else self._alarms[-1])
         self._alarms.append(alarm)
+        self.unsaved = True
 
     def _again(self, alarm, fields):
         device = fields.get(k.DEVICE, 0)
@@ -167,6 +174,7 @@ class Alarms:
                 self._flush(alarm)
                 changed = True
             if alarm.state != k.OPEN:
+                changed = changed or (alarm.state == k.CLOSED and not self._unstored(alarm.name))
                 continue
             if now - alarm.since_ms >= _AGAIN_MS:
                 alarm.overdue = True
@@ -194,8 +202,7 @@ class Alarms:
         """ALARM_IS: False when flash did not take it."""
         alarm = self._named(name)
         if not alarm:
-            if state == k.CLOSED:
-                self._outbox.stored((), [name])  # else its first event would open it again after a restart
+            if state == k.CLOSED and not self._unstored(name):
                 return True
             alarm = Alarm(k.CALL, name, 0, k.CLOSED)  # the host remembers an alarm that this flash does not
             self._add(alarm)
@@ -206,18 +213,17 @@ class Alarms:
             alarm.since_ms = alarm.due_ms = self._clock.now_ms()
         else:
             self._flush(alarm)
-            self._outbox.stored((), [name])
         alarm.state = state
-        if state == k.CLOSED:
-            self._alarms.remove(alarm)
         return self._save()
 
     def shown(self):
         """Name of the lamp's pattern, None when no alarm is open or accepted."""
         now = self._clock.now_ms()
-        newest = None
+        newest = accepted = None
         for alarm in self._alarms:
-            if alarm.state == k.OPEN:
+            if alarm.state == k.ACCEPTED:
+                accepted = "accepted"
+            elif alarm.state == k.OPEN:
                 newest = alarm
                 if alarm.overdue:
                     return "unanswered"
@@ -226,4 +232,4 @@ class Alarms:
             if alone and now - newest.since_ms >= _SHOWN_MS:
                 return "unanswered"
             return RECEIPTS[newest.receipt]
-        return "accepted" if self._alarms else None
+        return accepted

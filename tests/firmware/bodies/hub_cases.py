@@ -291,6 +291,95 @@ def test_press_after_acceptance_is_a_new_alarm():
     assert home.lamp() == "well"
 
 
+def test_a_persons_answer_forgets_no_event():
+    for state in (k.ACCEPTED, k.CLOSED):
+        home = Home(answer=False)
+        home.press()
+        home.run(500)
+        ((_, name, _),) = home.events(k.CALL)
+        home.tell(k.ALARM_IS, {k.NUMBER: 1, k.ALARM_NAME: list(name), k.ALARM_STATE: state})
+        home.run(500)
+        assert home.lamp() == ("accepted" if state == k.ACCEPTED else "well")
+        home.reboot()
+        home.run(500)
+        assert home.lamp() == ("accepted" if state == k.ACCEPTED else "cannot_tell")
+        home.heard.clear()
+        home.answer = True
+        home.run(15000)
+        assert [event[1] for event in home.events(k.CALL)] == [name]
+        assert not home.events(k.CALL_UNANSWERED)
+        assert home.app.outbox.counts()[0] == 0
+        rows = cbor.loads(store.read(FOLDER + "/data/alarms"))
+        assert len(rows) == (state == k.ACCEPTED)
+        os.remove(FOLDER + "/data/alarms")
+        for folder in ("/data/urgent/", "/data/bulk/"):
+            for file in os.listdir(FOLDER + folder):
+                os.remove(FOLDER + folder + file)
+
+
+def test_closing_an_unknown_alarm_keeps_its_event_and_does_not_open_it():
+    home = Home(answer=False)
+    home.press()
+    home.app.alarms._alarms.clear()
+    home.tell(k.ALARM_IS, {k.NUMBER: 1, k.ALARM_NAME: [1, 1], k.ALARM_STATE: k.CLOSED})
+    home.tell(k.ALARM_IS, {k.NUMBER: 2, k.ALARM_NAME: [1, 77], k.ALARM_STATE: k.CLOSED})
+    assert home.app.outbox.counts()[0] == 1
+    home.reboot()
+    home.run(300)
+    assert home.lamp() == "cannot_tell"
+    assert home.app.outbox.counts()[0] == 1
+
+
+def test_one_call_unanswered_waits_at_most_over_reboots():
+    home = Home(answer=False)
+    home.press()
+    home.run(12000)
+    for _ in range(4):
+        home.reboot()
+        home.run(12000)
+    assert len(home.app.outbox.urgent) == 2
+    home.answer = True
+    home.run(80000)
+    assert [event[k.ATTEMPT] for _, _, event in home.events(k.CALL_UNANSWERED)][:3] == [1, 2, 3]
+
+
+def test_more_alarms_than_are_kept():
+    home = Home()
+    home.press()
+    for number in range(1, 41):
+        name = [9, number]
+        home.tell(k.ALARM_IS, {k.NUMBER: number, k.ALARM_NAME: name, k.ALARM_STATE: k.OPEN})
+    for n in range(1, 200):
+        home.app.alarms._alarms[0].extra[n] = 70000
+    for alarm in home.app.alarms._alarms[1:]:
+        alarm.attempts = 70000
+        alarm.repeat = (70000, 70000)
+    assert home.app.alarms._save()
+    home.reboot()
+    names = [alarm.name for alarm in home.app.alarms._alarms]
+    assert names == [(1, 1)] + [(9, n) for n in range(1, 15)] + [(9, 40)]
+    home.run(1000)
+    assert sum([event.get(k.COUNT, 1) for _, _, event in home.events(k.CALL)]) == 1 + 199 * 70000
+    home.tell(k.ALARM_IS, {k.NUMBER: 50, k.ALARM_NAME: [9, 3], k.ALARM_STATE: k.ACCEPTED})
+    home.tell(k.ALARM_IS, {k.NUMBER: 51, k.ALARM_NAME: [9, 60], k.ALARM_STATE: k.OPEN})
+    names = [alarm.name for alarm in home.app.alarms._alarms]
+    assert (9, 3) not in names
+    assert names[0] == (1, 1)
+    assert names[-1] == (9, 60)
+    real = cbor.dumps
+
+    def fail(*args):
+        raise cbor.CborError("size")
+
+    cbor.dumps = fail
+    try:
+        assert not home.app.alarms._save()
+    finally:
+        cbor.dumps = real
+    home.run(1000)
+    assert not home.app.alarms.unsaved
+
+
 def test_one_alarm_per_kind():
     home = Home()
     home.press()
