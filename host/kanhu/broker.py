@@ -5,20 +5,35 @@ defaults for syncing are kept."""
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
+import fcntl
 import json
+import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 
-from kanhu.errors import ConfigError, LinkDown
+import structlog
+
+from kanhu.errors import ConfigError, KanhuError, LinkDown
+
+log = structlog.get_logger("kanhu.broker")
 
 REDELIVER = "5s"  # what a session lost in mid-air comes again after this, not after the server's own 30 s
 START_LIMIT_S = 10.0  # a cold start takes 0.1 s here
+STOP_LIMIT_S = 5.0  # between SIGTERM and SIGKILL
+RESTART_MIN_S, RESTART_MAX_S = 0.5, 30.0  # wait before a server that ended is started again
+LIVED_S = 60.0  # a server that ran this long starts again without a longer wait than the first
+LISTENING = b"Listening for MQTT clients on"  # what this server writes once the port is its own
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -38,22 +53,110 @@ def nats_server() -> str:
     return found
 
 
+def _ends_with_us() -> Callable[[], None] | None:
+    """What a child does before it becomes the server, so that a kill -9 of this process ends it too."""
+    if sys.platform != "linux":
+        return None  # elsewhere the next start ends what was left (EmbeddedBroker._claim)
+    # Of one's own process group of symbols, and with the GIL kept: all a forked child may safely do.
+    prctl, us = ctypes.PyDLL(None).prctl, os.getpid()
+
+    def before() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != us:
+            os._exit(1)  # this process ended between fork and prctl
+
+    return before
+
+
 class EmbeddedBroker:
-    """One nats-server with an MQTT 3.1.1 listener; start, stop, kill (SIGKILL), start again."""
+    """One nats-server with an MQTT 3.1.1 listener, started again when it ends by itself; start, stop, kill
+    (SIGKILL), start again."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
         self.host = host
         self.port = port or free_port(host)
+        self.restarts = 0  # times it ended by itself and runs again
         self._folder = folder
+        self._pid_file = folder / "nats-server.pid"
+        self._log_file = folder / "nats-server.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._keeper: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     @property
     def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        process = self._process
+        return process is not None and process.poll() is None
 
     def start(self) -> None:
-        """Start and wait until the MQTT port answers; LinkDown with the server's last words."""
+        """Start and wait until it listens; LinkDown with the server's last words."""
+        if self._keeper is not None:
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._stopping.clear()
+        started: Future[None] = Future()
+        # Linux takes the thread that made a child for its parent: this one lives as long as the server.
+        self._keeper = threading.Thread(target=self._keep, args=(started,), name="broker", daemon=True)
+        self._keeper.start()
+        try:
+            started.result()
+        except BaseException:
+            self._end(signal.SIGKILL)
+            raise
+
+    def stop(self) -> None:
+        """SIGTERM, wait; SIGKILL after STOP_LIMIT_S."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, number: signal.Signals) -> None:
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        self._stopping.set()
+        if process := self._process:
+            process.send_signal(number)
+        keeper.join(STOP_LIMIT_S)
+        if keeper.is_alive() and (process := self._process):
+            process.kill()
+        keeper.join()
+
+    def _keep(self, started: Future[None]) -> None:
+        delay = RESTART_MIN_S
+        while not self._stopping.is_set():
+            begun = time.monotonic()
+            try:
+                process = self._launch()
+            except (KanhuError, OSError) as error:
+                if not started.done():
+                    started.set_exception(error)
+                    return
+                if self._stopping.is_set():
+                    break
+                log.error("the embedded broker does not start; trying again", error=str(error), wait_s=delay)
+            else:
+                if started.done():
+                    self.restarts += 1
+                    log.info("the embedded broker runs again", pid=process.pid)
+                else:
+                    started.set_result(None)
+                status = process.wait()
+                if self._stopping.is_set():
+                    break
+                if time.monotonic() - begun > LIVED_S:
+                    delay = RESTART_MIN_S
+                log.error("the embedded broker ended; starting it again", status=status, wait_s=delay)
+            self._stopping.wait(delay)
+            delay = min(2 * delay, RESTART_MAX_S)
+        self._process = None
+        if not started.done():
+            started.set_exception(LinkDown("the embedded broker was stopped while it started"))
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        """A server that listens on our port; LinkDown."""
         settings = {
             "server_name": "kanhu",
             "listen": f"{self.host}:-1",  # the NATS protocol's own port: any free one
@@ -62,41 +165,61 @@ class EmbeddedBroker:
         }
         path = self._folder / "nats-server.json"
         path.write_text(json.dumps(settings), encoding="utf-8")
-        log = self._folder / "nats-server.log"
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [nats_server(), "-c", str(path)],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on
-            )
-        deadline = time.monotonic() + START_LIMIT_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
-            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), 0.2):
-                return
-            time.sleep(0.02)
-        self.kill()
-        tail = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        raise LinkDown(f"the embedded broker did not start on {self.host}:{self.port}: {' '.join(tail)}")
-
-    def stop(self) -> None:
-        """SIGTERM, wait; SIGKILL after 5 s."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
+        claim = self._claim()
         try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            with self._log_file.open("ab") as output:
+                said_before = output.tell()
+                process = self._process = subprocess.Popen(
+                    [nats_server(), "-c", str(path)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=[claim],  # the lock on our pid file is the server's as long as it lives
+                    start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on
+                    preexec_fn=_ends_with_us(),  # noqa: PLW1509  # one system call
+                )
+            os.ftruncate(claim, 0)
+            os.pwrite(claim, b"%d\n" % process.pid, 0)
+        finally:
+            os.close(claim)
+        deadline = time.monotonic() + START_LIMIT_S
+        while process.poll() is None and time.monotonic() < deadline and not self._stopping.is_set():
+            if LISTENING in self._said(said_before):
+                return process
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        last = self._said(said_before).decode("utf-8", "replace").strip().rpartition("\n")[2]
+        reason = last.rpartition("[FTL] ")[2] or "it said nothing"
+        raise LinkDown(f"the embedded broker did not start on {self.host}:{self.port}: {reason}")
 
-    def kill(self) -> None:
-        """SIGKILL, as a power cut would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def _said(self, position: int) -> bytes:
+        with self._log_file.open("rb") as file:
+            file.seek(position)
+            return file.read()
+
+    def _claim(self) -> int:
+        """The locked pid file's descriptor. A server that a killed process of ours left is ended first: two
+        on one store would ruin it. LinkDown when it does not end."""
+        claim = os.open(self._pid_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        begun = time.monotonic()
+        asked = False
+        while True:
+            try:
+                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass
+            else:
+                return claim
+            left = os.pread(claim, 20, 0).strip()
+            late = time.monotonic() - begun
+            if late > 2 * STOP_LIMIT_S or self._stopping.is_set():
+                os.close(claim)
+                raise LinkDown(f"an embedded broker of before does not end: end process {left.decode()}")
+            if left.isdigit() and (not asked or late > STOP_LIMIT_S):
+                if not asked:
+                    log.warning("an embedded broker of before still runs; ending it", pid=int(left))
+                asked = True
+                with suppress(OSError):
+                    os.kill(int(left), signal.SIGKILL if late > STOP_LIMIT_S else signal.SIGTERM)
+            time.sleep(0.05)
