@@ -29,7 +29,7 @@ from kanhu.links.serial import SerialLink
 from kanhu.metrics import MetricsServer
 from kanhu.orders import Orders
 from kanhu.registry import Registry
-from kanhu.silence import Silence
+from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
 from kanhu_protocol import events
@@ -55,7 +55,7 @@ class Daemon:
         self.commands = Commands(self.journal)
         self.alarms = Alarms(self.journal, self.commands)
         self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, self.counters)
-        self._aeads: dict[str, tuple[int, AesCcm] | None] = {}
+        self._aeads: dict[tuple[str, int], AesCcm] = {}
         self._aeads_version = self.registry.version
         self.downlink = Downlink(self._key_of, self.journal.next_epoch)
         self.orders = Orders(self.journal, self.commands, self.alarms, self.registry, self.downlink)
@@ -76,7 +76,8 @@ class Daemon:
             self.city.command,
         )
         self.city.uplink = self.uplink
-        self.silence = Silence(config.hubs.heartbeat_s, config.hubs.missed_heartbeats, time.monotonic())
+        limit = limit_s(config.hubs.heartbeat_s, config.hubs.missed_heartbeats)
+        self.silence = Silence(limit, time.monotonic())
         self.links: list[HubLink] = [SerialLink(url, self) for url in config.hubs.serial]
         hubs_broker = config.hubs.mqtt or own
         if hubs_broker is not None:
@@ -92,10 +93,16 @@ class Daemon:
         if self._aeads_version != self.registry.version:
             self._aeads_version = self.registry.version
             self._aeads.clear()
-        if hub_id not in self._aeads:
-            newest = self.registry.key(hub_id)
-            self._aeads[hub_id] = (newest[0], AesCcm(newest[1])) if newest else None
-        return self._aeads[hub_id]
+        keys = self.registry.keys(hub_id)
+        generation = self.intake.generation(hub_id)
+        if generation not in keys:
+            if not keys:
+                return None
+            generation = max(keys)
+        aead = self._aeads.get((hub_id, generation))
+        if aead is None:
+            aead = self._aeads[hub_id, generation] = AesCcm(keys[generation])
+        return generation, aead
 
     def _restore_silence(self) -> None:
         said: dict[str, int] = {}
@@ -108,7 +115,10 @@ class Daemon:
             said.setdefault(event[k.SUBJECT], event[k.KIND])
         for hub in self.journal.hubs():
             if hub != self.journal.daemon_id and self.registry.knows(hub):
-                self.silence.restore(hub, silent=said.get(hub) == k.HUB_SILENT)
+                newest = self.journal.reader.newest(hub)
+                since_ms = self.journal.clock() - (newest.received_ms if newest else 0)
+                self.silence.restore(hub, said.get(hub) == k.HUB_SILENT, since_ms / 1000)
+        self.journal.note("silence_limit_s", int(self.silence.limit_s))  # for `kanhu status`
 
     # Inlet: what links call
 
@@ -134,6 +144,8 @@ class Daemon:
         if receipts:
             self.downlink.heard(receipts.hub, receipts.boot, link)
             self.downlink.stored(receipts.hub, receipts.upto, receipts.single)
+            if receipts.delivered:
+                self.downlink.delivered(receipts.hub, receipts.delivered)
             if self.silence.heard(receipts.hub, time.monotonic()):
                 self._raise(k.HUB_BACK, receipts.hub)
 
@@ -160,6 +172,7 @@ class Daemon:
         def said(task: asyncio.Task[Event]) -> None:
             self._events.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
+                self.silence.not_said(hub_id, silent=kind == k.HUB_SILENT)
                 log.error("an event of our own could not be kept", kind=kind, hub=hub_id, error=str(error))
 
         task.add_done_callback(said)
@@ -167,6 +180,8 @@ class Daemon:
     async def _watch_silence(self) -> None:
         while True:
             await asyncio.sleep(SILENCE_CHECK_S)
+            if not self.journal.healthy:
+                continue  # it could not be kept
             for hub_id, seconds in self.silence.fallen_silent(time.monotonic()):
                 log.warning("a hub has fallen silent", hub=hub_id, seconds=round(seconds))
                 self._raise(k.HUB_SILENT, hub_id, int(seconds * 1000))

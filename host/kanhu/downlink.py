@@ -20,6 +20,7 @@ log = structlog.get_logger("kanhu.downlink")
 
 GATHER_S = 0.02  # bulk receipts wait this long for company
 COMMAND_FIRST_S, COMMAND_MAX_S = 2.0, 60.0  # contracts, section 5
+LINK_STICKS_S = 2.0  # a hub heard on two links at a time: counters must not overtake each other
 TIME_AGAIN_S = 30.0  # a hub without a clock is told the time at most this often
 SINGLES_MAX = 20  # identities in one receipt and, below, cumulative pairs: at the longest 11 bytes each,
 UPTO_MAX = 10  # so a receipt stays below seal.MAX_SEALED
@@ -41,18 +42,34 @@ class Command:
     fields: dict[int, Any]
     due: float = 0.0
     delay: float = COMMAND_FIRST_S
+    sent: float | None = None  # when a link last took it
 
 
 @dataclass
 class _Hub:
     boot: int = 0
     links: dict[str, float] = field(default_factory=dict)  # link name: when last heard, monotonic s
+    link: str | None = None  # the one that took the last message
     stored_upto: dict[int, int] = field(default_factory=dict)
     stored_single: list[Identity] = field(default_factory=list)
     delivered_single: list[Identity] = field(default_factory=list)
     flush: asyncio.TimerHandle | None = None
     commands: dict[int, Command] = field(default_factory=dict)
     time_said: float = float("-inf")
+
+    def ways(self) -> list[str]:
+        """Links, the best one first: that heard last, but the one in use while it is hardly older."""
+        names = sorted(self.links, key=self.links.__getitem__, reverse=True)
+        if self.link in self.links and self.links[names[0]] - self.links[self.link] < LINK_STICKS_S:
+            names.remove(self.link)
+            names.insert(0, self.link)
+        return names
+
+    def may_hear(self, command: Command) -> bool:
+        """Whether saying a command now is of use: a hub that is away finds it in its session already."""
+        if command.sent is None or command.delay < COMMAND_MAX_S:
+            return True
+        return any(heard > command.sent for heard in self.links.values())
 
 
 def _by_boot(singles: Iterable[Identity]) -> list[list[int]]:
@@ -63,7 +80,7 @@ def _by_boot(singles: Iterable[Identity]) -> list[list[int]]:
 
 
 class Downlink:
-    """All hubs' way down. `key_of(hub_id)` gives (generation, AEAD) or None for an unknown hub."""
+    """All hubs' way down. `key_of(hub_id)` gives (generation, AEAD) of a hub, None for an unknown one."""
 
     def __init__(
         self,
@@ -100,6 +117,8 @@ class Downlink:
         hub = self._hub(hub_id)
         hub.links[link] = time.monotonic()
         hub.boot = max(hub.boot, boot)
+        if any(command.due <= hub.links[link] for command in hub.commands.values()):
+            self._wake.set()
 
     def restore(self, hub_id: str, boot: int, commands: Iterable[Command]) -> None:
         """At start: the hub's current boot and its unconfirmed commands, from the journal."""
@@ -167,9 +186,10 @@ class Downlink:
         plain = down.encode(message_type, fields)
         self._counter += 1
         data = seal.seal(aead, generation, hub_id, seal.DOWN, hub.boot, self._epoch, self._counter, plain)
-        for name in sorted(hub.links, key=hub.links.__getitem__, reverse=True):
+        for name in hub.ways():
             link = self._links.get(name)
             if link is not None and link.send_down(hub_id, data):
+                hub.link = name
                 self.sent += 1
                 return True
         self.unsent += 1
@@ -212,7 +232,7 @@ class Downlink:
         hub = self._hub(hub_id)
         hub.time_said = float("-inf")
         for command in hub.commands.values():
-            command.due, command.delay = time.monotonic(), COMMAND_FIRST_S
+            command.due, command.delay, command.sent = time.monotonic(), COMMAND_FIRST_S, None
         self._wake.set()
 
     async def run(self) -> None:
@@ -223,9 +243,11 @@ class Downlink:
             for hub_id, hub in self._hubs.items():
                 for command in hub.commands.values():
                     if command.due <= now:
-                        self._send(
-                            hub_id, hub, command.type, {kinds.NUMBER: command.number, **command.fields}
-                        )
+                        if not hub.may_hear(command):
+                            continue  # until heard() wakes us
+                        fields = {kinds.NUMBER: command.number, **command.fields}
+                        if self._send(hub_id, hub, command.type, fields):
+                            command.sent = now
                         command.due = now + command.delay
                         command.delay = min(command.delay * 2, COMMAND_MAX_S)
                     following = min(following, command.due)

@@ -47,6 +47,7 @@ class Receipts:
     boot: int = 0  # the newest boot an authentic event of this hub came from; 0: none yet
     upto: list[Pair] = field(default_factory=list)
     single: list[Pair] = field(default_factory=list)  # P1, and what lies above its boot's upto
+    delivered: list[Pair] = field(default_factory=list)  # P1 that came again and the platform has
 
     def __bool__(self) -> bool:
         return bool(self.upto or self.single)
@@ -76,6 +77,7 @@ class Intake:
         self.counters = counters
         self._openers: dict[str, Opener] = {}
         self._version = registry.version
+        self._generations: dict[str, tuple[int, int]] = {}  # hub: newest boot heard, its key's generation
         self._faults: dict[str, int] = {}  # hub: when its last identity.fault was raised
 
     async def receive(self, hub_id: str, payload: bytes, link: str) -> Receipts:
@@ -146,14 +148,30 @@ class Intake:
                     limit = upto[boot] = self._journal.stored_upto(hub_id, boot)
                 if cls == k.P1 or seq > limit:
                     receipts.single.append((boot, seq))
+                if cls == k.P1 and self._journal.delivered((hub_id, boot, seq)):
+                    receipts.delivered.append((boot, seq))
             receipts.upto = [(boot, limit) for boot, limit in upto.items() if limit >= 0]
         if not answer.done():
             answer.set_result(receipts)
+
+    def generation(self, hub_id: str) -> int | None:
+        """Of the key the hub has, as its newest boot shows; None when it was never heard."""
+        known = self._generations.get(hub_id)
+        if known is None:
+            newest = self._journal.reader.newest(hub_id)
+            if newest is None or newest.sealed is None:
+                return None
+            (message,), _ = split(newest.sealed)
+            known = self._generations[hub_id] = (newest.boot, message.generation)
+        return known[1]
 
     # One authentic event
 
     def _take(self, arrival: _Arrival, message: Message, plain: bytes) -> None:
         batch, hub_id = arrival.batch, arrival.hub
+        heard = (message.boot, message.generation)
+        if heard > self._generations.get(hub_id, (self._newest_boot(hub_id), 0)):
+            self._generations[hub_id] = heard
         try:
             fields = believed(plain)
         except ValueError:

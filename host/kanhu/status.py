@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from kanhu import ledger
+from kanhu.config import Hubs
 from kanhu.errors import DataError
 from kanhu.registry import Registry
+from kanhu.silence import limit_s
 from kanhu_protocol import events, names
 from kanhu_protocol import kinds as k
 
 
 @dataclass(frozen=True)
 class HubStatus:
-    """One hub. state: heard, silent, cannot tell (no daemon is watching), never heard."""
+    """One hub. state: heard, silent, never heard, cannot tell (no daemon is watching, or it has not
+    said "silent" of a hub that was not heard for that long)."""
 
     hub_id: str
     home: str | None
@@ -87,6 +90,11 @@ def _silence(db: sqlite3.Connection, daemon_id: str) -> dict[str, int]:
     return said
 
 
+def _limit_s(db: sqlite3.Connection) -> float:
+    row = db.execute("SELECT value FROM meta WHERE key='silence_limit_s'").fetchone()
+    return float(row[0]) if row else limit_s(Hubs().heartbeat_s, Hubs().missed_heartbeats)
+
+
 def _firmware(db: sqlite3.Connection, hub: str) -> str | None:
     row = db.execute(
         "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC LIMIT 1",
@@ -99,21 +107,22 @@ def _firmware(db: sqlite3.Connection, hub: str) -> str | None:
 def read_status(data_dir: Path) -> Status:
     """Read journal and registry under data_dir; DataError when they cannot be read."""
     running = _running(data_dir)
-    registry = Registry.open(data_dir)
+    sums = ledger.recompute(data_dir / "journal.db")
+    registry = Registry.open(data_dir, "read")
     try:
-        return _read(data_dir, running, registry)
+        return _read(data_dir, running, registry, sums)
     except sqlite3.Error as error:
         raise DataError(f"{data_dir / 'journal.db'}: {error}") from None
     finally:
         registry.close()
 
 
-def _read(data_dir: Path, running: bool, registry: Registry) -> Status:
-    sums = ledger.recompute(data_dir / "journal.db")
+def _read(data_dir: Path, running: bool, registry: Registry, sums: dict[str, ledger.Sums]) -> Status:
     db = sqlite3.connect(f"{(data_dir / 'journal.db').resolve().as_uri()}?mode=ro", uri=True)
     try:
         (daemon_id,) = db.execute("SELECT value FROM meta WHERE key='daemon_id'").fetchone()
         said = _silence(db, daemon_id)
+        oldest_ms = (time.time() - _limit_s(db)) * 1000
         heard = {
             hub: (last, boot)
             for hub, last, boot in db.execute(
@@ -127,8 +136,10 @@ def _read(data_dir: Path, running: bool, registry: Registry) -> Status:
                 state = "never heard"
             elif not running:
                 state = "cannot tell"
+            elif said.get(hub) == k.HUB_SILENT:
+                state = "silent"
             else:
-                state = "silent" if said.get(hub) == k.HUB_SILENT else "heard"
+                state = "heard" if last >= oldest_ms else "cannot tell"
             one = sums.get(hub)
             hubs.append(
                 HubStatus(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from kanhu import downlink as module
 from kanhu.aead import AesCcm
 from kanhu.downlink import Command, Downlink
@@ -137,3 +139,91 @@ async def test_nothing_is_sealed_for_an_unknown_hub_or_before_its_boot_is_known(
     downlink.delivered("zzzzzzzzzz", [(1, 1)])
     assert link.opened == []
     assert downlink.unsent == 2
+
+
+class Wall:
+    """The monotonic clock of the module, set by a test."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return 1_790_000_000.0 + self.now
+
+
+@pytest.fixture
+def wall(monkeypatch: pytest.MonkeyPatch) -> Wall:
+    wall = Wall()
+    monkeypatch.setattr(module, "time", wall)
+    return wall
+
+
+async def test_a_hub_heard_on_two_links_is_answered_on_one(wall: Wall) -> None:
+    mqtt, serial = FakeLink("mqtt"), FakeLink("serial")
+    downlink = build(mqtt, serial)
+    for seq in range(20):  # a P1 event travels on every link
+        for name in ("mqtt", "serial"):
+            downlink.heard(HUB, 1, name)
+            downlink.stored(HUB, [], [(1, seq)])
+            wall.now += 0.05
+    assert (len(mqtt.opened), len(serial.opened)) == (40, 0)
+    wall.now += module.LINK_STICKS_S
+    downlink.heard(HUB, 1, "serial")
+    downlink.stored(HUB, [], [(1, 20)])
+    assert (len(mqtt.opened), len(serial.opened)) == (40, 1), "the hub is on the other one now"
+    serial.up = False
+    downlink.stored(HUB, [], [(1, 21)])
+    serial.up = True
+    downlink.stored(HUB, [], [(1, 22)])
+    assert (len(mqtt.opened), len(serial.opened)) == (41, 2)
+
+
+async def test_a_hub_that_is_away_does_not_find_a_command_a_thousand_times(wall: Wall) -> None:
+    link = FakeLink("mqtt")
+    downlink = build(link)
+    downlink.heard(HUB, 1, "mqtt")
+    task = asyncio.create_task(downlink.run())
+
+    async def pass_time(seconds: int) -> None:
+        for _ in range(seconds // 10):
+            wall.now += 10
+            downlink._wake.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    downlink.command(HUB, Command(1, kinds.DEVICES, {kinds.VERSION_OF: 1, kinds.TABLE: []}))
+    await pass_time(86_400)
+    said = len(link.opened)
+    assert 1 < said <= 7, "the first minute, and then nothing more"
+    downlink.heard(HUB, 1, "mqtt")
+    await asyncio.sleep(0.01)
+    assert len(link.opened) == said + 1, "back, and told at once"
+    await pass_time(600)
+    assert len(link.opened) == said + 1
+    downlink.heard(HUB, 2, "mqtt")
+    downlink.booted(HUB)
+    await asyncio.sleep(0.01)
+    assert link.opened[-1][0][0] == 2
+    task.cancel()
+
+
+async def test_a_command_no_link_has_taken_is_not_counted_as_said(wall: Wall) -> None:
+    link = FakeLink("mqtt", up=False)
+    downlink = build(link)
+    downlink.heard(HUB, 1, "mqtt")
+    task = asyncio.create_task(downlink.run())
+    downlink.command(HUB, Command(1, kinds.PING, {}))
+    for _ in range(100):
+        wall.now += 60
+        downlink._wake.set()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    link.up = True
+    wall.now += 60
+    downlink._wake.set()
+    await asyncio.sleep(0.01)
+    assert len(link.opened) == 1
+    task.cancel()

@@ -40,13 +40,13 @@ class Boot:
 class Hub:
     """All boots of one hub, with running totals."""
 
-    __slots__ = ("announced", "boots", "delivered", "highest", "last_received_ms", "lost", "stored")
+    __slots__ = ("announced", "boots", "delivered", "gaps", "highest", "lost", "stored")
 
     def __init__(self) -> None:
         self.boots: dict[int, Boot] = {}
+        self.gaps: set[int] = set()  # every boot of which something is missing, and some that have settled since
         self.highest = 0  # the newest boot an authentic event came from
         self.announced = self.stored = self.lost = self.delivered = 0
-        self.last_received_ms = 0  # 0: nothing since the journal was opened
 
     def boot(self, number: int) -> Boot:
         """The boot, made when it is new."""
@@ -64,6 +64,7 @@ class Hub:
         """At least count seqs of the boot have been given out."""
         boot = self.boot(number)
         if count > boot.announced:
+            self.gaps.add(number)
             self.announced += count - boot.announced
             boot.announced = count
 
@@ -79,6 +80,8 @@ class Hub:
             if boot.lost and seq in boot.lost:
                 self.lost -= 1
             if seq >= boot.announced:
+                if seq > boot.announced:
+                    self.gaps.add(number)
                 self.announced += seq + 1 - boot.announced
                 boot.announced = seq + 1
 
@@ -110,16 +113,13 @@ class Hub:
         boot = self.boots.get(number)
         return -1 if boot is None else settled_upto(boot.stored, boot.lost)
 
-    def delivered_upto(self, number: int) -> int:
-        """Every seq up to this one is delivered or known lost; -1 when seq 0 is neither."""
-        boot = self.boots.get(number)
-        return -1 if boot is None else settled_upto(boot.delivered, boot.lost)
-
     def missing(self) -> Iterator[tuple[int, int, int]]:
         """(boot, first, last) of what was announced and is neither stored nor lost, oldest first."""
-        for number in sorted(self.boots):
+        for number in sorted(self.gaps):
             boot = self.boots[number]
-            if boot.announced and settled_upto(boot.stored, boot.lost) < boot.announced - 1:
+            if settled_upto(boot.stored, boot.lost) >= boot.announced - 1:
+                self.gaps.discard(number)
+            else:
                 for gap in boot.stored.gaps(0, boot.announced - 1):
                     for first, last in boot.lost.gaps(*gap):
                         yield number, first, last

@@ -7,19 +7,14 @@ import sqlite3
 from pathlib import Path
 from typing import NamedTuple
 
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base32, lower case: no i, l, o, u
-ID_LENGTH = 10
+from kanhu_protocol.checks import ID_ALPHABET, ID_LENGTH
+
 LATEST_EPOCH = 4_102_444_800  # 2100-01-01 in Unix seconds; above it only by counting, up to 2^32
 
 
 def new_id() -> str:
     """A random hub or daemon id."""
-    return "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
-
-
-def is_id(text: str) -> bool:
-    """Whether text has the form of a hub or daemon id."""
-    return len(text) == ID_LENGTH and all(char in ALPHABET for char in text)
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(ID_LENGTH))
 
 
 class Daemon(NamedTuple):

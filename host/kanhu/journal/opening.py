@@ -12,6 +12,10 @@ from .errors import JournalError, JournalLocked
 from .ranges import Ranges
 from .times import MAX_ANCHORS, Anchor
 
+# Larger journals are not read through at a start, because callers wait: 100 MB take about 0.1 s from the
+# page cache, and as long as the disk needs for it otherwise.
+MAX_CHECKED = 256 << 20  # bytes
+
 _SINCE = """
 SELECT hub, boot, min(seq), max(seq) FROM (
     SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island
@@ -58,6 +62,28 @@ def make_data_dir(data_dir: Path) -> None:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(f"cannot use {data_dir} as data_dir: {error.strerror or error}") from error
+
+
+def check_pages(path: Path) -> None:
+    """JournalError when a page of the journal, up to MAX_CHECKED, is damaged on its disk."""
+    try:
+        if path.stat().st_size > MAX_CHECKED:
+            return
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        try:
+            (said,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            db.close()
+    except (OSError, sqlite3.Error) as error:
+        # Anything else is said by whoever opens the journal to use it.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_CORRUPT:
+            return
+        said = str(error)
+    if said != "ok":
+        raise JournalError(
+            f"{path}: damaged on its disk ({said.splitlines()[-1]}): restore a copy, or recover it with "
+            '"sqlite3 journal.db .recover | sqlite3 recovered.db" (docs/operate.md); hubs keep what is not stored'
+        )
 
 
 def load_books(db: sqlite3.Connection, spans_n: int) -> tuple[dict[str, Hub], set[tuple[str, int]]]:
