@@ -31,7 +31,6 @@ def log(text):
 def _drop(*names):
     # Code that has done its work gives its heap back.
     for name in names:
-        name = "kanhu_hub." + name
         module = sys.modules.pop(name, None)
         package = sys.modules.get(name[: name.rfind(".")])
         if module and package:
@@ -69,7 +68,7 @@ class App:
         from kanhu_hub import wiring
 
         wiring.start(self, FIRMWARE, log)
-        _drop("wiring", "config")
+        _drop("kanhu_hub.wiring", "kanhu_hub.config", "kanhu_protocol.mqtt")
 
     async def run(self):
         """Be a hub, for ever."""
@@ -139,7 +138,7 @@ class App:
                 thinned = sorted(self.outbox.thinned)
                 self.outbox.thinned.clear()
                 losses.report(self.recorder, losses.spans(thinned), losses.THINNED)
-                _drop("losses")
+                _drop("kanhu_hub.losses")
             self.alarms.tick()
             self.faults.tick()
             self.heartbeat.tick()
@@ -159,7 +158,7 @@ class App:
                     wait_ms = _NTP_OK_MS
                 except OSError as error:
                     log("ntp: %r" % error)
-                _drop("board.sntp")
+                _drop("kanhu_hub.board.sntp")
             else:
                 wait_ms = 1000
             await self.clock.sleep_ms(wait_ms)

@@ -92,6 +92,11 @@ def test_what_is_not_plainly_a_constant_stays(a: str, b: str) -> None:
     assert ast.dump(ast.parse(made["b"])) == ast.dump(ast.parse(b))
 
 
+def test_what_is_imported_for_others_stays() -> None:
+    made = compacted(a="ONE = 1\n", b="from .a import ONE\n", c="from .b import ONE\n\nx = ONE\n")
+    assert made == {"a": "ONE = 1", "b": "from .a import ONE", "c": "from .b import ONE\nx = ONE"}
+
+
 def test_what_scripts_import_stays() -> None:
     sources = {"/lib/p/a.py": b"ONE = 1\nTWO = 2\n"}
     assert compact(sources, [b"from p.a import TWO\nprint(TWO)\n"]) == {"/lib/p/a.py": b"TWO = 2\n"}

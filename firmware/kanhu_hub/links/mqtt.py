@@ -8,7 +8,7 @@ from kanhu_hub.links import URGENT
 from kanhu_hub.links.backoff import Backoff
 from kanhu_hub.links.dns import Resolver
 from kanhu_hub.links.mqtt_session import LAST_ID, TICK_MS, Session
-from kanhu_protocol import VERSION, mqtt
+from kanhu_protocol import VERSION
 
 _MIN_BACKOFF_MS = const(1000)
 _MAX_BACKOFF_MS = const(60000)
@@ -22,6 +22,8 @@ class MqttLink:
     name = "mqtt"
 
     def __init__(self, config, net, clock, rng, log, keep_alive_s=_KEEP_ALIVE_S, window=_WINDOW):
+        from kanhu_protocol import mqtt  # for the first packets only
+
         host, port, user, password = config.broker
         user, password = user or None, password or None
         client_id = config.hub_id

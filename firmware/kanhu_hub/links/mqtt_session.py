@@ -5,7 +5,7 @@ import asyncio
 from micropython import const
 
 from kanhu_hub.links import LinkError
-from kanhu_protocol import mqtt
+from kanhu_protocol import mqtt_packets as mqtt
 
 TICK_MS = const(500)  # how often tick() is to be called
 LAST_ID = const(65533)  # packet ids 65534 and 65535 are for the packets sent on connecting

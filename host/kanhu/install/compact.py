@@ -50,9 +50,9 @@ def _inlined(tree: ast.Module, package: str, known: Constants) -> ast.Module:
                     names[name] = known[origin][alias.name]
                 elif f"{origin}.{alias.name}" in known:
                     modules[name] = known[f"{origin}.{alias.name}"]
+    before = _loaded(tree)  # what is imported for others only stays
     tree = _Inliner(names, modules).visit(tree)
-    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    unused = {name for name in (*names, *modules) if name not in used}
+    unused = (names.keys() | modules.keys()) & (before - _loaded(tree))
     body: list[ast.stmt] = []
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom):
@@ -138,6 +138,10 @@ def _bound(tree: ast.AST) -> Iterator[str]:
                 yield alias.asname or alias.name.split(".")[0]
         elif isinstance(node, ast.Global | ast.Nonlocal):
             yield from node.names
+
+
+def _loaded(tree: ast.AST) -> set[str]:
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 def _mentions(tree: ast.AST) -> set[str]:

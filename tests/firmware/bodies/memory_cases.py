@@ -34,14 +34,22 @@ class Radio:
         return ()
 
 
-def test_loaded_modules():
+def test_mqtt_hub():
+    _run(["mqtt"])
+
+
+def test_serial_hub():
+    _run(["serial"])
+
+
+def _run(links):
     hub_cases.FOLDER = FOLDER
     Board.radio = Radio()
     Board.wifi = lambda self, ssid, password: Net()
     config = {
         "wifi": ["home", "secret"],
         "broker": ["broker.example", 1883, None, None],
-        "links": ["mqtt", "serial"],
+        "links": links,
         "buttons": [[1, 4, None]],
         "pirs": [[2, 13]],
     }

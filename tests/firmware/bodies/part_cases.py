@@ -212,7 +212,7 @@ def test_clock_floor():
 def test_config_defaults_and_values():
     config = read(HUB, None)
     assert config.hub_id == HUB
-    assert config.links == ["mqtt", "serial"]
+    assert config.links == ["mqtt"]
     assert config.heartbeat == 300
     assert config.wrong == []
     assert config.mains is None
