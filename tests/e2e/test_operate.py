@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -173,6 +174,44 @@ def test_a_journal_that_is_none(tmp_path: Path) -> None:
     assert (data / "journal.db").read_bytes() == b"this is no database" * 1000
     for command in ("status", "ledger"):
         one_line(kanhu(command, "-d", str(data)), "journal.db")
+
+
+def test_a_journal_with_a_damaged_page(tmp_path: Path) -> None:
+    path = config(tmp_path)
+    data = tmp_path / "data"
+    with subprocess.Popen(
+        [sys.executable, "-m", "kanhu", "run", "-c", str(path)], stderr=subprocess.PIPE
+    ) as run:
+        assert run.stderr is not None
+        while b"running" not in run.stderr.readline():
+            assert run.poll() is None
+        run.terminate()
+        assert run.wait(15) == 0
+    assert kanhu("status", "-c", str(path)).returncode == 0
+    journal = data / "journal.db"
+    whole = journal.read_bytes()
+    db = sqlite3.connect(journal)
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name='meta'").fetchone()
+    db.close()
+    damaged = whole[: (page - 1) * size] + b"\xa5" * size + whole[page * size :]
+    journal.write_bytes(damaged)
+    for words in (["status", "-d", str(data)], ["ledger", "-d", str(data)]):
+        one_line(kanhu(*words), "journal.db: damaged on its disk", ".recover", "docs/operate.md")
+    refused(kanhu("run", "-c", str(path)), "journal.db: damaged on its disk", ".recover")
+    assert journal.read_bytes() == damaged
+    journal.write_bytes(whole)
+    assert kanhu("status", "-c", str(path)).returncode == 0
+
+
+def test_status_without_a_registry(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    db = sqlite3.connect(journal)
+    db.execute("CREATE TABLE t (n)")
+    db.close()
+    for words in (["status", "-d"], ["ledger", "-d"]):
+        refused(kanhu(*words, str(tmp_path)), "journal.db")
+    assert not (tmp_path / "registry.db").exists()
 
 
 def test_a_second_daemon_on_one_journal(town: Town) -> None:

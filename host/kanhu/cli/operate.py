@@ -17,6 +17,7 @@ from rich.table import Table
 from kanhu import config as configuration
 from kanhu import ledger as books
 from kanhu.errors import ConfigError
+from kanhu.journal.opening import check_pages
 from kanhu.logs import configure
 from kanhu.status import Status, read_status
 
@@ -48,6 +49,7 @@ def _data_dir(data_dir: Path | None, config: Path) -> Path:
         raise ConfigError(f"{found}: {error.strerror}; run this as the daemon's user") from None
     if not there:
         raise ConfigError(f"no journal in {found}: start `kanhu run` first, or name another --data-dir")
+    check_pages(found / "journal.db")
     return found
 
 

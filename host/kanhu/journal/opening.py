@@ -82,7 +82,7 @@ def check_pages(path: Path) -> None:
     if said != "ok":
         raise JournalError(
             f"{path}: damaged on its disk ({said.splitlines()[-1]}): restore a copy, or recover it with "
-            '"sqlite3 journal.db .recover | sqlite3 recovered.db" (docs/operate.md); hubs keep what is not stored'
+            '"sqlite3 journal.db .recover | sqlite3 recovered.db" (docs/operate.md)'
         )
 
 
