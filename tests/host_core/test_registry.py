@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -239,12 +240,147 @@ def test_a_file_that_is_no_registry(tmp_path: Path) -> None:
         Registry.open(tmp_path)
 
 
-def run(data_dir: Path, *args: str) -> subprocess.CompletedProcess[str]:
+def test_only_adding_a_home_makes_a_registry(tmp_path: Path) -> None:
+    typo = tmp_path / "typo"
+    for access in ("read", "change"):
+        with pytest.raises(DataError, match=f"no registry in {typo}: add a home first"):
+            Registry.open(typo, access)
+    assert not typo.exists()
+    for words in (
+        ["home", "list"], ["home", "show", HUB], ["hub", "list"], ["hub", "add", HUB],
+        ["hub", "settings", HUB, "lamp=3"], ["sensor", "list", HUB], ["sensor", "remove", HUB, "3"],
+    ):  # fmt: skip
+        done = run(typo, *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"kanhu: no registry in {typo}: add a home first (kanhu registry home add)\n"
+    assert not typo.exists()
+    assert run(typo, "home", "add").returncode == 0
+    assert run(typo, "home", "list").returncode == 0
+    (tmp_path / "registry.db").touch(0o600)  # what a first start that was killed leaves
+    with pytest.raises(DataError, match="no registry"):
+        Registry.open(tmp_path, "read")
+
+
+def test_looking_changes_nothing(registry: Registry, home: str, tmp_path: Path) -> None:
+    path = tmp_path / "data" / "registry.db"
+    before = path.read_bytes()
+    looking = Registry.open(tmp_path / "data", "read")
+    assert looking.homes() == registry.homes()
+    with pytest.raises(RegistryError, match="readonly"):
+        looking.add_home()
+    looking.close()
+    assert path.read_bytes() == before
+
+
+def test_settings_by_hand(tmp_path: Path) -> None:
+    home = Registry.open(tmp_path).add_home()
+    run(tmp_path, "hub", "add", home, "--id", HUB)
+
+    def settings(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return run(tmp_path, "hub", "settings", HUB, *words, **more)
+
+    assert settings().stdout.startswith("no settings beside the defaults")
+    assert "version 2" in settings("buttons=[[1,4,5],[7,6,null]]", "heartbeat=60").stdout
+    assert settings().stdout == "buttons=[[1, 4, 5], [7, 6, null]]\nheartbeat=60\n"
+    assert settings("heartbeat=").returncode == 0
+    assert json.loads(settings("--json").stdout) == {"buttons": [[1, 4, 5], [7, 6, None]]}
+    assert settings("--file", "-", given='{"pirs": [[2, 12]], "lamp": 21}').returncode == 0
+    assert json.loads(settings("--json").stdout) == {"pirs": [[2, 12]], "lamp": 21}
+    assert "lamp=21" in run(tmp_path, "hub", "show", HUB).stdout
+    whole = settings("--json").stdout
+    for words, text, line in (
+        (["lamp"], "", "'lamp': write KEY=VALUE with KEY one of links, ntp"),
+        (["wifi=1"], "", "'wifi=1': write KEY=VALUE"),
+        (["lamp=two"], "", "setting lamp: must be a pin number, 0 to 48"),
+        (["lamp=49"], "", "setting lamp: must be a pin number, 0 to 48"),
+        (["lamp=12"], "", "settings: pin 12 is taken twice"),
+        (["buzzer=4"], "", "settings: pin 4 is taken twice"),
+        (["buttons=[[1,4]]"], "", "setting buttons: must be a list of [device, pin, "),
+        (["buttons=[[1,-4,null]]"], "", "setting buttons: must be a list of [device, pin, "),
+        (["--file", "-"], "[1]", "settings: must be a JSON object"),
+        (["--file", "-"], "{", "-: not JSON: "),
+        (["--file", "/nowhere"], "", "/nowhere: No such file"),
+    ):
+        done = settings(*words, given=text)
+        assert done.returncode == 1
+        assert line in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert settings("--json").stdout == whole
+
+
+def test_export_writes_a_program_that_only_the_owner_reads(tmp_path: Path) -> None:
+    home = Registry.open(tmp_path).add_home()
+    run(tmp_path, "hub", "add", home, "--id", HUB)
+    program = tmp_path / "hub.py"
+    secrets = {"KANHU_WIFI_PASSWORD": "a wifi password", "KANHU_BROKER_PASSWORD": "a broker password"}
+
+    def export(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return run(tmp_path, "hub", "export", HUB, "-o", str(program), *words, **{**secrets, **more})
+
+    way = ["--wifi", "HomeNet", "--broker", "192.168.1.10:1883", "--user", HUB]
+    for words, line in (
+        (way[:2], "give --wifi and --broker together"),
+        ([*way[:3], "here"], "broker 'here': write HOST:PORT"),
+        ([*way[:3], "here:0"], "broker 'here:0': write HOST:PORT"),
+        (["--wifi", "x" * 33, *way[2:]], "a network's name has 1 to 32 bytes"),
+    ):
+        done = export(*words)
+        assert (done.returncode, program.exists()) == (1, False)
+        assert line in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert "must be 8 to 63" in export(*way, KANHU_WIFI_PASSWORD="short").stderr
+    assert set(Registry.open(tmp_path).keys(HUB)) == {1}
+
+    done = export(*way)
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE(program.stat().st_mode) == 0o600
+    registry = Registry.open(tmp_path)
+    generation, key = registry.key(HUB)
+    assert generation == 2  # a board that counts its boots anew must not use a key that was used
+    assert key.hex() not in done.stdout + done.stderr
+
+    class Nvs(dict):
+        def __init__(self, namespace: str) -> None:
+            self["namespace"] = namespace
+
+        set_blob = set_i32 = dict.__setitem__
+
+        def commit(self) -> None:
+            self["committed"] = True
+
+    stand_in = types.SimpleNamespace(NVS=Nvs)
+    board: dict[str, object] = {}
+    sys.modules["esp32"] = stand_in  # type: ignore[assignment]
+    try:
+        exec(program.read_text(), board)  # noqa: S102  # as the board runs it
+    finally:
+        del sys.modules["esp32"]
+    config = registry.hub_config(
+        HUB, ("HomeNet", "a wifi password"), ("192.168.1.10", 1883, HUB, "a broker password")
+    )
+    assert board["nvs"] == {
+        "namespace": "kanhu", "hub_id": HUB.encode(), "key": key, "generation": 2, "config": config,
+        "committed": True,
+    }  # fmt: skip
+
+    again = export(*way)
+    assert "not there yet" in again.stderr
+    assert Registry.open(tmp_path).key(HUB) == (2, key)
+    program.unlink()
+    assert export("--keep-key").returncode == 0
+    assert key.hex() in program.read_text()
+    program.unlink()
+    run(tmp_path, "hub", "revoke", HUB)
+    assert "is revoked" in export("--keep-key").stderr
+    assert not program.exists()
+
+
+def run(data_dir: Path, *args: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     code = "from kanhu.cli.registry import app; from kanhu.errors import KanhuError; import sys\n"
     code += "try: app(standalone_mode=False)\nexcept KanhuError as e: sys.exit(f'kanhu: {e}')"
-    env = {**os.environ, "KANHU_DATA_DIR": str(data_dir)}
+    env = {**os.environ, "KANHU_DATA_DIR": str(data_dir), **environment}
     return subprocess.run(
-        [sys.executable, "-c", code, *args], capture_output=True, text=True, env=env, timeout=60
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, env=env, input=given, timeout=60
     )
 
 

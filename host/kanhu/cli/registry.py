@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from kanhu.registry import Home, Hub, Registry, Sensor
+from kanhu.cli import board
+from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said, show, show_whole, when
+from kanhu.registry import Home, Hub, Sensor
 from kanhu_protocol import names
 
 app = typer.Typer(no_args_is_help=True)
@@ -25,45 +19,7 @@ app.add_typer(home_app, name="home", help="Homes: where hubs are.")
 app.add_typer(hub_app, name="hub", help="Hubs and their right to speak.")
 app.add_typer(sensor_app, name="sensor", help="BLE sensors that a hub listens to.")
 
-DataDir = Annotated[
-    Path,
-    typer.Option("--data-dir", envvar="KANHU_DATA_DIR", help="The daemon's data_dir.", show_default=True),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON value instead of a table.")]
-DATA_DIR = Path("/var/lib/kanhu")
-MAX_WIDTH = 200  # columns of a table that goes into a file or pipe
-
-
-@contextmanager
-def _registry(data_dir: Path) -> Iterator[Registry]:
-    registry = Registry.open(data_dir)
-    try:
-        yield registry
-    finally:
-        registry.close()
-
-
-def _when(utc_ms: int | None) -> str:
-    return "" if utc_ms is None else datetime.fromtimestamp(utc_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
-    if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
-    elif not rows:
-        print(nothing)
-    else:
-        table = Table()
-        for key in rows[0]:
-            table.add_column(key.replace("_", " "), overflow="fold")  # an id cut short is of no use
-        for row in rows:
-            values = (", ".join(value) if isinstance(value, list) else value for value in row.values())
-            table.add_row(*("" if value is None else str(value) for value in values))
-        Console(width=None if sys.stdout.isatty() else MAX_WIDTH).print(table)
-
-
-def _said(result: dict[str, Any], as_json: bool, sentence: str) -> None:
-    print(json.dumps(result, ensure_ascii=False) if as_json else sentence)
+NO_SENSORS = "no sensors yet: kanhu registry sensor add {} ROLE ADDRESS"
 
 
 def _home(home: Home) -> dict[str, Any]:
@@ -76,7 +32,7 @@ def _home(home: Home) -> dict[str, Any]:
 def _hub(hub: Hub) -> dict[str, Any]:
     return {
         "hub": hub.id, "home": hub.home, "key_generation": hub.generation, "device_table": hub.table_version,
-        "config": hub.config_version, "added": _when(hub.created_ms), "revoked": _when(hub.revoked_ms),
+        "config": hub.config_version, "added": when(hub.created_ms), "revoked": when(hub.revoked_ms),
     }  # fmt: skip
 
 
@@ -100,31 +56,29 @@ def home_add(
     as_json: AsJson = False,
 ) -> None:
     """Add a home and print its pseudonym."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "make") as registry:
         made = registry.add_home(region or None, time_zone, name, address, phone or (), home_id or None)
-    _said({"home": made}, as_json, f"home {made} added; next: kanhu registry hub add {made}")
+    said({"home": made}, as_json, f"home {made} added; next: kanhu registry hub add {made}")
 
 
 @home_app.command("list")
 def home_list(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """All homes."""
-    with _registry(data_dir) as registry:
-        _show([_home(home) for home in registry.homes()], as_json, "no homes yet: kanhu registry home add")
+    with open_registry(data_dir, "read") as registry:
+        show([_home(home) for home in registry.homes()], as_json, "no homes yet: kanhu registry home add")
 
 
 @home_app.command("show")
 def home_show(home: str, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """One home with its hubs and sensors."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "read") as registry:
         found = _home(registry.home(home))
         hubs = [_hub(hub) for hub in registry.hubs(home)]
         sensors = [_sensor(sensor) for hub in hubs for sensor in registry.sensors(hub["hub"])]
-    if as_json:
-        print(json.dumps({**found, "hubs": hubs, "sensors": sensors}, ensure_ascii=False))
-    else:
-        _show([found], False, "")
-        _show(hubs, False, "no hubs")
-        _show(sensors, False, "no sensors")
+    parts = {"hubs": hubs, "sensors": sensors}
+    show_whole(
+        found, parts, as_json, hubs=f"no hubs yet: kanhu registry hub add {home}", sensors="no sensors"
+    )
 
 
 @hub_app.command("add")
@@ -135,39 +89,39 @@ def hub_add(
     as_json: AsJson = False,
 ) -> None:
     """Add a hub with a key of its own to a home and print its hub_id."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "change") as registry:
         made, _ = registry.add_hub(home, hub_id or None)
-    _said({"hub": made, "home": home}, as_json, f"hub {made} added to home {home}")
+    said({"hub": made, "home": home}, as_json, f"hub {made} added to home {home}")
+
+
+hub_app.command("settings")(board.settings)
+hub_app.command("export")(board.export)
 
 
 @hub_app.command("list")
 def hub_list(data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """All hubs, revoked ones too."""
-    with _registry(data_dir) as registry:
-        _show([_hub(hub) for hub in registry.hubs()], as_json, "no hubs yet: kanhu registry hub add HOME")
+    with open_registry(data_dir, "read") as registry:
+        show([_hub(hub) for hub in registry.hubs()], as_json, "no hubs yet: kanhu registry hub add HOME")
 
 
 @hub_app.command("show")
 def hub_show(hub: str, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """One hub with its settings and sensors."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "read") as registry:
         found = _hub(registry.hub(hub))
         settings = registry.settings(hub)
         sensors = [_sensor(sensor) for sensor in registry.sensors(hub)]
-    if as_json:
-        print(json.dumps({**found, "settings": settings, "sensors": sensors}, ensure_ascii=False))
-    else:
-        _show([found], False, "")
-        print(f"settings other than the defaults: {json.dumps(settings) if settings else 'none'}")
-        _show(sensors, False, f"no sensors yet: kanhu registry sensor add {hub} ROLE ADDRESS")
+    parts = {"settings": settings, "sensors": sensors}
+    show_whole(found, parts, as_json, sensors=NO_SENSORS.format(hub))
 
 
 @hub_app.command("revoke")
 def hub_revoke(hub: str, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """Delete a hub's keys (lost, stolen, replaced): nothing it says is believed any more."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "change") as registry:
         registry.revoke_hub(hub)
-    _said(
+    said(
         {"hub": hub, "revoked": True}, as_json, f"hub {hub} revoked; a running daemon follows within seconds"
     )
 
@@ -187,9 +141,9 @@ def sensor_add(
     as_json: AsJson = False,
 ) -> None:
     """Let a hub listen to a BLE sensor."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "change") as registry:
         made = registry.add_sensor(hub, role, address, name, room, supervision_s, index)
-    _said(
+    said(
         {"hub": hub, "index": made},
         as_json,
         f"sensor {made} added to hub {hub}; it is told when next heard",
@@ -199,14 +153,14 @@ def sensor_add(
 @sensor_app.command("list")
 def sensor_list(hub: str, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """A hub's sensors."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "read") as registry:
         rows = [_sensor(sensor) for sensor in registry.sensors(hub)]
-    _show(rows, as_json, f"no sensors yet: kanhu registry sensor add {hub} ROLE ADDRESS")
+    show(rows, as_json, NO_SENSORS.format(hub))
 
 
 @sensor_app.command("remove")
 def sensor_remove(hub: str, index: int, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) -> None:
     """Let a hub no longer listen to a sensor."""
-    with _registry(data_dir) as registry:
+    with open_registry(data_dir, "change") as registry:
         registry.remove_sensor(hub, index)
-    _said({"hub": hub, "removed": index}, as_json, f"sensor {index} removed from hub {hub}")
+    said({"hub": hub, "removed": index}, as_json, f"sensor {index} removed from hub {hub}")

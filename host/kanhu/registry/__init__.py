@@ -3,5 +3,6 @@
 from .checks import RegistryError
 from .records import Home, Hub, Sensor
 from .registry import Registry
+from .store import Access
 
-__all__ = ["Home", "Hub", "Registry", "RegistryError", "Sensor"]
+__all__ = ["Access", "Home", "Hub", "Registry", "RegistryError", "Sensor"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import resources
 from typing import Any
@@ -15,6 +16,8 @@ MAX_TEXT = 200  # characters of a name, room or address
 MAX_SUPERVISION_S = 30 * 86_400
 MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 5, 86_400
 MAX_PIR_WARM_UP_S = 600
+MAX_PIN = 48  # highest GPIO of an ESP32-S3
+MAX_SSID = 32  # bytes (IEEE 802.11, 9.4.2.2)
 _REGION = re.compile(r"[a-z]{2}(/[0-9a-z]{1,16}){0,8}")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(([:-])[0-9A-Fa-f]{2})(\2[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{12}")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
@@ -115,15 +118,20 @@ def _whole(value: Any) -> bool:
     return type(value) is int and 0 <= value < 1 << 31
 
 
+def _pin(value: Any) -> bool:
+    return _whole(value) and value <= MAX_PIN
+
+
 def _rows(size: int, last_may_lack: bool) -> Any:
     def check(value: Any) -> bool:
         return isinstance(value, list) and all(
             isinstance(row, list)
             and len(row) == size
             and all(
-                _whole(item) or (last_may_lack and place == 2 and item is None)
-                for place, item in enumerate(row)
+                _pin(item) or (last_may_lack and place == 1 and item is None)
+                for place, item in enumerate(row[1:])
             )
+            and _whole(row[0])
             and 0 < row[0] < 256
             for row in value
         )
@@ -151,26 +159,33 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
         ),
         "[host, port] or null",
     ),
-    "buttons": (_rows(3, True), "a list of [device, pin, pin of the supervised line or null]"),
-    "pirs": (_rows(2, False), "a list of [device, pin]"),
+    "buttons": (
+        _rows(3, True),
+        "a list of [device, pin, pin of the supervised line or null], such as [[1,4,5]]",
+    ),
+    "pirs": (_rows(2, False), "a list of [device, pin], such as [[2,13]]"),
     "pir_warm_up": (
         lambda value: _whole(value) and value <= MAX_PIR_WARM_UP_S,
         f"seconds, 0 to {MAX_PIR_WARM_UP_S}",
     ),
-    "lamp": (_whole, "a pin number"),
-    "buzzer": (_whole, "a pin number"),
-    "mains": (lambda value: value is None or _whole(value), "a pin number or null"),
+    "lamp": (_pin, f"a pin number, 0 to {MAX_PIN}"),
+    "buzzer": (_pin, f"a pin number, 0 to {MAX_PIN}"),
+    "mains": (lambda value: value is None or _pin(value), f"a pin number, 0 to {MAX_PIN}, or null"),
     "heartbeat": (
         lambda value: _whole(value) and MIN_HEARTBEAT_S <= value <= MAX_HEARTBEAT_S,
         f"seconds, {MIN_HEARTBEAT_S} to {MAX_HEARTBEAT_S}",
     ),
 }
-# Devices that a hub has when its settings do not say (firmware/kanhu_hub/config.py).
+# What a hub has when its settings do not say (firmware/kanhu_hub/config.py).
 DEFAULT_WIRED = {"buttons": [[1, 4, None]], "pirs": [[2, 13]]}
+DEFAULT = object()  # the value of a setting that is to be the default again
+DEFAULT_PINS = {"lamp": 2, "buzzer": 15, "mains": None}
 
 
-def settings(given: dict[str, Any]) -> dict[str, Any]:
+def settings(given: Any) -> dict[str, Any]:
     """A hub's settings without secrets."""
+    if not isinstance(given, dict):
+        raise RegistryError(f"settings: must be a JSON object with any of {', '.join(_SETTINGS)}")
     for key, value in given.items():
         if key not in _SETTINGS:
             raise RegistryError(
@@ -182,7 +197,41 @@ def settings(given: dict[str, Any]) -> dict[str, Any]:
     wired = wired_devices(given)
     if len(wired) != len(set(wired)):
         raise RegistryError("settings: two wired inputs have the same device number")
+    pins = [given.get(key, default) for key, default in DEFAULT_PINS.items()]
+    for key, rows in DEFAULT_WIRED.items():
+        pins += [pin for row in given.get(key, rows) for pin in row[1:]]
+    for pin in pins:
+        if pin is not None and pins.count(pin) > 1:
+            raise RegistryError(f"settings: pin {pin} is taken twice (docs/wiring.md has the default pins)")
     return given
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """(key, value) of KEY=VALUE, the value in JSON or, left empty, DEFAULT."""
+    key, equals, value = text.partition("=")
+    if not equals or key not in _SETTINGS:
+        raise RegistryError(f"{text!r}: write KEY=VALUE with KEY one of {', '.join(_SETTINGS)}")
+    try:
+        return key, json.loads(value) if value else DEFAULT
+    except ValueError:
+        raise RegistryError(f"setting {key}: must be {_SETTINGS[key][1]}") from None
+
+
+def wifi(ssid: str, password: str) -> tuple[str, str]:
+    """Name and passphrase of a wireless network; an empty passphrase is an open one."""
+    if not 0 < len(ssid.encode()) <= MAX_SSID:
+        raise RegistryError(f"Wi-Fi {ssid!r}: a network's name has 1 to {MAX_SSID} bytes")
+    if password and not 8 <= len(password.encode()) <= 63:
+        raise RegistryError("Wi-Fi password: must be 8 to 63 characters, or empty for an open network")
+    return ssid, password
+
+
+def endpoint(text: str) -> tuple[str, int]:
+    """Host and port."""
+    host, _, port = text.rpartition(":")
+    if not host or not host.isprintable() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise RegistryError(f"broker {text!r}: write HOST:PORT, such as 192.168.1.10:1883")
+    return host, int(port)
 
 
 def wired_devices(given: dict[str, Any]) -> list[int]:

@@ -18,7 +18,7 @@ from kanhu_protocol import cbor
 from . import checks
 from .checks import RegistryError
 from .records import Home, Hub, Sensor
-from .store import open_database
+from .store import Access, open_database
 
 MAX_GENERATION = 0xFFFF
 MAX_SENSORS = 28  # a device table travels in one sealed message (contracts, section 5)
@@ -27,16 +27,16 @@ MAX_SENSORS = 28  # a device table travels in one sealed message (contracts, sec
 class Registry:
     """One registry.db (mode 0600, which is what guards the keys in it). Use from one thread."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._db = open_database(data_dir)
+    def __init__(self, data_dir: Path, access: Access = "make") -> None:
+        self._db = open_database(data_dir, access)
         self.path = data_dir / "registry.db"
         self.version = 0  # rises whenever anything changed, here or by another process
         self._load()
 
     @classmethod
-    def open(cls, data_dir: Path | str) -> Registry:
-        """Open or make the registry under data_dir; DataError with what to do."""
-        return cls(Path(data_dir))
+    def open(cls, data_dir: Path | str, access: Access = "make") -> Registry:
+        """Open the registry under data_dir, made if need be only with "make"; DataError with what to do."""
+        return cls(Path(data_dir), access)
 
     def close(self) -> None:
         """Close the file."""

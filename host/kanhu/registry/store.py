@@ -6,8 +6,11 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Literal
 
 from kanhu.errors import DataError
+
+Access = Literal["make", "change", "read"]
 
 # Each entry brings the schema from its index to index + 1; entries are never edited once released.
 MIGRATIONS = (
@@ -44,31 +47,58 @@ MIGRATIONS = (
 )
 
 
-def open_database(data_dir: Path) -> sqlite3.Connection:
-    """Open or make data_dir/registry.db, mode 0600; DataError with the command that puts a problem right."""
+def open_database(data_dir: Path, access: Access = "make") -> sqlite3.Connection:
+    """Open data_dir/registry.db, mode 0600; DataError with the command that puts a problem right.
+
+    Only "make" makes folder and file when they are not there; "read" changes nothing.
+    """
     path = data_dir / "registry.db"
+    none = DataError(f"no registry in {data_dir}: add a home first (kanhu registry home add)")
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        mode = stat.S_IMODE(path.stat().st_mode)
+        if access == "make":
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        found = path.stat()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; check the owner of data_dir, or give another") from None
+        if access != "make" and isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise none from None
+        raise DataError(
+            f"{path}: {error.strerror}; run this as the daemon's user, or give another data_dir"
+        ) from None
+    mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         raise DataError(f"{path} holds keys and others may read it (mode {mode:04o}): run chmod 600 {path}")
     try:
-        db = sqlite3.connect(path, isolation_level=None, timeout=10)
-        # A rollback journal: it is made with this file's mode, and nothing here is in a hurry.
-        db.execute("PRAGMA journal_mode=DELETE")
-        db.execute("PRAGMA synchronous=FULL")
-        db.execute("PRAGMA secure_delete=ON")
-        db.execute("PRAGMA foreign_keys=ON")
-        db.execute("BEGIN IMMEDIATE")
+        # Not mode=ro: what a killed writer left half done has to be taken back before it can be read.
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=10)
+        if access == "read":
+            db.execute("PRAGMA query_only=ON")
+        else:
+            # A rollback journal: it is made with this file's mode, and nothing here is in a hurry.
+            db.execute("PRAGMA journal_mode=DELETE")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA secure_delete=ON")
+            db.execute("PRAGMA foreign_keys=ON")
+        db.execute("BEGIN" if access == "read" else "BEGIN IMMEDIATE")
         (version,) = db.execute("PRAGMA user_version").fetchone()
-        db.execute("COMMIT")
         if version > len(MIGRATIONS):
             raise DataError(f"{path} has schema {version}, too new for this kanhu: install a newer one")
-        for step in range(version, len(MIGRATIONS)):
-            db.executescript(f"BEGIN IMMEDIATE;{MIGRATIONS[step]};PRAGMA user_version={step + 1};COMMIT;")
+        if access == "make":
+            _migrate(db, version)
+        elif version == 0:
+            raise none
+        elif version < len(MIGRATIONS):
+            raise DataError(f"{path} is of an older kanhu: start `kanhu run` once")
+        db.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{path}: {error}; run this as the daemon's user, with room on its disk") from None
     except sqlite3.Error as error:
         raise DataError(f"{path}: {error}; restore it from a backup, or move it away to start anew") from None
     return db
+
+
+def _migrate(db: sqlite3.Connection, version: int) -> None:
+    for step in range(version, len(MIGRATIONS)):
+        for statement in MIGRATIONS[step].split(";\n"):  # executescript would end the transaction
+            db.execute(statement)
+        db.execute(f"PRAGMA user_version={step + 1}")
