@@ -22,6 +22,7 @@ log = structlog.get_logger("kanhu.orders")
 
 MISSING_CHECK_S = 10.0  # a gap that lasts from one check to the next is asked for
 MISSING_RANGES = 16  # ranges in one request
+HUBS_AT_ONCE = 50  # looked at for gaps before others have their turn
 TELL_AGAIN_S = 10.0  # an alarm's state that a hub seems not to know is said at most this often
 TOLD_MAX = 1000  # alarms whose last telling is remembered
 
@@ -188,14 +189,18 @@ class Orders:
         """Ask hubs for what has been missing for a while, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
-            for hub in self._journal.hubs():
+            for count, hub in enumerate(self._journal.hubs()):
+                if count % HUBS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
                 if hub != self._journal.daemon_id:
                     self._check_gaps(hub)
 
     def _check_gaps(self, hub: str) -> None:
         missing = self._journal.missing(hub, MISSING_RANGES)
-        before = self._gaps.get(hub)
+        before = self._gaps.pop(hub, None)
+        if not missing:
+            return
         self._gaps[hub] = missing
         asked = any(one.type == k.REQUEST_MISSING for one in self._commands.waiting(hub))
-        if missing and missing == before and not asked:
+        if missing == before and not asked:
             self._start(self.order(hub, k.REQUEST_MISSING, {k.RANGES: [list(one) for one in missing]}))

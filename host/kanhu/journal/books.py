@@ -44,7 +44,7 @@ class Hub:
 
     def __init__(self) -> None:
         self.boots: dict[int, Boot] = {}
-        self.gaps: set[int] = set()  # every boot of which something is missing, and some that have settled since
+        self.gaps: set[int] = set()  # boots of which something is missing; settled ones leave when looked at
         self.highest = 0  # the newest boot an authentic event came from
         self.announced = self.stored = self.lost = self.delivered = 0
 
