@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -38,6 +39,7 @@ from kanhu_protocol import kinds as k
 log = structlog.get_logger("kanhu")
 
 SILENCE_CHECK_S = 1.0
+RETIRE_FIRST_S = 600.0  # after a start, when hubs and platform have caught up
 RETIRE_EVERY_S = 86_400.0
 SILENCE_ROWS = 10_000  # newest of our own events on silence that a start reads
 
@@ -203,13 +205,15 @@ class Daemon:
             await asyncio.sleep(1.0)
 
     async def _retire(self) -> None:
-        """Let old delivered events go, once a day; the ledger still balances."""
+        """Let old delivered events go, soon after a start and then once a day; the ledger still balances."""
+        await asyncio.sleep(RETIRE_FIRST_S)
         while True:
-            await asyncio.sleep(RETIRE_EVERY_S)
             try:
-                await retire(self.journal, self.config.retention.days)
-            except JournalError as error:
+                gone = await retire(self.journal, self.config.retention.days)
+                log.info("old events retired", events=gone)
+            except (JournalError, sqlite3.Error) as error:
                 log.error("old events could not be retired; tried again tomorrow", error=str(error))
+            await asyncio.sleep(RETIRE_EVERY_S)
 
     @contextlib.asynccontextmanager
     async def _surroundings(self) -> AsyncIterator[None]:

@@ -149,5 +149,11 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "kanhu_journal_healthy", "Whether the last write succeeded", float(journal.healthy)
     )
+    if daemon.broker is not None:
+        yield CounterMetricFamily(
+            "kanhu_broker_restarts",
+            "Times the embedded broker ended and was started again",
+            daemon.broker.restarts,
+        )
     yield CounterMetricFamily("kanhu_journal_commits", "Commits since start", journal.commits)
     yield GaugeMetricFamily("kanhu_scraped_at_seconds", "Host UTC", time.time())
