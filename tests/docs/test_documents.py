@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,23 @@ def test_ci_runs_the_documented_test_command() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert script[-1] == "make test"
     assert "make test" in commands(ENGLISH)
+
+
+def test_make_passes_arguments_on_and_names_its_targets() -> None:
+    def make(*words: str) -> str:
+        done = subprocess.run(["make", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    assert "scripts/check.sh -k 'a or b' -x\n" in make("-n", "test", "ARGS=-k 'a or b' -x")
+    assert "kanhu demo --seconds 30 --json\n" in make("-n", "demo", "ARGS=--seconds 30 --json")
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = set(re.findall(r"^make (\w+)", make("help"), re.MULTILINE))
+    assert named == set(phony.split()) - {"help"}
+
+
+def test_the_check_runs_tests_last_with_the_arguments_given() -> None:
+    lines = (ROOT / "scripts" / "check.sh").read_text(encoding="utf-8").splitlines()
+    assert lines[-2:] == ['pytest --durations=15 "$@" || status=1', "exit $status"]
 
 
 def lamp_patterns() -> dict[str, tuple[str, str]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import helpers_disk
 from helpers_e2e import Metrics, Observer, account, identities, open_down, wait_for
 from kanhu import config as configuration
 from kanhu import ledger
@@ -156,7 +157,7 @@ def test_a_data_dir_that_may_not_be_read(tmp_path: Path) -> None:
     if os.geteuid() == 0:  # root reads everything, unless these two capabilities are taken away
         as_user = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
         if shutil.which(as_user[0]) is None:
-            pytest.skip("root reads everything, and there is no setpriv")
+            pytest.skip("not on this platform: root reads everything, and there is no setpriv")
     data.chmod(0)
     try:
         for words in (["run", "-c", str(path)], ["status", "-c", str(path)], ["ledger", "-d", str(data)]):
@@ -332,14 +333,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small"
     data = folder / "daemon" / "data"
     data.mkdir(parents=True, mode=0o700)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={FULL_DISK},mode=0700", "tmpfs", str(data)],
-        capture_output=True, text=True,
-    )  # fmt: skip
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", str(data)], check=True)
+    with helpers_disk.small_disk(data, FULL_DISK):
+        yield folder
 
 
 def write_until_full(filler: Path) -> None:

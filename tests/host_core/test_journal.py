@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers_disk import small_disk
 from helpers_intake import HUB, NOW_MS, Clock
 from kanhu.journal import Event, Journal, JournalError, JournalLocked, JournalUnavailable, Outcome
 from kanhu.journal.opening import Lock
@@ -204,15 +205,9 @@ async def test_a_full_disk_is_noticed_to_have_room_again_without_traffic(tmp_pat
     await journal.close()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small tmpfs needs root")
 async def test_a_really_full_disk(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True
-    ).returncode:
-        pytest.skip("no tmpfs may be mounted here")
-    try:
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", "2m") as disk:
         journal = Journal.open(disk / "data")
         (disk / "ballast").write_bytes(bytes(1_200_000))
         fitted = 0
@@ -224,8 +219,6 @@ async def test_a_really_full_disk(tmp_path: Path) -> None:
         assert journal.healthy
         assert recompute(journal.path)[HUB]["stored"] == fitted + 1 == journal.ledger(HUB).stored
         await journal.close()
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 async def test_a_duplicate_of_what_could_not_be_written_is_not_acknowledged(tmp_path: Path) -> None:
