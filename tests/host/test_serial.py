@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
+import tty
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import serial
 
 from helpers_serial import PlayedHub
 from kanhu.links.serial import SerialLink
@@ -76,3 +81,71 @@ async def test_a_hello_that_is_none_is_refused_and_not_answered(line: tuple[Play
         while len(inlet.refused) < 3:
             await asyncio.sleep(0.01)
     await hellos(hub, 1)
+
+
+class Stuck:
+    """A port whose driver never answers."""
+
+    def __init__(self, opens: bool) -> None:
+        self.released = threading.Event()
+        self.opens = opens
+        self.in_waiting = 0
+
+    def wait(self, *_: object, **__: object) -> Any:
+        self.released.wait(20)
+        raise serial.SerialException("released")
+
+    read = write = close = wait
+
+    def open(self, *_: object, **__: object) -> Any:
+        return self if self.opens else self.wait()
+
+
+@pytest.mark.parametrize("opens", [True, False])
+async def test_a_stuck_port_delays_nobody(monkeypatch: pytest.MonkeyPatch, opens: bool) -> None:
+    """Not the journal, which has work for the loop's own threads too; and not the end."""
+    monkeypatch.setattr("kanhu.links.serial.CLOSE_S", 0.1)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    port = Stuck(opens)
+    monkeypatch.setattr(serial, "serial_for_url", port.open)
+    tasks = [asyncio.create_task(SerialLink(f"stuck{number}", Inlet()).run()) for number in range(3)]
+    try:
+        await asyncio.sleep(0.1)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 1) == "done"
+        for task in tasks:
+            task.cancel()
+        _, late = await asyncio.wait(tasks, timeout=2)
+        assert not late
+    finally:
+        port.released.set()
+
+
+async def test_a_port_that_takes_nothing_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's end is open and nobody reads there."""
+    monkeypatch.setattr("kanhu.links.serial.WRITE_S", 0.2)
+    monkeypatch.setattr("kanhu.links.serial.REOPEN_MIN_S", 0.05)
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    inlet = Inlet()
+    link = SerialLink(os.ttyname(slave), inlet)
+    task = asyncio.create_task(link.run())
+    try:
+        async with asyncio.timeout(5):
+            while not link.connected:  # what came before is thrown away
+                await asyncio.sleep(0.01)
+            os.write(master, frame.encode(frame.HELLO, cbor.dumps({0: 1, 1: HUB, 2: 3})))
+            while link.hub_id is None:
+                await asyncio.sleep(0.01)
+            sent = 0
+            while link.send_down(HUB, b"x" * 500):
+                sent += 1
+                await asyncio.sleep(0)
+        assert sent >= 256
+        async with asyncio.timeout(5):
+            while link.hub_id is not None:  # a port opened again has no hub yet
+                await asyncio.sleep(0.01)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        os.close(master)
+        os.close(slave)

@@ -1,13 +1,15 @@
 """Serial link to one hub: frames on the hub's USB console, log text between them.
 
-A port is any pyserial URL. pyserial's reads block, so one thread per port reads; everything else runs on
-the event loop."""
+A port is any pyserial URL. All of pyserial may block, so each port has threads of its own for opening,
+reading, writing and closing; everything else runs on the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import threading
+from collections.abc import Callable
 
 import serial
 import structlog
@@ -20,6 +22,9 @@ log = structlog.get_logger("kanhu.serial")
 
 BAUD = 115_200  # the ESP32 console's default; USB CDC ignores it
 POLL_S = 0.1  # how long a read may block before the thread looks whether it should end
+WRITE_S = 2.0  # a port that takes nothing for so long is opened again
+CLOSE_S = 2.0  # how long a thread of a lost port is waited for
+OUTGOING_MAX = 256  # frames waiting for the port
 REOPEN_MIN_S, REOPEN_MAX_S = 0.5, 10.0
 ANSWER = 32  # key of a hub's hello: its events went unanswered, is anybody there? (contracts, section 3)
 HUB_LINE_MAX = 400  # characters of one log line kept
@@ -37,8 +42,7 @@ class SerialLink:
         self._decoder = frame.Decoder(self._text)
         self._seen_bad = 0
         self._line = bytearray()
-        self._lost = asyncio.Event()
-        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue(256)
+        self._outgoing: queue.Queue[bytes | None] = queue.Queue(OUTGOING_MAX)
 
     @property
     def connected(self) -> bool:
@@ -49,12 +53,12 @@ class SerialLink:
         return self._hub_id
 
     def send_down(self, hub_id: str, data: bytes) -> bool:
-        """Queue one sealed down message; False when the hub is not here or the queue (256) is full."""
+        """Queue one sealed down message; False when the hub is not here or the queue is full."""
         if self._port is None or hub_id != self._hub_id:
             return False
         try:
             self._outgoing.put_nowait(frame.encode(frame.DOWN, data))
-        except (asyncio.QueueFull, frame.FrameError):
+        except (queue.Full, frame.FrameError):
             return False
         return True
 
@@ -63,9 +67,7 @@ class SerialLink:
         delay, complained = REOPEN_MIN_S, ""
         while True:
             try:
-                port = await asyncio.to_thread(
-                    serial.serial_for_url, self._url, BAUD, timeout=POLL_S, write_timeout=2.0
-                )
+                port = await self._open()
             except (serial.SerialException, OSError, ValueError) as error:
                 if str(error) != complained:
                     complained = str(error)
@@ -79,51 +81,80 @@ class SerialLink:
             log.warning("port lost; opening again", port=self._url)
             await asyncio.sleep(REOPEN_MIN_S)
 
+    async def _open(self) -> serial.Serial:
+        opened: list[serial.Serial] = []
+
+        def work() -> None:
+            opened.append(serial.serial_for_url(self._url, BAUD, timeout=POLL_S, write_timeout=WRITE_S))
+
+        def unwanted(_: asyncio.Future[None]) -> None:
+            for port in opened:
+                self._aside(port.close)
+
+        opening = self._aside(work)
+        try:
+            await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(unwanted)
+            raise
+        return opened[0]
+
+    def _aside(self, work: Callable[[], None]) -> asyncio.Future[None]:
+        """Run it in a thread of its own: what a stuck port makes wait is nobody else's."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if future.cancelled():
+                return
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+                future.exception()  # not everybody looks
+
+        def run() -> None:
+            error = None
+            try:
+                work()
+            except Exception as caught:
+                error = caught
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(settle, error)
+
+        threading.Thread(target=run, name=self.name, daemon=True).start()
+        return future
+
     async def _serve(self, port: serial.Serial) -> None:
         loop = asyncio.get_running_loop()
-        self._port, self._hub_id = port, None
-        self._lost.clear()
+        outgoing: queue.Queue[bytes | None] = queue.Queue(OUTGOING_MAX)
+        self._port, self._hub_id, self._outgoing = port, None, outgoing
         self._decoder = frame.Decoder(self._text)
         self._seen_bad = 0
-        while not self._outgoing.empty():
-            self._outgoing.get_nowait()
-        self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: VERSION})))
+        self._outgoing_hello()
         stop = threading.Event()
 
         def read() -> None:
-            try:
-                while not stop.is_set():
-                    data = port.read(max(1, min(4096, port.in_waiting)))
-                    if data:
-                        loop.call_soon_threadsafe(self._received, data)
-            except (serial.SerialException, OSError, TypeError):
-                pass  # pulled out or closed under us: the loop below opens it again
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._lost.set)
+            while not stop.is_set():
+                data = port.read(max(1, min(4096, port.in_waiting)))
+                if data:
+                    loop.call_soon_threadsafe(self._received, data)
 
-        reader = threading.Thread(target=read, name=self.name, daemon=True)
-        reader.start()
-        writer = asyncio.create_task(self._write(port))
+        def write() -> None:
+            while (data := outgoing.get()) is not None and not stop.is_set():
+                port.write(data)
+
+        # Either ends when the port is pulled out or does not take what is written: run() opens it again.
+        ways = [self._aside(read), self._aside(write)]
         try:
-            await self._lost.wait()
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._port = None
             stop.set()
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
-            await asyncio.to_thread(reader.join, 2.0)
-            with contextlib.suppress(serial.SerialException, OSError):
-                port.close()
-
-    async def _write(self, port: serial.Serial) -> None:
-        while True:
-            data = await self._outgoing.get()
-            try:
-                await asyncio.to_thread(port.write, data)
-            except (serial.SerialException, OSError):
-                self._lost.set()
-                return
+            with contextlib.suppress(queue.Full):  # then the writer has something to wake up by
+                outgoing.put_nowait(None)
+            await asyncio.wait(ways, timeout=CLOSE_S)
+            await asyncio.wait([self._aside(port.close)], timeout=CLOSE_S)
 
     def _received(self, data: bytes) -> None:
         for kind, body in self._decoder.feed(data):
@@ -146,7 +177,7 @@ class SerialLink:
             self._inlet.refuse(self.name, "malformed")
 
     def _outgoing_hello(self) -> None:
-        with contextlib.suppress(asyncio.QueueFull):
+        with contextlib.suppress(queue.Full):
             self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: VERSION})))
 
     def _hello(self, body: bytes) -> None:
