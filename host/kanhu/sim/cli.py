@@ -17,14 +17,14 @@ from typing import Annotated, Any
 import typer
 
 from kanhu.errors import KanhuError
+from kanhu.journal.identity import new_id
 from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
 from kanhu.sim.hub import Hub
+from kanhu_protocol.checks import ID_ALPHABET, ID_LENGTH, is_id
 
 app = typer.Typer(no_args_is_help=True, help="Simulated hubs: the real firmware on this computer.")
 
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base32
-ID_LENGTH = 10
 KEY_LENGTH = 16  # bytes
 BUTTON_PIN, PIR_PIN = 4, 13  # the firmware's default wiring
 BROKER_NAME, TIME_NAME = "broker.home", "time.home"
@@ -115,9 +115,9 @@ def _registered(data_dir: Path, hub_id: str) -> tuple[str, int, bytes]:
 def _identity(folder: Path, hub_id: str) -> str:
     if not hub_id:
         known = sorted(folder.glob("*.nvs"))
-        hub_id = known[0].stem if known else "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
-    if len(hub_id) != ID_LENGTH or set(hub_id) - set(ALPHABET):
-        raise ValueError(f"--hub {hub_id!r}: a hub id is {ID_LENGTH} of {ALPHABET}")
+        hub_id = known[0].stem if known else new_id()
+    if not is_id(hub_id):
+        raise ValueError(f"--hub {hub_id!r}: a hub id is {ID_LENGTH} of {ID_ALPHABET}")
     return hub_id
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any, Literal, Protocol, cast
 
-from kanhu.uplink.identity import MAX_U32, is_hub_id
+from kanhu.uplink.identity import MAX_U32
 from kanhu_protocol import cbor, checks, names
 from kanhu_protocol import kinds as k
 
@@ -146,7 +146,7 @@ def _values(value: Any) -> list[dict[str, Any]]:
 
 
 def _hub(value: Any) -> str:
-    if not is_hub_id(value):
+    if not checks.is_id(value):
         raise ValueError
     return str(value)
 

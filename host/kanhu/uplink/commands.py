@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from kanhu.uplink.cloudevents import MAX_REASON
-from kanhu.uplink.identity import MAX_U32, Identity, is_hub_id, parse_alarm, parse_identity
+from kanhu.uplink.identity import MAX_U32, Identity, parse_alarm, parse_identity
+from kanhu_protocol.checks import is_id
 
 MAX_BYTES = 256 * 1024  # one message
 MAX_COUNT = 1000  # commands in an array, events in an acknowledgement, ranges of missing events
@@ -142,7 +143,7 @@ def _reason(item: dict[str, Any]) -> str:
 
 def _hub(item: dict[str, Any]) -> str:
     hub = item.get("hub")
-    if not is_hub_id(hub):
+    if not is_id(hub):
         raise CommandError('"hub" must be a hub id: 10 characters of lower-case Crockford base32.')
     return str(hub)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from kanhu_protocol.checks import ID_ALPHABET, ID_LENGTH
+
 MAX_U32 = 2**32 - 1  # boot and seq (contracts, section 2)
-HUB_ID = "[0-9abcdefghjkmnpqrstvwxyz]{10}"  # Crockford base32, lower case
-_SOURCE = re.compile(rf"/kanhu/(hubs|daemons)/({HUB_ID})")
+_HUB_ID = f"[{ID_ALPHABET}]{{{ID_LENGTH}}}"
+_SOURCE = re.compile(rf"/kanhu/(hubs|daemons)/({_HUB_ID})")
 _EVENT_ID = re.compile(r"(0|[1-9][0-9]{0,9})-(0|[1-9][0-9]{0,9})")
-_ALARM = re.compile(rf"({HUB_ID})/([^/]*)")
-_HUB_ID = re.compile(HUB_ID)
+_ALARM = re.compile(rf"({_HUB_ID})/([^/]*)")
 
 
 class Identity(NamedTuple):
@@ -35,11 +36,6 @@ class Identity(NamedTuple):
     def alarm(self) -> str:
         """The alarm's name, as in data.alarm and in commands."""
         return f"{self.hub_id}/{self.boot}-{self.seq}"
-
-
-def is_hub_id(text: object) -> bool:
-    """Whether text is a hub's (or daemon's) id."""
-    return isinstance(text, str) and _HUB_ID.fullmatch(text) is not None
 
 
 def parse_identity(source: object, event_id: object) -> Identity | None:
