@@ -1,6 +1,7 @@
 """Bulk lane on flash: P2 to P5 in append-only segments, so that one event costs one append."""
 
 import os
+from errno import ENOENT
 
 from micropython import const
 
@@ -8,6 +9,7 @@ from kanhu_hub import store
 from kanhu_hub.records import pack, salvage, unpack
 
 SEGMENT = 4096  # bytes: one flash block of littlefs
+_UNKNOWN = const(255)  # events in a segment that could not be read: more than fit
 _MAX_THINNED = const(24)  # events in one thinning: their ranges fit one sealed event
 
 
@@ -44,8 +46,17 @@ class Bulk:
             self._next = segment.number + 1
             try:
                 self._index(segment)
-            except OSError:
+            except OSError as error:
                 self.corrupt += 1
+                if error.args[0] == ENOENT:
+                    continue
+                # Perhaps it can be read later: until then nothing of it is known, and it stays.
+                segment.size = segment.size or SEGMENT
+                segment.pending = segment.total = _UNKNOWN
+                segment.classes = 0xFF
+                segment.torn = True
+                self.segments.append(segment)
+                self.bytes += segment.size
 
     def _path(self, segment):
         return self._folder + "%08x" % segment.number
@@ -131,6 +142,7 @@ class Bulk:
     def take(self, cls, count, room, is_stored):
         """The next (boot, seq, sealed, segment) of a class not yet taken: at most count, room bytes."""
         taken = []
+        doubt = True
         cursor = self._cursors[cls]
         for segment in self.segments[:]:
             if segment.number < cursor[0]:
@@ -144,9 +156,15 @@ class Bulk:
                 try:
                     record = unpack(self._load(segment), cursor[1], segment.size)
                 except OSError:
-                    return taken
+                    self.parked = True  # another time
+                    cursor[1] = segment.size
+                    break
                 if not record:
-                    cursor[1] += 1
+                    if doubt:  # it may have been the reading
+                        self._loaded = None
+                    else:
+                        cursor[1] += 1
+                    doubt = False
                     continue
                 if record[0] == cls:
                     if is_stored(record[1], record[2]):
@@ -179,12 +197,15 @@ class Bulk:
             self.bytes -= segment.size
 
     def events(self, wanted):
-        """(class, boot, seq, sealed) of every event on flash that wanted(boot, seq)."""
+        """(class, boot, seq, sealed) of every event on flash that wanted(boot, seq), read anew; OSError."""
+        self._loaded = None
         for segment in self.segments[:]:
             try:
                 view = self._load(segment)
-            except OSError:
-                continue
+            except OSError as error:
+                if error.args[0] == ENOENT:
+                    continue
+                raise
             for _, record in salvage(view, segment.size):
                 if wanted(record[1], record[2]):
                     yield record[:4]
@@ -194,6 +215,10 @@ class Bulk:
         """Rewrite the oldest segment without its events of a class; [(boot, seq)] given up; OSError."""
         for segment in self.segments[:-1]:
             if segment.classes >> cls & 1:
+                try:
+                    self._load(segment)
+                except OSError:
+                    continue
                 lost = self._rewrite(segment, cls, in_flight, is_stored)
                 if lost:
                     return lost

@@ -65,9 +65,9 @@ class Courier:
             way.wake[BULK].set()
 
     def stale(self):
-        """A receipt was sealed for the last boot, so this hub lost it: say all again soon."""
+        """Sealed for the last boot: lost to this hub, which says all again soon. Later ones are replays."""
         now = self._clock.now_ms()
-        if now - self._stale_ms >= _STALE_MS:
+        if self._outbox.first_due and now - self._stale_ms >= _STALE_MS:
             self._stale_ms = now
             for way in self.ways:
                 self._due_again(way, now + _STALE_MS)
@@ -115,8 +115,8 @@ class Courier:
         """Send P1 on one link, for ever; beat() at least every _PAUSE_MS while the link moves."""
         while True:
             beat()
-            batch, wait_ms = self._due_urgent(way)
-            if not batch or not await self._send(way, URGENT, 1, batch):
+            batch, payload, wait_ms = self._due_urgent(way)
+            if not batch or not await self._send(way, URGENT, 1, batch, payload):
                 await self._pause(way.wake[URGENT], wait_ms)
 
     async def bulk(self, way, beat):
@@ -124,7 +124,8 @@ class Courier:
         while True:
             beat()
             batch = self._due_bulk(way) if self.preferred() is way else None
-            if not batch or not await self._send(way, BULK, batch[0].cls, batch):
+            payload = b"".join([held.sealed for held in batch or ()])
+            if not batch or not await self._send(way, BULK, batch[0].cls, batch, payload):
                 await self._pause(way.wake[BULK], 1000 if self._outbox.flight else _PAUSE_MS)
 
     async def _pause(self, event, ms):
@@ -137,7 +138,7 @@ class Courier:
 
     def _due_urgent(self, way):
         now = self._clock.now_ms()
-        batch, size, waiting, wait_ms = [], 0, 0, _PAUSE_MS
+        batch, payload, waiting, wait_ms = [], b"", 0, _PAUSE_MS
         for held in self._outbox.urgent[:]:
             when, tries = held.due.get(way.number, (0, 0))
             if tries < _PATIENCE:
@@ -149,14 +150,13 @@ class Courier:
                 continue
             sealed = self._outbox.sealed(held)
             if not sealed:
-                self._outbox.urgent.remove(held)
-                self._outbox.corrupt += 1
+                waiting -= 1
                 continue
-            size += len(sealed)
-            if size > _BATCH_BYTES or len(batch) == _BATCH:
+            if len(payload) + len(sealed) > _BATCH_BYTES or len(batch) == _BATCH:
                 break
             batch.append(held)
-        return batch, wait_ms
+            payload += sealed
+        return batch, payload, wait_ms
 
     def _due_bulk(self, way):
         now = self._clock.now_ms()
@@ -193,8 +193,7 @@ class Courier:
             self._lap_ms = now
         return None
 
-    async def _send(self, way, lane, cls, batch):
-        payload = b"".join([self._outbox.sealed(held) if lane == URGENT else held.sealed for held in batch])
+    async def _send(self, way, lane, cls, batch, payload):
         try:
             await way.link.send(lane, cls, payload)
         except LinkError:

@@ -43,15 +43,24 @@ def say_again(ranges, outbox, recorder):
             given.append([boot, first, min(last, top)])
     held = []
     again = []
+    rest = given
 
     def wanted(boot, seq):
         return any(row[0] == boot and row[1] <= seq <= row[2] for row in given)
 
-    for cls, boot, seq, sealed in outbox.events(wanted):
-        held.append((boot, seq))
-        again.append((cls, boot, seq, sealed))
-        if len(again) >= _AGAIN_MAX:
-            break
+    try:
+        for _ in range(2):  # lost is what two readings do not find
+            for event in outbox.events(wanted):
+                if event[1:3] not in held:
+                    held.append(event[1:3])
+                    again.append(event)
+                if len(again) >= _AGAIN_MAX:
+                    break
+            rest = _without(given, sorted(held))
+            if not rest or len(again) >= _AGAIN_MAX:
+                break
+    except OSError:
+        rest = ()  # what cannot be read now may be later: the host asks again
     under_way = {}
     for lane in (outbox.urgent, outbox.flight, outbox.unsaved):
         for item in lane:
@@ -65,7 +74,7 @@ def say_again(ranges, outbox, recorder):
             outbox.flight.append(Held(cls, (boot, seq), sealed))
     if len(again) >= _AGAIN_MAX:
         return True
-    return report(recorder, _without(given, sorted(held)), NOT_HELD)
+    return report(recorder, rest, NOT_HELD)
 
 
 def _without(ranges, held):

@@ -1,5 +1,7 @@
 """The hub's memory: every event is kept until a host says that it has stored it."""
 
+from errno import ENOENT
+
 from micropython import const
 
 from kanhu_hub import store
@@ -49,11 +51,9 @@ class Outbox:
             self.last = max(self.last, (int.from_bytes(raw[:4], "big"), int.from_bytes(raw[4:], "big")))
         for name in store.names(folder + "/urgent"):
             held = Held(1, (int(name[:8], 16), int(name[8:] or "0", 16)))
-            if store.read(self._path(held)) is None:
-                store.remove(self._path(held))
-                self.corrupt += 1
-            else:
-                self.urgent.append(held)
+            self.urgent.append(held)
+            self.sealed(held)
+            if held in self.urgent:
                 self.last = max(self.last, held.name)
 
     def _path(self, held):
@@ -102,8 +102,22 @@ class Outbox:
         self.unsaved.append(Held(cls, (boot, seq), sealed))
 
     def sealed(self, held):
-        """The bytes of an urgent event; None when flash has lost them."""
-        return held.sealed or store.read(self._path(held))
+        """The bytes of an urgent event; None when flash cannot read it now, or has lost it: then it goes."""
+        if held.sealed:
+            return held.sealed
+        path = self._path(held)
+        try:
+            found = store.load(path) or store.load(path)
+            if found:
+                return found
+        except OSError as error:
+            if error.args[0] != ENOENT:
+                return None  # another time
+        store.remove(path)
+        # A new list: somebody may be going through the old one.
+        self.urgent = [other for other in self.urgent if other is not held]
+        self.corrupt += 1
+        return None
 
     def make_room(self, cls):
         """Whether one more event of a bulk class fits; gives up less important ones, oldest first, for it."""
@@ -217,11 +231,13 @@ class Outbox:
         return [len(self.urgent), self.bulk.pending + len(self.unsaved)]
 
     def events(self, wanted):
-        """(class, boot, seq, sealed) of every event still held that wanted(boot, seq)."""
+        """(class, boot, seq, sealed) of every event held that wanted(boot, seq); OSError: not all were read."""
         for lane in (self.urgent, self.unsaved, self.flight):
             for held in lane[:]:
                 if wanted(*held.name) and not held.segment:
                     sealed = self.sealed(held) if held.cls == 1 else held.sealed
+                    if not sealed and held in lane:
+                        raise OSError
                     if sealed:
                         yield (held.cls,) + held.name + (sealed,)
         yield from self.bulk.events(wanted)

@@ -5,12 +5,17 @@ from binascii import crc32
 
 
 def read(path):
-    """The bytes last given to replace(); None when absent, torn or corrupt."""
+    """The bytes last given to replace(); None when absent, unreadable, torn or corrupt."""
     try:
-        with open(path, "rb") as file:
-            raw = file.read()
+        return load(path)
     except OSError:
         return None
+
+
+def load(path):
+    """As read(), but OSError when the file cannot be read."""
+    with open(path, "rb") as file:
+        raw = file.read()
     end = len(raw) - 4
     if end < 0 or crc32(raw[:end]) != int.from_bytes(raw[end:], "little"):
         return None

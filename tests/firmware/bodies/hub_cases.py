@@ -320,7 +320,7 @@ def test_a_persons_answer_forgets_no_event():
 def test_closing_an_unknown_alarm_keeps_its_event_and_does_not_open_it():
     home = Home(answer=False)
     home.press()
-    home.app.alarms._alarms.clear()
+    home.app.alarms.alarms.clear()
     home.tell(k.ALARM_IS, {k.NUMBER: 1, k.ALARM_NAME: [1, 1], k.ALARM_STATE: k.CLOSED})
     home.tell(k.ALARM_IS, {k.NUMBER: 2, k.ALARM_NAME: [1, 77], k.ALARM_STATE: k.CLOSED})
     assert home.app.outbox.counts()[0] == 1
@@ -350,19 +350,19 @@ def test_more_alarms_than_are_kept():
         name = [9, number]
         home.tell(k.ALARM_IS, {k.NUMBER: number, k.ALARM_NAME: name, k.ALARM_STATE: k.OPEN})
     for n in range(1, 200):
-        home.app.alarms._alarms[0].extra[n] = 70000
-    for alarm in home.app.alarms._alarms[1:]:
+        home.app.alarms.alarms[0].extra[n] = 70000
+    for alarm in home.app.alarms.alarms[1:]:
         alarm.attempts = 70000
         alarm.repeat = (70000, 70000)
-    assert home.app.alarms._save()
+    assert home.app.alarms.save()
     home.reboot()
-    names = [alarm.name for alarm in home.app.alarms._alarms]
+    names = [alarm.name for alarm in home.app.alarms.alarms]
     assert names == [(1, 1)] + [(9, n) for n in range(1, 15)] + [(9, 40)]
     home.run(1000)
     assert sum([event.get(k.COUNT, 1) for _, _, event in home.events(k.CALL)]) == 1 + 199 * 70000
     home.tell(k.ALARM_IS, {k.NUMBER: 50, k.ALARM_NAME: [9, 3], k.ALARM_STATE: k.ACCEPTED})
     home.tell(k.ALARM_IS, {k.NUMBER: 51, k.ALARM_NAME: [9, 60], k.ALARM_STATE: k.OPEN})
-    names = [alarm.name for alarm in home.app.alarms._alarms]
+    names = [alarm.name for alarm in home.app.alarms.alarms]
     assert (9, 3) not in names
     assert names[0] == (1, 1)
     assert names[-1] == (9, 60)
@@ -373,7 +373,7 @@ def test_more_alarms_than_are_kept():
 
     cbor.dumps = fail
     try:
-        assert not home.app.alarms._save()
+        assert not home.app.alarms.save()
     finally:
         cbor.dumps = real
     home.run(1000)
@@ -413,7 +413,7 @@ def test_lamp_says_unanswered_when_power_went_before_the_alarm_was_noted():
     os.remove(FOLDER + "/data/alarms")
     home.reboot()
     assert home.lamp() == "unanswered"
-    assert [a.name for a in home.app.alarms._alarms] == [(1, 1)]
+    assert [a.name for a in home.app.alarms.alarms] == [(1, 1)]
 
 
 def test_lamp_says_unanswered_without_a_link():
@@ -741,6 +741,144 @@ def test_events_refused_for_long_are_stored_in_the_end():
     assert home.app.outbox.counts() == [0, 0]
 
 
+class Flaky:
+    """open() of the modules given, with some files unreadable or with a flipped bit on one reading."""
+
+    def __init__(self, *modules):
+        self.modules = modules
+        self.failing = ""
+        self.flips = 0
+        for module in modules:
+            module.open = self.open
+
+    def open(self, path, mode="r"):
+        if self.failing and self.failing in path and mode == "rb":
+            raise OSError(5)
+        file = open(path, mode)  # noqa: SIM115 (the caller closes it)
+        if self.flips and mode == "rb":
+            self.flips -= 1
+            return _Flipped(file)
+        return file
+
+    def end(self):
+        for module in self.modules:
+            del module.open
+
+
+class _Flipped:
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.file.close()
+
+    def read(self):
+        raw = bytearray(self.file.read())
+        raw[len(raw) // 2] ^= 4
+        return bytes(raw)
+
+    def readinto(self, view):
+        count = self.file.readinto(view)
+        view[count // 2] ^= 4
+        return count
+
+
+def test_call_that_cannot_be_read_now_is_sent_later():
+    home = Home()
+    home.links[0].up = False
+    home.press()
+    flaky = Flaky(store)
+    try:
+        flaky.failing = "/urgent/"
+        home.links[0].up = True
+        home.run(20000)
+        assert not home.events(k.CALL)
+        assert home.app.outbox.counts()[0] >= 1
+        home.tell(k.REQUEST_MISSING, {k.NUMBER: 5, k.RANGES: [[1, 1, 1]]})
+        home.run(1000)
+        assert not home.events(k.EVENTS_LOST)
+        home.reboot()
+        home.run(6000)
+        assert not home.events(k.CALL)
+        flaky.failing = ""
+        flaky.flips = 1
+        home.run(6000)
+        assert [name for _, name, _ in home.events(k.CALL)] == [(1, 1)]
+        assert home.app.outbox.corrupt == 0
+    finally:
+        flaky.end()
+    home.run(3000)
+    assert home.app.outbox.counts() == [0, 0]
+
+
+def test_call_that_flash_has_lost_is_said_to_be_lost():
+    home = Home()
+    home.links[0].up = False
+    home.press()
+    with open(FOLDER + "/data/urgent/0000000100000001", "r+b") as file:
+        file.write(b"\0")
+    home.links[0].up = True
+    home.run(6000)
+    assert home.app.outbox.corrupt == 1
+    home.tell(k.REQUEST_MISSING, {k.NUMBER: 5, k.RANGES: [[1, 1, 1]]})
+    home.run(1000)
+    ((_, _, event),) = home.events(k.EVENTS_LOST)
+    assert event[k.LOST] == [[1, 1, 1]]
+    assert event[k.DETAIL] == 2
+
+
+def test_segment_that_cannot_be_read_now_is_sent_later():
+    from kanhu_hub import bulk
+
+    home = Home(answer=False)
+    home.links[0].up = False
+    for n in range(120):
+        home.app.emit(k.MOTION_COUNT, {k.DEVICE: 2, k.SPAN_MS: n})
+    flaky = Flaky(bulk)
+    try:
+        flaky.failing = "/bulk/00000001"
+        home.reboot()
+        home.answer = True
+        home.run(20000)
+        some = len(home.events(k.MOTION_COUNT))
+        assert 0 < some < 120
+        home.tell(k.REQUEST_MISSING, {k.NUMBER: 5, k.RANGES: [[1, 0, 100]]})
+        home.run(1000)
+        assert not home.events(k.EVENTS_LOST)
+        flaky.failing = ""
+        flaky.flips = 1
+        home.run(400000)
+    finally:
+        flaky.end()
+    assert len(home.events(k.MOTION_COUNT)) == 120
+    assert not home.events(k.EVENTS_LOST)
+
+
+def test_one_bad_reading_loses_nothing():
+    from kanhu_hub import bulk
+
+    home = Home()
+    home.run(500)
+    home.links[0].up = False
+    for n in range(30):
+        home.app.emit(k.MOTION_COUNT, {k.DEVICE: 2, k.SPAN_MS: n})
+    flaky = Flaky(bulk)
+    try:
+        flaky.flips = 1
+        home.links[0].up = True
+        home.run(3000)
+        assert len(home.events(k.MOTION_COUNT)) == 30
+        flaky.flips = 1
+        home.tell(k.REQUEST_MISSING, {k.NUMBER: 5, k.RANGES: [[1, 0, 12]]})
+        home.run(1000)
+    finally:
+        flaky.end()
+    assert not home.events(k.EVENTS_LOST)
+
+
 def test_lost_send_is_repeated():
     home = Home()
     home.links[0].fail_next = 3
@@ -780,6 +918,21 @@ def test_boot_event_goes_first_and_stale_receipts_are_made_good():
     home.run(4000)  # far sooner than the 10 s without any receipt
     assert home.app.outbox.counts() == [0, 0]
     assert not home.app.outbox.first_due
+    # A message of the last boot that somebody repeats changes nothing any more.
+    home.answer = False
+    home.heard.clear()
+    home.press()
+    for _ in range(12):
+        home.app.emit(k.DOOR_OPEN, {k.DEVICE: 7})
+    home.run(1000)
+    refused = home.app.downlink.refused[1]
+    replay = Host(1).down(k.STORED, {k.UPTO: [[1, 5]]})
+    for _ in range(8):
+        home.app.downlink.take(replay)
+        home.run(1000)
+    for name in {name for _, _, _, name, event in home.heard if event.get(k.DEVICE) and name[0] == 2}:
+        assert len([1 for _, _, _, other, _ in home.heard if other == name]) == 1
+    assert home.app.downlink.refused[1] == refused + 8
 
 
 def test_request_for_missing_events():
