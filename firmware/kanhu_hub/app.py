@@ -7,7 +7,6 @@ import sys
 from micropython import const
 
 from kanhu_hub.alarm import KINDS
-from kanhu_hub.clock import SNTP
 from kanhu_hub.supervisor import OUT_OF_MEMORY, TASK_FAILED, WATCHDOG_MS
 from kanhu_protocol import kinds as k
 
@@ -15,8 +14,6 @@ FIRMWARE = "0.1.0"
 
 _TICK_MS = const(250)
 _MARGIN_MS = const(15000)  # a receipt's way back, beside three heartbeats with their jitter
-_NTP_OK_MS = const(3600000)
-_NTP_AGAIN_MS = const(60000)
 
 
 class NotProvisioned(Exception):
@@ -28,8 +25,8 @@ def log(text):
     print("kanhu:", text)
 
 
-def _drop(*names):
-    # Code that has done its work gives its heap back.
+def drop(*names):
+    """Forget modules: code that has done its work gives its heap back."""
     for name in names:
         module = sys.modules.pop(name, None)
         package = sys.modules.get(name[: name.rfind(".")])
@@ -67,8 +64,8 @@ class App:
         """Record the boot and start every task."""
         from kanhu_hub import wiring
 
-        wiring.start(self, FIRMWARE, log)
-        _drop("kanhu_hub.wiring", "kanhu_hub.config", "kanhu_protocol.mqtt")
+        wiring.start(self, FIRMWARE, log, drop)
+        drop("kanhu_hub.wiring", "kanhu_hub.config", "kanhu_hub.recall", "kanhu_protocol.mqtt")
 
     async def run(self):
         """Be a hub, for ever."""
@@ -138,30 +135,12 @@ class App:
                 thinned = sorted(self.outbox.thinned)
                 self.outbox.thinned.clear()
                 losses.report(self.recorder, losses.spans(thinned), losses.THINNED)
-                _drop("kanhu_hub.losses")
+                drop("kanhu_hub.losses")
             self.alarms.tick()
             self.faults.tick()
             self.heartbeat.tick()
             self.clock.keep_floor()
             await self.clock.sleep_ms(_TICK_MS)
-
-    async def ntp(self):
-        """Ask the configured time server once an hour."""
-        wifi = self.board.wifi(*self.config.wifi)
-        while True:
-            wait_ms = _NTP_AGAIN_MS
-            if wifi.up():
-                try:
-                    utc_ms = await self.board.sntp(*self.config.ntp)
-                    if self.clock.set(utc_ms, SNTP):
-                        self.recorder.record(k.CLOCK_SET, {})
-                    wait_ms = _NTP_OK_MS
-                except OSError as error:
-                    log("ntp: %r" % error)
-                _drop("kanhu_hub.board.sntp")
-            else:
-                wait_ms = 1000
-            await self.clock.sleep_ms(wait_ms)
 
 
 def main():

@@ -2,7 +2,7 @@
 
 STEP_MS = 100
 
-# name: (lamp, buzzer); what each means stands in kanhu_protocol/names.py. While an alarm waits, the lamp's light
+# name: (lamp, buzzer); kanhu_protocol/names.py has the words for each. While an alarm waits, the lamp's light
 # grows with each receipt. The buzzer is silent at rest.
 PATTERNS = {
     "well": ("#...................", "...................."),

@@ -1,6 +1,7 @@
 """Puts the hub together: board in, rooms joined to each other. Needed at the start only, then dropped:
 no function made here may live on, because it would keep this module on the heap."""
 
+from kanhu_hub import recall
 from kanhu_hub.alarm import Alarms
 from kanhu_hub.ccm import Ccm
 from kanhu_hub.clock import Clock
@@ -80,13 +81,13 @@ def _links(board, config, boot, clock, log):
     return links
 
 
-def start(app, firmware, log):
+def start(app, firmware, log, drop):
     """Record the boot and start every task."""
     versions = [app.config.version, app.devices.version]
     fields = {k.RESET: app.reset, k.FIRMWARE: firmware, k.VERSIONS: versions}
     if app.outbox.last[0]:
         fields[k.PREVIOUS] = list(app.outbox.last)
-    open_alarms = app.alarms.load()
+    open_alarms = recall.load(app.alarms, app.recorder, app.outbox, app.clock)
     app.recorder.record(k.BOOT, fields)
     log("hub %s boot %d, %d alarms open" % (app.config.hub_id, app.recorder.boot, open_alarms))
     damaged = app.outbox.corrupt + app.outbox.bulk.corrupt
@@ -104,7 +105,9 @@ def start(app, firmware, log):
     add("tick", app.tick, 10000)
     _inputs(app, add)
     if app.config.ntp and app.config.wifi:
-        add("ntp", app.ntp, 0)
+        from kanhu_hub import ntp
+
+        add("ntp", ntp.keep, 0, app, log, drop)
 
 
 def _inputs(app, add):

@@ -10,66 +10,55 @@ class DownError(ValueError):
     """args: one word (cbor, map, type, missing or range), and the command's number where it was readable."""
 
 
+def _int(value, low, high):
+    return type(value) is int and low <= value <= high
+
+
 def _u32(value, low=0):
-    return value is not True and value is not False and isinstance(value, int) and low <= value < 0x100000000
+    return _int(value, low, 0xFFFFFFFF)
+
+
+def _all(value, check):
+    return isinstance(value, list) and all(check(item) for item in value)
 
 
 def _name(value):
-    return isinstance(value, list) and len(value) == 2 and _u32(value[0], 1) and _u32(value[1])
+    return _all(value, _u32) and len(value) == 2 and value[0] > 0
 
 
-def _names(value):
-    return isinstance(value, list) and len(value) > 0 and all(_name(item) for item in value)
+def _single(value):
+    return _all(value, _u32) and len(value) > 1 and value[0] > 0
 
 
-def _singles(value):
-    if not isinstance(value, list) or not value:
+def _range(value):
+    return _all(value, _u32) and len(value) == 3 and value[0] > 0 and value[1] <= value[2]
+
+
+def _entry(value):
+    if not isinstance(value, list) or len(value) != 4:
         return False
-    for item in value:
-        if not isinstance(item, list) or len(item) < 2 or not _u32(item[0], 1):
-            return False
-        if not all(_u32(seq) for seq in item[1:]):
-            return False
-    return True
-
-
-def _ranges(value):
-    if not isinstance(value, list) or not value:
-        return False
-    for item in value:
-        if not isinstance(item, list) or len(item) != 3 or not _name(item[:2]) or not _u32(item[2], item[1]):
-            return False
-    return True
-
-
-def _utc(value):
-    return value is not True and value is not False and isinstance(value, int) and 0 <= value <= MAX_UTC_MS
+    index, role, address, supervision_s = value
+    return (
+        _int(index, 1, 255)
+        and _int(role, 1, 255)
+        and isinstance(address, bytes)
+        and len(address) in (1, 6)
+        and _u32(supervision_s)
+    )
 
 
 def _table(value):
-    if not isinstance(value, list):
-        return False
-    seen = set()
-    for entry in value:
-        if not isinstance(entry, list) or len(entry) != 4:
-            return False
-        index, role, address, supervision_s = entry
-        if not (_u32(index, 1) and index < 256 and _u32(role, 1) and role < 256 and _u32(supervision_s)):
-            return False
-        if not isinstance(address, bytes) or len(address) not in (1, 6) or index in seen:
-            return False
-        seen.add(index)
-    return True
+    return _all(value, _entry) and len({entry[0] for entry in value}) == len(value)
 
 
 _CHECKS = {
-    k.UPTO: _names,
-    k.SINGLE: _singles,
+    k.UPTO: lambda value: _all(value, _name) and value,
+    k.SINGLE: lambda value: _all(value, _single) and value,
     k.NUMBER: lambda value: _u32(value, 1),
     k.ALARM_NAME: _name,
     k.ALARM_STATE: lambda value: value is not True and value in (k.OPEN, k.ACCEPTED, k.CLOSED),
-    k.TIME_MS: _utc,
-    k.RANGES: _ranges,
+    k.TIME_MS: lambda value: _int(value, 0, MAX_UTC_MS),
+    k.RANGES: lambda value: _all(value, _range) and value,
     k.VERSION_OF: _u32,
     k.TABLE: _table,
 }

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import select
-import sys
 import time
 
 import machine
@@ -18,7 +16,6 @@ _CAUSES = (
 )
 
 
-_READ = 128  # bytes handed on at once, so that a flood does not hold up the loop
 RESTING_MS = 30000  # watchdog while no hub runs: long enough to type the line that stretches it
 IDLE_MS = 3600000  # the same for a board that cannot be a hub yet
 
@@ -40,29 +37,6 @@ class InputPin:
 
     def _edge(self, pin):
         self.flag.set()
-
-
-class Console:
-    """The USB or UART console as bytes; MicroPython's Ctrl-C handling stays as it is."""
-
-    def __init__(self):
-        self._stdin = sys.stdin.buffer
-        self._poller = select.poll()
-        self._poller.register(self._stdin, select.POLLIN)
-        self._stdout = sys.stdout.buffer
-        self._reader = asyncio.StreamReader(self._stdin)
-
-    async def read(self):
-        """What has come, at least one byte."""
-        # The port's read(n) blocks until n bytes are there: so one at a time, as long as there are more.
-        data = bytearray(await self._reader.read(1))
-        while len(data) < _READ and self._poller.poll(0):
-            data += self._stdin.read(1)
-        return data
-
-    def write(self, data):
-        """Write all of data in one piece, so that no log line falls into a frame."""
-        self._stdout.write(data)
 
 
 class Board:
@@ -113,6 +87,8 @@ class Board:
     def console(self):
         """The console, one object for all."""
         if self._console is None:
+            from kanhu_hub.board.console import Console
+
             self._console = Console()
         return self._console
 
@@ -142,7 +118,3 @@ class Board:
             if cause == known:
                 return number
         return 0
-
-    def unique_id(self):
-        """The chip's MAC, 6 bytes."""
-        return machine.unique_id()

@@ -12,18 +12,6 @@ _RELEASE_MS = const(50)  # old contacts open more raggedly than they close
 _STUCK_MS = const(30_000)  # ours: nobody presses for half a minute
 _BEAT_MS = const(1000)  # in case an edge was missed
 _BEAT_LINE_MS = const(250)
-_LINE_MS = const(1000)  # a line fault, or its end, must last
-# Microvolts at the line, supply 3.3 V: docs/wiring.md works them out.
-_SHORT_BELOW_UV = const(300_000)
-_PRESSED_BELOW_UV = const(1_200_000)
-_LEAK_BELOW_UV = const(2_200_000)
-_OPEN_ABOVE_UV = const(3_000_000)
-# What the line says; OPEN and SHORT are LINE_FAULT's DETAIL.
-_INTACT = const(0)
-_OPEN = const(1)
-_SHORT = const(2)
-_PRESSED = const(3)
-_LEAK = const(4)  # wet cable or wrong resistor
 
 
 class CallButton:
@@ -33,15 +21,16 @@ class CallButton:
         self.wire = Wire(pin, clock, _BEAT_LINE_MS if adc else _BEAT_MS)
         self.device = device
         self.emit = emit
-        self.adc = adc
+        self.line = None
+        if adc:
+            from kanhu_hub.inputs.line import Line
+
+            self.line = Line(adc, device, self._say)
         self._unsure = True  # no open contact seen since the start
         self._pressed = False
         self._held_ms = 0
         self._stuck = False
         self._due = False  # a press that emit has not taken yet
-        self._fault = _INTACT
-        self._line = _INTACT
-        self._line_ms = 0
 
     async def run(self):
         """Never returns; an error is logged and the button read again, with no press forgotten."""
@@ -82,7 +71,7 @@ class CallButton:
     def _is_press(self):
         # Only a clear short is none: a corroded contact or a failing ADC must not silence the button. A short
         # that comes while it is pressed is no release: else a wet line would press again and again.
-        return self.adc is None or self._read() != _SHORT
+        return not (self.line and self.line.short())
 
     def _elapsed(self):
         ms = self.wire.elapsed()
@@ -100,38 +89,5 @@ class CallButton:
         if self._pressed and not self._stuck and self._held_ms >= _STUCK_MS:
             self._say(k.CONTACT_STUCK, k.SPAN_MS, self._held_ms)
             self._stuck = True
-        if self.adc:
-            self._watch_line(self._read(), ms)
-
-    def _read(self):
-        try:
-            uv = self.adc.read_uv()
-        except Exception as error:  # a broken ADC must not silence the button
-            print("line", self.device, repr(error))
-            return _PRESSED
-        if uv < _SHORT_BELOW_UV:
-            return _SHORT
-        if uv < _PRESSED_BELOW_UV:
-            return _PRESSED
-        if uv < _LEAK_BELOW_UV:
-            return _LEAK
-        return _OPEN if uv > _OPEN_ABOVE_UV else _INTACT
-
-    def _watch_line(self, line, ms):
-        if line == _LEAK and not self._pressed:
-            line = _SHORT
-        elif line >= _PRESSED:  # the button answers through the whole line
-            line = _INTACT
-        if line != self._line:
-            self._line = line
-            self._line_ms = 0
-            return
-        if line == self._fault:
-            return
-        self._line_ms += ms
-        if self._line_ms >= _LINE_MS:
-            if line == _INTACT:
-                self._say(k.LINE_OK)
-            else:
-                self._say(k.LINE_FAULT, k.DETAIL, line)
-            self._fault = line
+        if self.line:
+            self.line.watch(ms, self._pressed)

@@ -4,6 +4,7 @@ from fake_board import Board, Nvs, Time, virtual
 from fake_host import HUB, KEY
 from outbox_cases import _cut_everywhere
 
+from kanhu_hub import recall
 from kanhu_hub.app import App
 from kanhu_protocol import kinds as k
 
@@ -14,7 +15,7 @@ def hub(nvs):
     time = Time()
     virtual(time)
     app = App(Board(nvs, time), "/flash/data", lambda *args: [])
-    app.alarms.load()
+    recall.load(app.alarms, app.recorder, app.outbox, app.clock)
     return app
 
 
@@ -23,7 +24,7 @@ def _presses(app):
     for held in app.outbox.urgent:
         event = app.recorder.read(app.outbox.sealed(held))
         count += event.get(k.COUNT, 1) * (event[k.KIND] == k.CALL)
-    for alarm in app.alarms._alarms:
+    for alarm in app.alarms.alarms:
         count += sum(alarm.extra.values())
     return count
 
@@ -76,7 +77,7 @@ def test_no_press_that_was_called_heard_is_lost():
             event = app.recorder.read(app.outbox.sealed(held))
             presses += event.get(k.COUNT, 1) * (event[k.KIND] == k.CALL)
             smoke += event[k.KIND] == k.SMOKE
-        calls = [alarm for alarm in app.alarms._alarms if alarm.kind == k.CALL]
+        calls = [alarm for alarm in app.alarms.alarms if alarm.kind == k.CALL]
         for alarm in calls:
             presses += sum(alarm.extra.values())
             assert alarm.state == k.OPEN
