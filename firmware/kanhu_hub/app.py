@@ -40,7 +40,7 @@ class App:
 
     def __init__(self, board, folder="/data", make_links=None):
         if not board.nvs.blob("hub_id") or len(board.nvs.blob("key") or b"") != 16:
-            raise NotProvisioned("not provisioned: run kanhu provision")
+            raise NotProvisioned("not provisioned: see docs/wiring.md")
         from kanhu_hub import wiring
 
         self.board = board

@@ -78,4 +78,7 @@ class Clock:
     def _raise_floor(self, utc_ms):
         if utc_ms > self._floor:
             self._floor = utc_ms
-            self._nvs.set_blob("floor", utc_ms.to_bytes(8, "big"))
+            try:
+                self._nvs.set_blob("floor", utc_ms.to_bytes(8, "big"))
+            except OSError:
+                pass  # another time

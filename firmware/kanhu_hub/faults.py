@@ -62,7 +62,10 @@ class Faults:
                 self.mains = not self.mains
                 self._changed_ms = None
                 self._emit(k.MAINS_BACK if self.mains else k.MAINS_LOST, {k.POWER: [self.mains, None]})
-                self._nvs.set_i32("mains", int(self.mains))
+                try:
+                    self._nvs.set_i32("mains", int(self.mains))
+                except OSError:
+                    pass  # it is said once more after a restart
         fault = self._clock.fault
         if not fault and self._clock.source is None and now > _NEVER_SET_MS:
             fault = NEVER_SET

@@ -18,11 +18,10 @@ PATTERNS = {
 
 
 class Indicator:
-    """lamp and buzzer have value(0 or 1); choose() names the pattern to show now."""
+    """lamp and buzzer have value(0 or 1) or are None; choose() names the pattern to show now."""
 
     def __init__(self, lamp, buzzer, choose, clock, log):
-        self._lamp = lamp
-        self._buzzer = buzzer
+        self._pins = (lamp, buzzer)
         self._choose = choose
         self._clock = clock
         self._log = log
@@ -50,8 +49,9 @@ class Indicator:
         levels = (lamp[step % len(lamp)] == "#", buzzer[step % len(buzzer)] == "#")
         if levels != self._levels:
             self._levels = levels
-            self._lamp.value(int(levels[0]))
-            self._buzzer.value(int(levels[1]))
+            for pin, level in zip(self._pins, levels):
+                if pin:
+                    pin.value(int(level))
 
     async def run(self, beat):
         """Step for ever; beat() after each."""

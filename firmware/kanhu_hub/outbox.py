@@ -231,7 +231,7 @@ class Outbox:
         return [len(self.urgent), self.bulk.pending + len(self.unsaved)]
 
     def events(self, wanted):
-        """(class, boot, seq, sealed) of every event held that wanted(boot, seq); OSError: not all were read."""
+        """(class, boot, seq, sealed) of all events wanted(boot, seq); OSError: some cannot be read."""
         for lane in (self.urgent, self.unsaved, self.flight):
             for held in lane[:]:
                 if wanted(*held.name) and not held.segment:

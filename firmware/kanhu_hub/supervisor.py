@@ -65,7 +65,10 @@ class Supervisor:
         self._board.reset()
 
     def _leave(self, cause):
-        self._board.nvs.set_i32("reset", cause)
+        try:
+            self._board.nvs.set_i32("reset", cause)
+        except OSError:
+            pass
 
     async def run(self):
         """Watch for ever."""

@@ -1,7 +1,7 @@
 """Puts the hub together: board in, rooms joined to each other. Needed at the start only, then dropped:
 no function made here may live on, because it would keep this module on the heap."""
 
-from kanhu_hub import recall
+from kanhu_hub import recall, store
 from kanhu_hub.alarm import Alarms
 from kanhu_hub.ccm import Ccm
 from kanhu_hub.clock import Clock
@@ -29,10 +29,18 @@ def assemble(app, board, folder, log, make_links=None):
     outbox = Outbox(folder)
     # Flash may remember more boots than an NVS that was erased: an identity must never come twice.
     boot = max(nvs.i32("boot", 0), outbox.last[0]) + 1
-    nvs.set_i32("boot", boot)
+    try:
+        nvs.set_i32("boot", boot)
+    except OSError as error:
+        log("NVS does not take the boot counter: %r" % error)
+        # Then flash keeps it. When that fails too there is no identity to be had: the hub starts again.
+        store.replace(folder + "/boot", boot.to_bytes(4, "big") + bytes(4))
     reset = nvs.i32("reset", 0) or board.reset_cause()
     if nvs.i32("reset", 0):
-        nvs.set_i32("reset", 0)
+        try:
+            nvs.set_i32("reset", 0)
+        except OSError:
+            pass
     aead = Ccm(nvs.blob("key"))
     generation = nvs.i32("generation", 1)
     devices = Devices(folder + "/devices")
@@ -44,9 +52,11 @@ def assemble(app, board, folder, log, make_links=None):
     downlink = Downlink(aead, generation, hub_id, recorder, outbox, alarms, devices, clock)
     downlink.on_receipt = courier.progress
     downlink.on_stale = courier.stale
-    lamp, buzzer = board.output(config.lamp), board.output(config.buzzer)
+    config.dead = []  # devices whose pin is not usable
+    lamp = _make(config, log, 0, board.output, config.lamp)
+    buzzer = _make(config, log, 0, board.output, config.buzzer)
     indicator = Indicator(lamp, buzzer, app.shown, clock, log)
-    mains = None if config.mains is None else board.input(config.mains, False)
+    mains = None if config.mains is None else _make(config, log, 0, board.input, config.mains, False)
     faults = Faults(app.emit, outbox, clock, mains, nvs)
     heartbeat = Heartbeat(recorder, clock, config.heartbeat, board.rng, app.state)
     supervisor = Supervisor(board, clock, log)
@@ -65,6 +75,17 @@ def assemble(app, board, folder, log, make_links=None):
         supervisor,
         reset,
     )
+
+
+def _make(config, log, device, make, *args):
+    # One wrong pin must not cost the hub its other inputs.
+    try:
+        return make(*args)
+    except Exception as error:
+        log("pin of device %d is not usable: %s %r" % (device, args, error))
+        if device not in config.dead:
+            config.dead.append(device)
+        return None
 
 
 def _links(board, config, boot, clock, log):
@@ -89,6 +110,10 @@ def start(app, firmware, log, drop):
         fields[k.PREVIOUS] = list(app.outbox.last)
     open_alarms = recall.load(app.alarms, app.recorder, app.outbox, app.clock)
     app.recorder.record(k.BOOT, fields)
+    boot = app.recorder.boot
+    if app.board.nvs.i32("boot", 0) < boot:
+        # The boot counter stands on flash: no receipt for an older event may write less there.
+        app.outbox.last = max(app.outbox.last, (boot, 0))
     log("hub %s boot %d, %d alarms open" % (app.config.hub_id, app.recorder.boot, open_alarms))
     damaged = app.outbox.corrupt + app.outbox.bulk.corrupt
     if damaged:
@@ -103,27 +128,34 @@ def start(app, firmware, log, drop):
         add(name + " down", courier.receive, 0, way)
     add("links", courier.watch, 10000, faults.link_lost, faults.link_back)
     add("tick", app.tick, 10000)
-    _inputs(app, add)
+    _inputs(app, add, log)
+    for device in app.config.dead:
+        app.emit(k.LINE_FAULT, {k.DEVICE: device or None, k.DETAIL: 1})
     if app.config.ntp and app.config.wifi:
         from kanhu_hub import ntp
 
         add("ntp", ntp.keep, 0, app, log, drop)
 
 
-def _inputs(app, add):
+def _inputs(app, add, log):
     board, config, emit, clock = app.board, app.config, app.emit, app.clock
     for row in config.buttons:
         from kanhu_hub.inputs.call_button import CallButton
 
-        adc = board.adc(row[2]) if row[2:] and row[2] is not None else None
-        add("button %d" % row[0], CallButton(board.input(row[1], True), row[0], emit, clock, adc).run, 0)
+        adc = None
+        if row[2:] and row[2] is not None:
+            adc = _make(config, log, row[0], board.adc, row[2])
+        pin = _make(config, log, row[0], board.input, row[1], True)
+        if pin:
+            add("button %d" % row[0], CallButton(pin, row[0], emit, clock, adc).run, 0)
     for row in config.pirs:
         from kanhu_hub.inputs.pir import Pir
 
-        pir = Pir(board.input(row[1], False), row[0], emit, clock, config.pir_warm_up * 1000)
-        add("pir %d" % row[0], pir.run, 0)
+        pin = _make(config, log, row[0], board.input, row[1], False)
+        if pin:
+            add("pir %d" % row[0], Pir(pin, row[0], emit, clock, config.pir_warm_up * 1000).run, 0)
     if board.radio:
         from kanhu_hub.inputs.advertisements import Advertisements
 
-        board.radio.start()
+        _make(config, log, 0, board.radio.start)
         add("radio", Advertisements(board.radio, app.devices, emit, clock).run, 0)

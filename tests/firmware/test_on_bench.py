@@ -191,7 +191,7 @@ def test_everything_fits_with_room_for_tls(bench: Bench) -> None:
 
 def test_hub_without_key_says_what_to_do(bench: Bench) -> None:
     hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=b"")
-    hub.wait_log("kanhu: not provisioned: run kanhu provision")
+    hub.wait_log("kanhu: not provisioned: see docs/wiring.md")
     wire = Wire(hub)
     wire.say(b"\r\nprint(6 * 7)\r\n")
     hub.wait_log("42")

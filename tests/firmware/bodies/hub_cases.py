@@ -1185,7 +1185,76 @@ def test_not_provisioned_is_one_clear_line():
             App(Board(Nvs(**values)), FOLDER + "/data")
         except NotProvisioned as error:
             said = str(error)
-        assert "kanhu provision" in said
+        assert said == "not provisioned: see docs/wiring.md"
+
+
+def test_a_wrong_pin_costs_nothing_but_its_own_input():
+    real = Board.input, Board.output
+
+    def put_in(board, number, *args):
+        if number > 48:
+            raise ValueError("invalid pin")
+        return real[0](board, number, *args)
+
+    def put_out(board, number):
+        if number > 48:
+            raise ValueError("invalid pin")
+        return real[1](board, number)
+
+    Board.input, Board.output = put_in, put_out
+    try:
+        pins = {"buttons": [[3, 99], [1, BUTTON]], "pirs": [[2, 77]], "lamp": 88, "mains": 99}
+        home = Home(config=pins)
+        home.run(1000)
+        faults = home.events(k.LINE_FAULT)
+        assert [event.get(k.DEVICE, 0) for _, _, event in faults] == [0, 3, 2]
+        assert all(event[k.DETAIL] == 1 for _, _, event in faults)
+        assert home.lamp() == "fault"
+        assert home.board.pins[15].level == 0
+        home.press()
+        home.run(500)
+        assert [event[k.DEVICE] for _, _, event in home.events(k.CALL)] == [1]
+        assert home.app.state()[k.POWER] == [True, None]
+    finally:
+        Board.input, Board.output = real
+
+
+def test_boot_counter_that_nvs_does_not_take_stands_on_flash():
+    home = Home(answer=False, config={"mains": 7})
+    home.press()
+    home.run(500)
+    last = home.app.recorder.seq - 1
+    home.nvs.failing = True
+    for boot in (2, 3, 4):
+        home.reboot()
+        assert home.app.recorder.boot == boot
+        if boot == 2:
+            # The oldest events are stored: that writes no lower boot than this one to flash.
+            home.host.boot = 2
+            home.tell(k.STORED, {k.UPTO: [[1, last]]})
+            home.tell(k.TIME, {k.NUMBER: 1, k.TIME_MS: 1795292752000})
+            home.board.pins[7].level = 0
+            home.run(8000)
+            assert not home.app.faults.mains
+            assert home.app.supervisor.crashes == 0
+        home.press()
+        home.run(500)
+    home.nvs.failing = False
+    home.reboot()
+    assert home.nvs.values["boot"] == 5
+    home.answer = True
+    home.run(15000)
+    assert {name[0] for _, _, _, name, _ in home.heard} == {1, 2, 3, 4, 5}
+    # Nothing at all can be written: no identity, so no hub until the next try.
+    home.nvs.failing = True
+    real, store.replace = store.replace, home.nvs.set_i32
+    try:
+        home.reboot()
+        raise AssertionError("an identity out of nothing")
+    except OSError:
+        pass
+    finally:
+        store.replace = real
 
 
 def test_crashed_task_starts_again_and_five_times_is_enough():
