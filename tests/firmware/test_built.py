@@ -9,7 +9,7 @@ import pytest
 
 import kanhu_protocol
 from helpers_micropython import run_micropython
-from kanhu.install.compact import collect, compact, inline
+from kanhu.install.compact import collect, compact, inline, shorten
 from kanhu.install.firmware import build_files, read_modules, source_dir
 
 BODY = "hub_cases"
@@ -33,9 +33,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             file = folder / path.removeprefix("/lib/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
-    known = collect(SOURCES)
+    known, short = collect(SOURCES), shorten(SOURCES)
     for source in [*(HERE / "bodies").glob("*.py"), *(HERE / "fakes").glob("*.py")]:
-        (folder / source.name).write_text(inline(source.read_text(encoding="utf-8"), "", known), "utf-8")
+        text = inline(source.read_text(encoding="utf-8"), "", known, short)
+        (folder / source.name).write_text(text, "utf-8")
     return folder
 
 
@@ -65,7 +66,8 @@ def compacted(**modules: str) -> dict[str, str]:
 
 def test_constants_are_put_in_and_left_out() -> None:
     made = compacted(
-        a='"""Numbers."""\nONE, TWO = 1, 2\nTEXT = "x"\nYES = True\n_OWN = const(5)\n'
+        a='"""Numbers."""\nfrom micropython import const\n'
+        'ONE, TWO = 1, 2\nTEXT = "x"\nYES = True\n_OWN = const(5)\n'
         "def f():\n    return ONE + _OWN\n",
         b="from . import a as k\nfrom p.a import TWO\n\n\ndef g(n):\n    return k.ONE + TWO + n\n",
         c="from p import a\n\n\ndef h():\n    return a.f() + a.ONE + a.TEXT\n",
@@ -95,6 +97,19 @@ def test_what_is_not_plainly_a_constant_stays(a: str, b: str) -> None:
 def test_what_is_imported_for_others_stays() -> None:
     made = compacted(a="ONE = 1\n", b="from .a import ONE\n", c="from .b import ONE\n\nx = ONE\n")
     assert made == {"a": "ONE = 1", "b": "from .a import ONE", "c": "from .b import ONE\nx = ONE"}
+
+
+def test_private_data_is_short_and_functions_keep_their_names() -> None:
+    made = compacted(
+        a="class A:\n\n    def __init__(self):\n        self._count = self._limit = 0\n\n"
+        "    def _step(self):\n        self._count += self._foreign\n",
+        b="def f(a, _limit):\n    a._step()\n    return a._count\n",
+    )
+    assert made["a"] == (
+        "class A:\n\n    def __init__(self):\n        self._a = self._limit = 0\n\n"
+        "    def _step(self):\n        self._a += self._foreign"
+    )
+    assert made["b"] == "def f(a, _limit):\n    a._step()\n    return a._a"
 
 
 def test_what_scripts_import_stays() -> None:

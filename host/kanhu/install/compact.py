@@ -2,7 +2,8 @@
 
 What is written once at a module's top as `NAME = 5`, in capitals, is a constant of that module. Where it is
 used, there or in a module that imports it at its top, its number is put in; a definition or an import that
-nothing refers to any more is left out. Everything else stays as it is written."""
+nothing refers to any more is left out. Private names of data (`self._window`) become short, because a module
+holds every name it uses; functions keep theirs, for tracebacks. Everything else stays as it is written."""
 
 from __future__ import annotations
 
@@ -25,14 +26,40 @@ def compact(sources: Mapping[str, bytes], scripts: Iterable[bytes] = ()) -> dict
     mentioned = {name for script in scripts for name in _mentions(ast.parse(script))}
     for tree in trees.values():
         mentioned |= _mentions(tree)
+    short = shorten(sources)
     return {
-        path: _text(_stripped(tree, known[_module(path)], mentioned)).encode() for path, tree in trees.items()
+        path: _text(_renamed(_stripped(tree, known[_module(path)], mentioned), short)).encode()
+        for path, tree in trees.items()
     }
 
 
-def inline(source: str, package: str, known: Constants) -> str:
-    """The source of one module of `package` ("" for none) with the known constants of others put in."""
-    return _text(_inlined(ast.parse(source), package, known))
+def inline(source: str, package: str, known: Constants, short: Mapping[str, str]) -> str:
+    """One module's source with the known constants of others put in and private data named as in `short`."""
+    return _text(_renamed(_inlined(ast.parse(source), package, known), short))
+
+
+def shorten(sources: Mapping[str, bytes]) -> dict[str, str]:
+    """Private name of data -> its short one, the same in all modules, the most frequent ones first."""
+    uses: Counter[str] = Counter()
+    stored: set[str] = set()
+    other: set[str] = set()  # names of functions, classes, arguments; constants leave no name behind
+    for source in sources.values():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                other.add(node.name)
+            elif isinstance(node, ast.arg):
+                other.add(node.arg)
+            elif isinstance(node, ast.Assign) and _number(node.value) is not None:
+                other |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+            elif isinstance(node, ast.Attribute | ast.Name):
+                name = node.attr if isinstance(node, ast.Attribute) else node.id
+                if name[:1] == "_" and name[1:2] not in ("", "_"):
+                    uses[name] += 1
+                    if isinstance(node.ctx, ast.Store):
+                        stored.add(name)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    free = (f"_{a}{b}" for a in ("", *letters) for b in letters if f"_{a}{b}" not in uses.keys() | other)
+    return {name: next(free) for name, _ in uses.most_common() if name in stored and name not in other}
 
 
 def _inlined(tree: ast.Module, package: str, known: Constants) -> ast.Module:
@@ -52,7 +79,10 @@ def _inlined(tree: ast.Module, package: str, known: Constants) -> ast.Module:
                     modules[name] = known[f"{origin}.{alias.name}"]
     before = _loaded(tree)  # what is imported for others only stays
     tree = _Inliner(names, modules).visit(tree)
-    unused = (names.keys() | modules.keys()) & (before - _loaded(tree))
+    return _without_imports(tree, (names.keys() | modules.keys()) & (before - _loaded(tree)))
+
+
+def _without_imports(tree: ast.Module, unused: set[str]) -> ast.Module:
     body: list[ast.stmt] = []
     for statement in tree.body:
         if isinstance(statement, ast.ImportFrom):
@@ -74,6 +104,15 @@ def _stripped(tree: ast.Module, own: dict[str, int], mentioned: set[str]) -> ast
         if not isinstance(statement, ast.Assign)
         or not all(ast.unparse(name) in gone for name, _ in _pairs(statement.targets[0], statement.value))
     ]
+    return _without_imports(tree, {"const"} - _loaded(tree))
+
+
+def _renamed(tree: ast.Module, short: Mapping[str, str]) -> ast.Module:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            node.attr = short.get(node.attr, node.attr)
+        elif isinstance(node, ast.Name):
+            node.id = short.get(node.id, node.id)
     return tree
 
 
