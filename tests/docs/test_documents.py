@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from typer.main import get_command
 
 from kanhu.cli import app
 from kanhu_protocol import names
+from kanhu_protocol.checks import is_id
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -139,7 +143,7 @@ def lamp_patterns() -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize(("text", "column"), [(ENGLISH, 0), (CHINESE, 1)], ids=["en", "zh"])
 def test_lamp_table_is_the_firmwares(text: str, column: int) -> None:
     def picture(pattern: str) -> str:
-        return f"`{pattern.replace('#', '█').replace('.', '·')}`"
+        return f"`{pattern.ljust(20, '.').replace('#', '█').replace('.', '·')}`"
 
     rows = {
         f"| {names.LAMP[name][column]} | {picture(lamp)} | {picture(buzzer)} |"
@@ -154,8 +158,14 @@ def kanhu_commands() -> list[tuple[str, list[str]]]:
         for line in commands(document.read_text(encoding="utf-8")):
             for part in line.split("|"):
                 words = shlex.split(part)
-                if "kanhu" in words[:4]:
-                    found.append((f"{document.name}: {part.strip()}", words[words.index("kanhu") + 1 :]))
+                if words[:2] == ["sudo", "-u"]:
+                    words = words[3:]
+                if words[:1] == ["systemctl"]:
+                    continue  # there kanhu is the unit
+                for place, word in enumerate(words[:4]):
+                    if word == "kanhu" or word.endswith("/bin/kanhu"):
+                        found.append((f"{document.name}: {part.strip()}", words[place + 1 :]))
+                        break
     return found
 
 
@@ -176,3 +186,69 @@ def test_documented_commands_parse() -> None:
             wrong.append(f"{where}: {error.format_message()}")
     assert wrong == []
     assert len(documented) >= 10
+
+
+@pytest.mark.parametrize(
+    "document", [ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / "docs" / "wiring.md"], ids=ids
+)
+def test_documented_registry_lines_run(document: Path, tmp_path: Path) -> None:
+    """In order, on an empty data_dir, with the ids that earlier lines print instead of those in the text."""
+    environment = {
+        **os.environ,
+        "KANHU_DATA_DIR": str(tmp_path / "data"),
+        "KANHU_WIFI_PASSWORD": "a password",
+    }
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "kanhu", *words],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, f"kanhu {shlex.join(words)}: {done.stderr}"
+        return done.stdout
+
+    lines = [shlex.split(line) for line in commands(document.read_text(encoding="utf-8"))]
+    lines = [words[1:] for words in lines if words[:2] == ["kanhu", "registry"]]
+    assert len(lines) >= 2
+    real: dict[str, str] = {}  # in the text -> printed
+    printed: list[str] = []
+    if document.name == "wiring.md":  # it begins where the README ends
+        home = json.loads(run("registry", "home", "add", "--json"))["home"]
+        printed.append(json.loads(run("registry", "hub", "add", home, "--json"))["hub"])
+    for words in lines:
+        for word in words:
+            if is_id(word) and word not in real:
+                real[word] = printed.pop(0)
+        said = run(*(real.get(word, word) for word in words))
+        if words[2] == "add" and words[1] in ("home", "hub"):
+            printed += re.findall(rf"^{words[1]} (\w+) added", said)
+    assert not printed
+    hub = real["7q8k2m3x9a"]
+    settings = json.loads(run("registry", "hub", "settings", hub, "--json"))
+    assert settings["buttons"] == [[1, 4, 5], [3, 6, None]]
+    if document.name != "wiring.md":
+        assert "A4:C1:38:0B:5E:9D" in run("registry", "sensor", "list", hub)
+        assert (tmp_path / "hub.py").stat().st_mode & 0o777 == 0o600
+
+
+def test_documented_home_ids_are_ids() -> None:
+    """Of the examples in JSON and YAML, which nobody runs."""
+    files = [*DOCUMENTS, ROOT / "protocol" / "platform.asyncapi.yaml"]
+    shown = [
+        found
+        for file in files
+        for found in re.findall(
+            r"\"home\":\s*\"(.*?)\"|^\s+home: ([\w-]+)$", file.read_text("utf-8"), re.MULTILINE
+        )
+    ]
+    assert len(shown) >= 2
+    assert [one for one in shown if not is_id(one[0] or one[1])] == []
+
+
+def test_every_metric_is_explained() -> None:
+    source = (ROOT / "host" / "kanhu" / "metrics.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    made = re.findall(r"(Counter|Gauge)MetricFamily\(\s*\"(kanhu_\w+)\"", source)
+    assert len(made) >= 15
+    explained = {name + ("_total" if kind == "Counter" else "") for kind, name in made}
+    assert set(re.findall(r"`(kanhu_\w+)", page)) == explained

@@ -198,8 +198,8 @@ def test_a_journal_with_a_damaged_page(tmp_path: Path) -> None:
     damaged = whole[: (page - 1) * size] + b"\xa5" * size + whole[page * size :]
     journal.write_bytes(damaged)
     for words in (["status", "-d", str(data)], ["ledger", "-d", str(data)]):
-        one_line(kanhu(*words), "journal.db: damaged on its disk", ".recover", "docs/operate.md")
-    refused(kanhu("run", "-c", str(path)), "journal.db: damaged on its disk", ".recover")
+        one_line(kanhu(*words), "journal.db: damaged on its disk", "restore a copy", "docs/operate.md")
+    refused(kanhu("run", "-c", str(path)), "journal.db: damaged on its disk", "restore a copy")
     assert journal.read_bytes() == damaged
     journal.write_bytes(whole)
     assert kanhu("status", "-c", str(path)).returncode == 0

@@ -67,8 +67,7 @@ def export(
     ] = False,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
-    """Write the program that makes a board this hub, with a new key. Until the board has run it, the board
-    that was this hub before cannot read what the daemon sends."""
+    """Write the program that makes a board this hub, with a new key (docs/wiring.md)."""
     if bool(wifi) != bool(broker):
         raise RegistryError("give --wifi and --broker together, or neither for a hub on a serial line")
     network = checks.wifi(wifi, _secret("KANHU_WIFI_PASSWORD", f"Password of {wifi}")) if wifi else None

@@ -81,8 +81,8 @@ def check_pages(path: Path) -> None:
         said = str(error)
     if said != "ok":
         raise JournalError(
-            f"{path}: damaged on its disk ({said.splitlines()[-1]}): restore a copy, or recover it with "
-            '"sqlite3 journal.db .recover | sqlite3 recovered.db" (docs/operate.md)'
+            f"{path}: damaged on its disk ({said.splitlines()[-1]}): stop the daemon and restore a copy, or "
+            "move journal.db away and start anew (docs/operate.md)"
         )
 
 
