@@ -1,19 +1,20 @@
-"""What the elder sees and hears. One character is 100 ms, '#' is on; a pattern repeats until the next."""
+"""What the elder sees and hears. One character is 100 ms, '#' is on; each lasts 2 s and repeats."""
 
 STEP_MS = 100
+STEPS = 20  # of a pattern; where it is written shorter, it is off to its end
 
 # name: (lamp, buzzer); kanhu_protocol/names.py has the words for each. While an alarm waits, the lamp's light
 # grows with each receipt. The buzzer is silent at rest.
 PATTERNS = {
-    "well": ("#...................", "...................."),
-    "cannot_tell": ("#.#.................", "...................."),
-    "fault": ("#.#.#...............", "...................."),
-    "heard": ("#####...............", "#..................."),
-    "stored": ("##########..........", "#.#................."),
-    "delivered": ("###############.....", "#.#.#..............."),
-    "not_saved": ("##..##..##..........", "##..##.............."),
-    "unanswered": ("#.#.#.#.#.#.#.#.#.#.", "#####.....#####....."),
-    "accepted": ("####################", "##.................."),
+    "well": ("#", ""),
+    "cannot_tell": ("#.#", ""),
+    "fault": ("#.#.#", ""),
+    "heard": ("#####", "#"),
+    "stored": ("##########", "#.#"),
+    "delivered": ("###############", "#.#.#"),
+    "not_saved": ("##..##..##", "##..##"),
+    "unanswered": ("#.#.#.#.#.#.#.#.#.#", "#####.....#####"),
+    "accepted": ("####################", "##"),
 }
 
 
@@ -45,8 +46,8 @@ class Indicator:
         self._until_ms = self._clock.now_ms() + STEP_MS
         lamp, buzzer = PATTERNS[name]
         step = self._step
-        self._step += 1
-        levels = (lamp[step % len(lamp)] == "#", buzzer[step % len(buzzer)] == "#")
+        self._step = (step + 1) % STEPS
+        levels = (lamp[step : step + 1] == "#", buzzer[step : step + 1] == "#")
         if levels != self._levels:
             self._levels = levels
             for pin, level in zip(self._pins, levels):

@@ -14,21 +14,16 @@ def _head(out, major, value):
     major <<= 5
     if value < 24:
         out.append(major | value)
-    elif value < 0x100:
-        out.append(major | 24)
-        out.append(value)
-    elif value < 0x10000:
-        out.append(major | 25)
-        out.append(value >> 8)
-        out.append(value & 255)
-    elif value < 0x100000000:
-        out.append(major | 26)
-        out.extend(value.to_bytes(4, "big"))
-    elif value < 0x10000000000000000:
-        out.append(major | 27)
-        out.extend(value.to_bytes(8, "big"))
-    else:
+        return
+    major |= 24
+    size = 1
+    while value >> (size << 3):
+        size <<= 1
+        major += 1
+    if size > 8:
         raise CborError("range")
+    out.append(major)
+    out.extend(value.to_bytes(size, "big"))
 
 
 def _encode(out, obj, depth):

@@ -14,7 +14,7 @@ from kanhu_protocol import names
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = runpy.run_path(str(ROOT / "firmware/kanhu_hub/indicator.py"))
-PATTERNS = SPACE["PATTERNS"]
+PATTERNS = {name: tuple(p.ljust(SPACE["STEPS"], ".") for p in row) for name, row in SPACE["PATTERNS"].items()}
 RESTING = {"well", "cannot_tell", "fault"}
 CONTRACT = {
     "well",

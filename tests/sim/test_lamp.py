@@ -106,10 +106,10 @@ def test_two_patterns_that_begin_alike_are_told_apart_by_the_first_difference() 
 
 
 def test_table_is_loaded_from_firmware_source() -> None:
-    source = b"STEP_MS = 100\nPATTERNS = {'heard': ('#.', '.'), 'new': ('#', '#')}\n"
+    source = b"STEP_MS = 100\nSTEPS = 4\nPATTERNS = {'heard': ('#.', '.'), 'new': ('#', '')}\n"
     assert load_table(source) == {
-        "heard": ("#.", ".", "your call is saved in this hub", "呼叫已记录"),
-        "new": ("#", "#", "new", ""),
+        "heard": ("#...", "....", "your call is saved in this hub", "呼叫已记录"),
+        "new": ("#...", "....", "new", ""),
     }
 
 

@@ -45,7 +45,11 @@ def load_table(source: bytes | str | Path) -> dict[str, tuple[str, str, str, str
         source = source.read_bytes()
     namespace: dict[str, Any] = {"__name__": "indicator"}
     exec(compile(source, "indicator.py", "exec"), namespace)  # noqa: S102  our own firmware
-    return {name: (*row, *names.LAMP.get(name, (name, ""))) for name, row in namespace["PATTERNS"].items()}
+    steps = namespace["STEPS"]
+    return {
+        name: (lamp.ljust(steps, "."), buzzer.ljust(steps, "."), *names.LAMP.get(name, (name, "")))
+        for name, (lamp, buzzer) in namespace["PATTERNS"].items()
+    }
 
 
 class Lamp:
