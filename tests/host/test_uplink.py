@@ -7,6 +7,7 @@ import contextlib
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from kanhu.journal import Event
 from kanhu.journal.writer import Job
 from kanhu.uplink import city as subject
 from kanhu.uplink.city import City
-from kanhu.uplink.mqtt import COMMANDS, Uplink
+from kanhu.uplink.mqtt import COMMANDS, SOON_S, Uplink
 from kanhu_protocol import kinds as k
 
 ALARM = f"{HUB}/1-1"
@@ -312,6 +313,7 @@ async def test_what_the_queue_does_not_take_comes_soon(broker: NatsBroker) -> No
         assert connection is not None
         limits = connection._window, connection._max_queued
         connection._window = connection._max_queued = 0
+        await asyncio.sleep(SOON_S - time.monotonic() % SOON_S)  # all in one moment
         uplink.offer(presses(5))
         await asyncio.sleep(0.1)
         connection._window, connection._max_queued = limits

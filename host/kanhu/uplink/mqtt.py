@@ -28,7 +28,7 @@ EVENTS = "kanhu/1/events/p"
 COMMANDS = "kanhu/1/commands"
 REPLIES = "kanhu/1/replies"
 PAGE = 200  # events published before others have their turn: some 10 ms of the loop
-SOON_S = 0.25  # when an event that the client could not take is tried again
+SOON_S = 0.2  # an event that the client could not take is tried again after one to two of this
 READ_AGAIN_S = 1.0  # after the journal could not be read
 SAFE_S = 60.0  # longest a command stays without PUBACK; a disk that has not answered by then is stuck
 COMPLAINED_MAX = 10_000  # events remembered as complained of
@@ -168,7 +168,8 @@ class Uplink:
             self._cannot(session, event, error)
             return
         if not taken:
-            session.window.soon(event.identity, time.monotonic() + SOON_S)
+            # At one moment for all that were refused about now, so that their rank decides.
+            session.window.soon(event.identity, (time.monotonic() // SOON_S + 2) * SOON_S)
         elif self._complained and event.identity in self._complained:
             self._complained.discard(event.identity)
             session.window.excuse(event.identity, False)
