@@ -10,7 +10,6 @@ from pathlib import Path
 
 from helpers_e2e import wait_for
 from kanhu import ledger
-from kanhu.install.firmware import build_files
 from kanhu.sim.town import BROKER_NAME, Town
 
 BARE = "0000000000"  # what the bench calls the board
@@ -37,7 +36,7 @@ def test_a_bare_board_becomes_a_hub(town: Town, tmp_path: Path) -> None:
     folder = tmp_path / "kanhu-firmware"
     written = {f"/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*py")}
     assert board.flash_files() == written
-    assert written.keys() == build_files().keys()
+    assert {"/boot.py", "/main.py", "/lib/kanhu_hub/app.mpy"} <= written.keys()
 
     home = json.loads(run("kanhu", "registry", "home", "add", "--json"))["home"]
     hub = json.loads(run("kanhu", "registry", "hub", "add", home, "--json"))["hub"]

@@ -367,6 +367,8 @@ def test_export_writes_a_program_that_only_the_owner_reads(tmp_path: Path) -> No
     assert "not there yet" in again.stderr
     assert Registry.open(tmp_path).key(HUB) == (2, key)
     program.unlink()
+    assert "has no way to the daemon" in export("--keep-key").stderr
+    run(tmp_path, "hub", "settings", HUB, 'links=["serial"]')
     assert export("--keep-key").returncode == 0
     assert key.hex() in program.read_text()
     program.unlink()

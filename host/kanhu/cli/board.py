@@ -80,6 +80,11 @@ def export(
             _secret("KANHU_BROKER_PASSWORD", f"Broker password of {user}") if user else "",
         )
     with open_registry(data_dir, "change") as registry:
+        if way is None and "serial" not in registry.settings(hub).get("links", checks.DEFAULT_LINKS):
+            raise RegistryError(
+                f"hub {hub} has no way to the daemon: give --wifi and --broker, or first "
+                f"kanhu registry hub settings {hub} 'links=[\"serial\"]'"
+            )
         generation = write_program(registry, hub, output, network, way, keep_key)
     print(
         f"hub {hub}, key generation {generation}: mpremote run {output}, mpremote reset, and delete the file"
