@@ -5,7 +5,6 @@ defaults for syncing are kept."""
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -16,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +31,6 @@ STOP_LIMIT_S = 5.0  # between SIGTERM and SIGKILL
 RESTART_MIN_S, RESTART_MAX_S = 0.5, 30.0  # wait before a server that ended is started again
 LIVED_S = 60.0  # a server that ran this long starts again without a longer wait than the first
 LISTENING = b"Listening for MQTT clients on"  # what this server writes once the port is its own
-PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -53,19 +50,21 @@ def nats_server() -> str:
     return found
 
 
-def _ends_with_us() -> Callable[[], None] | None:
-    """What a child does before it becomes the server, so that a kill -9 of this process ends it too."""
+# Asks the kernel to end this process with its parent, then becomes the server. A program of its own, because
+# a fork that runs Python beside other threads may never come back.
+_END_WITH_PARENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM: prctl(2)
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def _ending_with_us(command: list[str]) -> list[str]:
+    """The command so that a kill -9 of this process ends it too."""
     if sys.platform != "linux":
-        return None  # elsewhere the next start ends what was left (EmbeddedBroker._claim)
-    # Of one's own process group of symbols, and with the GIL kept: all a forked child may safely do.
-    prctl, us = ctypes.PyDLL(None).prctl, os.getpid()
-
-    def before() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != us:
-            os._exit(1)  # this process ended between fork and prctl
-
-    return before
+        return command  # elsewhere the next start ends what was left (EmbeddedBroker._claim)
+    return [sys.executable, "-I", "-S", "-c", _END_WITH_PARENT, str(os.getpid()), *command]
 
 
 class EmbeddedBroker:
@@ -170,13 +169,12 @@ class EmbeddedBroker:
             with self._log_file.open("ab") as output:
                 said_before = output.tell()
                 process = self._process = subprocess.Popen(
-                    [nats_server(), "-c", str(path)],
+                    _ending_with_us([nats_server(), "-c", str(path)]),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                     pass_fds=[claim],  # the lock on our pid file is the server's as long as it lives
                     start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on
-                    preexec_fn=_ends_with_us(),  # noqa: PLW1509  # one system call
                 )
             os.ftruncate(claim, 0)
             os.pwrite(claim, b"%d\n" % process.pid, 0)
