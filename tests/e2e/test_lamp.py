@@ -9,6 +9,7 @@ from kanhu.sim.town import Home, Town
 
 UNANSWERED_AFTER_S = 10.0  # contracts, section 7
 SLACK_S = 5.0
+NOT_YET_S = 120.0  # the person is still with the elder when the test ends
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ def test_an_answer_given_while_the_hub_was_dark_is_shown_after_it_starts(
     call_waits(city, home)
     town.bench.wait_indicator(home.hub, "delivered", 5)
     town.bench.cut_power(home.hub)
+    city.close_after_s = NOT_YET_S
     city.accept_all()
     city.wait(lambda event: event.name == "alarm.accepted")
     town.bench.power(home.hub)
@@ -109,6 +111,7 @@ def test_the_daemon_dies_between_the_answer_and_the_hub(town: Town, home: Home, 
     town.bench.press("north/bedroom")
     call_waits(city, home)
     town.bench.wifi(False, home.hub)
+    city.close_after_s = NOT_YET_S
     city.accept_all()
     city.wait(lambda event: event.name == "alarm.accepted")
     town.daemon.kill()

@@ -31,6 +31,7 @@ class City(threading.Thread):
         self.log: list[tuple[float, Event]] = []  # (monotonic s, event) in order of arrival, each once
         self.accepted = 0
         self.auto_accept = True
+        self.close_after_s = CLOSE_AFTER_S
         self.error: str | None = None
         self.up = threading.Event()
         self._url = url
@@ -120,7 +121,7 @@ class City(threading.Thread):
                 self.waiting.pop(alarm, None)
             self.accepted += 1
             self._tell(f"{OPERATOR} has taken {alarm}")
-            await asyncio.sleep(CLOSE_AFTER_S)
+            await asyncio.sleep(self.close_after_s)
             await self._insist(
                 lambda: self._platform.close(alarm, operator=OPERATOR, reason="visited", timeout=ANSWER_S)
             )
