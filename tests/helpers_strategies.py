@@ -76,6 +76,7 @@ VALUES = {
     k.OPERATOR: TEXT,
     k.REASON: TEXT,
     k.REFUSED: pair(U32, U32, U32),
+    k.FAULTS: pair(U32, U32, U32),
 }
 
 SENSOR = (k.DEVICE, k.BATTERY, k.RSSI)
@@ -108,7 +109,7 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
         (k.ALARM_ACCEPTED, k.ALARM_CLOSED, k.ALARM_CORRECTED),
         ((k.SUBJECT, k.ALARM, k.OPERATOR), (k.REASON, k.DEVICE)),
     ),
-    k.HEARTBEAT: (HEARTBEAT, (k.RSSI, k.DOWNLINK)),
+    k.HEARTBEAT: (HEARTBEAT, (k.RSSI, k.DOWNLINK, k.FAULTS)),
     k.MOTION_COUNT: ((k.SPAN_MS,), (*SENSOR, k.COUNT)),
     k.STILL: ((k.SPAN_MS,), SENSOR),
 }
@@ -132,7 +133,7 @@ def events(draw: st.DrawFn) -> dict[int, Any]:
     for key in (*required, *chosen):
         if key in VALUES:
             event[key] = draw(VALUES[key])
-    for key in draw(st.lists(st.integers(32, 65535), max_size=2)):
+    for key in draw(st.lists(st.integers(33, 65535), max_size=2)):
         event[key] = draw(items(2))
     return event
 

@@ -121,6 +121,14 @@ class App:
             k.DOWNLINK: list(last) if last else None,
             k.REFUSED: refused,
         }
+        outbox = self.outbox
+        faults = [
+            self.supervisor.crashes,
+            radio.overflows if radio else 0,
+            outbox.corrupt + outbox.bulk.corrupt,
+        ]
+        if any(faults):
+            fields[k.FAULTS] = faults
         if way and way.number == 1:
             fields[k.RSSI] = way.link.rssi()
         return fields

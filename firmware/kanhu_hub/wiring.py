@@ -82,7 +82,7 @@ def _make(config, log, device, make, *args):
     try:
         return make(*args)
     except Exception as error:
-        log("pin of device %d is not usable: %s %r" % (device, args, error))
+        log("device %d: %s is not usable: %r" % (device, args, error))
         if device not in config.dead:
             config.dead.append(device)
         return None

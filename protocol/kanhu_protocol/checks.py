@@ -85,6 +85,7 @@ VALID = {
     k.OPERATOR: _text(MAX_TEXT),
     k.REASON: _text(MAX_REASON),
     k.REFUSED: _list(_u32, _u32, _u32),
+    k.FAULTS: _list(_u32, _u32, _u32),
 }
 
 _SINCE = (k.SPAN_MS,)

@@ -101,6 +101,7 @@ SUBJECT = 28  # hub_id a host's event is about
 OPERATOR = 29  # pseudonymous id of the person who acted (host's events)
 REASON = 30  # text code, e.g. of closing
 REFUSED = 31  # [forged, replayed, malformed] down messages since boot
+FAULTS = 32  # [task crashes, radio overflows, damaged files] since boot; absent while all are 0
 
 # Flags
 TEST = 1

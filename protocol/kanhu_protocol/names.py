@@ -101,6 +101,7 @@ KEYS = {
     k.OPERATOR: "operator",
     k.REASON: "reason",
     k.REFUSED: "refused",
+    k.FAULTS: "faults",
 }
 
 FLAGS = {k.TEST: "test", k.HISTORICAL: "historical", k.UNVERIFIED: "unverified", k.NOT_SAVED: "not_saved"}

@@ -67,6 +67,7 @@ CARRIES: dict[int, dict[int, Any]] = {
         k.VERSIONS: [4, 12],
         k.DOWNLINK: [1_767_225_000, 3450],
         k.REFUSED: [0, 2, 1],
+        k.FAULTS: [1, 12, 1],
     },
     k.MOTION_COUNT: {k.DEVICE: 4, k.COUNT: 17, k.SPAN_MS: 300_000},
     k.STILL: {k.DEVICE: 4, **SINCE},
@@ -117,6 +118,8 @@ def json_size(kind: int) -> int:
             value = dict(zip(("epoch", "counter"), value, strict=True))
         elif key == k.REFUSED:
             value = dict(zip(("forged", "replayed", "malformed"), value, strict=True))
+        elif key == k.FAULTS:
+            value = dict(zip(("task_crashes", "radio_overflows", "damaged_files"), value, strict=True))
         facts[names.KEYS[key]] = value
     return len(json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode())
 
@@ -140,4 +143,4 @@ def test_limits_hold_with_a_two_byte_key_id(kind: int) -> None:
 def test_the_limits_speak_of_every_heartbeat_field() -> None:
     carried = {*CARRIES[kinds.HEARTBEAT], *MOMENT, *FLAGS}
     assert {k.HEAP, k.RESET, k.LINK, k.RSSI, k.OUTBOX, k.DROPS, k.RADIO, k.FIRMWARE} <= carried
-    assert {k.POWER, k.VERSIONS, k.DOWNLINK, k.REFUSED} <= carried
+    assert {k.POWER, k.VERSIONS, k.DOWNLINK, k.REFUSED, k.FAULTS} <= carried

@@ -192,6 +192,7 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
         k.OPERATOR: _text(64),
         k.REASON: _text(MAX_REASON * 4),
         k.REFUSED: _u32s("forged", "replayed", "malformed"),
+        k.FAULTS: _u32s("task_crashes", "radio_overflows", "damaged_files"),
     }.items()
 }
 _TYPES = {kind: f"org.kanhu.{name}.v1" for kind, name in names.KINDS.items()}

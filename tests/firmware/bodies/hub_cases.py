@@ -1113,6 +1113,7 @@ def test_heartbeat_says_everything_with_jitter():
         k.REFUSED,
     )
     assert all(key in event for key in keys)
+    assert k.FAULTS not in event
     assert event[k.LINK] == 1
     assert event[k.RSSI] == -50
     assert event[k.VERSIONS] == [12, 0]
@@ -1126,6 +1127,34 @@ def test_heartbeat_says_everything_with_jitter():
         limits.append(home.app.heartbeat._due_ms - home.app.clock.now_ms())
     assert 269000 <= min(limits) <= 272000
     assert 328000 <= max(limits) <= 331000
+
+
+def test_heartbeat_counts_what_went_wrong_inside():
+    class Radio:
+        overflows = 7
+
+        def start(self):
+            raise OSError(5)
+
+        def report(self):
+            return [0, 0]
+
+        async def heard(self):
+            await asyncio.sleep_ms(100000)
+
+    Board.radio = Radio()
+    try:
+        home = Home()
+        home.app.supervisor.crashes = 2
+        home.app.outbox.corrupt = 3
+        home.app.outbox.bulk.corrupt = 1
+        home.run(6000)
+    finally:
+        Board.radio = None
+    ((_, _, event),) = home.events(k.HEARTBEAT)
+    assert event[k.FAULTS] == [2, 7, 4]
+    ((_, _, event),) = home.events(k.LINE_FAULT)
+    assert k.DEVICE not in event
 
 
 def test_mains_lost_and_back():

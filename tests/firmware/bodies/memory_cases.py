@@ -24,6 +24,8 @@ class Radio:
     def start(self):
         pass
 
+    overflows = 0
+
     def report(self):
         return [100, 0]
 
