@@ -19,13 +19,6 @@ class Devices:
             except (ValueError, TypeError):
                 pass  # the host sees version 0 in the boot event and sends the table again
 
-    def find(self, address):
-        """(index, role, supervision_s) of the sensor with this address (6 bytes, as printed), or None."""
-        for index, role, known, supervision_s in self.entries:
-            if known == address:
-                return index, role, supervision_s
-        return None
-
     def all(self):
         """Every entry."""
         return self.entries

@@ -62,8 +62,7 @@ class Rng:
 
 
 async def both(link):
-    await link.wait(0)
-    await link.wait(1)
+    await until(lambda: link.connected(0) and link.connected(1))
 
 
 async def until(condition, ms=20000):

@@ -273,7 +273,7 @@ async def main():
         await asyncio.sleep_ms(20)
     await task
     print(calls, slowest, link._sessions[0].connects, link._sessions[1].failure.args[0])
-    await link.wait(1)
+    await until(lambda: link.connected(1))
     await link.send(1, 5, b"again")
     await until(lambda: not link._sessions[1]._inflight)
     await link.close()
@@ -448,7 +448,7 @@ async def test_oversize_is_acknowledged_counted_and_skipped():
 SLOW_APP = """
 async def main():
     await link.open()
-    await link.wait(0)
+    await until(lambda: link.connected(0))
     await asyncio.sleep_ms(500)
     print("waiting", len(link._sessions[0]._inbox))
     for _ in range(12):
@@ -557,7 +557,7 @@ async def main():
         await link.send(0, 1, b"call")
     except LinkError:
         pass
-    await link.wait(0)
+    await until(lambda: link.connected(0))
     print(time.ticks_diff(time.ticks_ms(), begin) < 5000, link.connected(1))
     await link.close()
 """

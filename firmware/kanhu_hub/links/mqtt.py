@@ -82,14 +82,6 @@ class MqttLink:
         """Whether the lane can send now."""
         return self._sessions[lane].connected()
 
-    def connects(self, lane):
-        """How often the lane has connected; when it rises, what is not stored is to be sent again."""
-        return self._sessions[lane].connects
-
-    async def wait(self, lane):
-        """Return once the lane is connected; LinkError when closed."""
-        await self._sessions[lane].wait()
-
     def hurry(self):
         """A call is waiting: do not sit out a long back-off."""
         self._sessions[URGENT].hurry()

@@ -79,11 +79,6 @@ class Session:
         """Whether the broker has accepted the present connection."""
         return self._up
 
-    async def wait(self):
-        """Return once connected; LinkError when stopped."""
-        while not self._up:
-            await self._change()
-
     def hurry(self):
         """Cut a long back-off short: something cannot wait."""
         self._hurry = True
