@@ -60,7 +60,7 @@ def say_again(ranges, outbox, recorder):
             if not rest or len(again) >= _AGAIN_MAX:
                 break
     except OSError:
-        rest = ()  # what cannot be read now may be later: the host asks again
+        rest = []  # what cannot be read now may be later: the host asks again
     under_way = {}
     for lane in (outbox.urgent, outbox.flight, outbox.unsaved):
         for item in lane:
