@@ -8,7 +8,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import structlog
@@ -39,6 +39,7 @@ from kanhu_protocol import kinds as k
 log = structlog.get_logger("kanhu")
 
 SILENCE_CHECK_S = 1.0
+CANCEL_AGAIN_S = 1.0
 RETIRE_FIRST_S = 600.0  # after a start, when hubs and platform have caught up
 RETIRE_EVERY_S = 86_400.0
 SILENCE_ROWS = 10_000  # newest of our own events on silence that a start reads
@@ -257,10 +258,17 @@ class Daemon:
                         raise error
             finally:
                 _notify("STOPPING=1")
-                for work in [*tasks, stopped]:
-                    work.cancel()
-                await asyncio.gather(*tasks, stopped, return_exceptions=True)
+                await _end([*tasks, stopped])
         log.info("stopped")
+
+
+async def _end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel until all have ended: a part that overlooks one must not keep the daemon from stopping."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def _notify(state: str) -> None:

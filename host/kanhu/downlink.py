@@ -253,6 +253,8 @@ class Downlink:
                     following = min(following, command.due)
             self._wake.clear()
             try:
-                await asyncio.wait_for(self._wake.wait(), max(0.001, following - time.monotonic()))
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the event.
+                async with asyncio.timeout(max(0.001, following - time.monotonic())):
+                    await self._wake.wait()
             except TimeoutError:
                 continue

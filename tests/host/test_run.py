@@ -89,3 +89,25 @@ async def test_old_events_go_soon_after_a_start_and_an_error_there_ends_nothing(
 def test_the_first_time_is_minutes_after_a_start() -> None:
     assert 60 <= subject.RETIRE_FIRST_S <= 3600
     assert subject.RETIRE_EVERY_S == 86_400
+
+
+async def test_a_part_that_overlooks_a_cancellation_does_not_keep_the_daemon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subject, "CANCEL_AGAIN_S", 0.05)
+    overlooked = 0
+
+    async def deaf() -> None:
+        nonlocal overlooked
+        while overlooked < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                overlooked += 1
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(deaf())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(subject._end([task]), 5)
+    assert task.cancelled()
+    assert overlooked == 2

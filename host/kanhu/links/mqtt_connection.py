@@ -300,7 +300,9 @@ class Connection(asyncio.BufferedProtocol):
         self._asked[packet_id] = future
         self._write(data)
         try:
-            return await asyncio.wait_for(future, ANSWER_S)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes with the answer.
+            async with asyncio.timeout(ANSWER_S):
+                return await future
         except TimeoutError:
             self.abort("no answer to SUBSCRIBE")
             raise LinkDown("broker did not answer SUBSCRIBE") from None
