@@ -45,8 +45,9 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX sensors_address ON sensors (hub, address) WHERE removed_ms IS NULL;
     """,
     """
-    ALTER TABLE sensors ADD COLUMN bind_key BLOB;     -- 16 bytes of an encrypted BTHome sensor, else NULL
-    ALTER TABLE hubs ADD COLUMN mqtt_password TEXT;   -- the hub's own at the broker; NULL until it is given one
+    -- bind_key: 16 bytes of an encrypted BTHome sensor; mqtt_password: the hub's own at the broker. NULL: none.
+    ALTER TABLE sensors ADD COLUMN bind_key BLOB;
+    ALTER TABLE hubs ADD COLUMN mqtt_password TEXT;
     """,
 )
 
