@@ -45,7 +45,7 @@ MIGRATIONS = (
     CREATE UNIQUE INDEX sensors_address ON sensors (hub, address) WHERE removed_ms IS NULL;
     """,
     """
-    -- bind_key: 16 bytes of an encrypted BTHome sensor; mqtt_password: the hub's own at the broker. NULL: none.
+    -- bind_key: 16 bytes of an encrypted BTHome sensor; mqtt_password: the hub's own at the broker; or NULL.
     ALTER TABLE sensors ADD COLUMN bind_key BLOB;
     ALTER TABLE hubs ADD COLUMN mqtt_password TEXT;
     """,
