@@ -1,0 +1,1 @@
+"""Faults in any order and overlap: a plan drawn from one seed, what it exercised, what must hold after."""
