@@ -80,6 +80,14 @@ def _recompute(path: Path | str) -> dict[str, Sums]:
     return result
 
 
+def balanced(one: Sums) -> bool:
+    """Whether announced = stored + lost + awaited and stored = delivered + queued."""
+    return (
+        one["announced"] == one["stored"] + one["lost"] + one["awaited"]
+        and one["stored"] == one["delivered"] + one["queued"]
+    )
+
+
 def _by_boot(rows: sqlite3.Cursor) -> dict[tuple[str, int], list[tuple[int, int]]]:
     found: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for hub, boot, first, last in rows:

@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from kanhu.cli import operate, platform, registry
+from kanhu.cli import keep, operate, platform, registry
 from kanhu.errors import KanhuError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.command("run")(operate.run)
 app.command("status")(operate.status)
 app.command("ledger")(operate.ledger)
+app.command("backup")(keep.backup)
+app.command("restore")(keep.restore)
 app.add_typer(registry.app, name="registry", help="Homes, hubs and sensors.")
 app.add_typer(platform.app, name="platform", help="The city platform's side: follow, accept, close.")
 

@@ -41,7 +41,8 @@ def _table(*names: str) -> Table:
     return table
 
 
-def _data_dir(data_dir: Path | None, config: Path) -> Path:
+def journal_dir(data_dir: Path | None, config: Path) -> Path:
+    """The folder of a journal that can be read; KanhuError with what to do."""
     found = data_dir if data_dir is not None else configuration.load(config).data_dir
     try:
         there = (found / "journal.db").exists()
@@ -75,7 +76,7 @@ async def _run(settings: configuration.Config) -> None:
 
 def status(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Hubs, alarms and queues, read from disk: works whether the daemon runs or not."""
-    found = read_status(_data_dir(data_dir, config))
+    found = read_status(journal_dir(data_dir, config))
     if as_json:
         print(json.dumps(found.as_dict(), ensure_ascii=False))
         return
@@ -113,24 +114,17 @@ def _show_status(found: Status) -> None:
         console.print("no open alarm")
 
 
-def _balanced(one: books.Sums) -> bool:
-    return (
-        one["announced"] == one["stored"] + one["lost"] + one["awaited"]
-        and one["stored"] == one["delivered"] + one["queued"]
-    )
-
-
 def ledger(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Recompute the ledger from the raw tables; exit 1 unless announced = stored + lost + awaited and
     stored = delivered + queued for every hub."""
-    sums = books.recompute(_data_dir(data_dir, config) / "journal.db")
-    balanced = all(_balanced(one) for one in sums.values())
+    sums = books.recompute(journal_dir(data_dir, config) / "journal.db")
+    balanced = all(books.balanced(one) for one in sums.values())
     if as_json:
         print(json.dumps({"balanced": balanced, "hubs": sums}))
     else:
         table = _table("hub", *books.Sums.__annotations__, "")
         for hub, one in sorted(sums.items()):
-            verdict = "balanced" if _balanced(one) else "[red]NOT BALANCED"
+            verdict = "balanced" if books.balanced(one) else "[red]NOT BALANCED"
             table.add_row(hub, *(str(value) for value in one.values()), verdict)
         Console().print(table)
         print("balanced" if balanced else "NOT BALANCED: keep the journal and report this")

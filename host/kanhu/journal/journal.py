@@ -19,7 +19,7 @@ from .books import Hub, Ledger, total
 from .errors import JournalError, JournalUnavailable
 from .event import Event, Identity, Outcome
 from .identity import LATEST_EPOCH, Daemon, Meta, save_epoch
-from .opening import Lock, check_pages, load_books, make_data_dir
+from .opening import Lock, check_pages, check_restored, load_books, make_data_dir
 from .reading import Reader
 from .times import Anchor, ClockStatus, adds_knowledge, resolve
 from .writer import Job, Writer, connect, explain
@@ -50,6 +50,7 @@ class Journal:
         make_data_dir(data_dir)
         self._lock = Lock(data_dir)
         try:
+            check_restored(self.path)
             check_pages(self.path)
             db = connect(self.path)
             self._meta = Meta(db)

@@ -16,6 +16,8 @@ from .times import MAX_ANCHORS, Anchor
 # page cache, and as long as the disk needs for it otherwise.
 MAX_CHECKED = 256 << 20  # bytes
 
+RESTORING = ".restoring"  # ending of a journal that `kanhu restore` is putting in place
+
 _SINCE = """
 SELECT hub, boot, min(seq), max(seq) FROM (
     SELECT hub, boot, seq, seq - row_number() OVER (PARTITION BY hub, boot ORDER BY seq) AS island
@@ -62,6 +64,12 @@ def make_data_dir(data_dir: Path) -> None:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise JournalError(f"cannot use {data_dir} as data_dir: {error.strerror or error}") from error
+
+
+def check_restored(path: Path) -> None:
+    """JournalError when a restore was cut short: a new journal now would say old identities again."""
+    if not path.exists() and path.with_name(path.name + RESTORING).exists():
+        raise JournalError(f"{path}: a restore was cut short; run `kanhu restore` again before the daemon")
 
 
 def check_pages(path: Path) -> None:
