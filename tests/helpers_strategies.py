@@ -98,7 +98,8 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     **dict.fromkeys((k.CLOCK_FAULT, k.STORAGE_FULL, k.LINE_FAULT), ((k.DETAIL,), (k.DEVICE,))),
     **dict.fromkeys((k.CLOCK_OK, k.STORAGE_OK, k.LINE_OK), ((), (k.DEVICE, k.DETAIL))),
     **dict.fromkeys(
-        (k.IDENTITY_FAULT, k.IDENTITY_OK, k.HUB_SILENT, k.HUB_BACK), ((k.SUBJECT,), (k.SPAN_MS, k.DETAIL))
+        (k.IDENTITY_FAULT, k.IDENTITY_OK, k.HUB_SILENT, k.HUB_BACK),
+        ((k.SUBJECT,), (k.SPAN_MS, k.DETAIL, k.ALARM, k.DEVICE)),
     ),
     k.EVENTS_LOST: ((k.LOST, k.DETAIL), (k.COUNT,)),
     k.COMMAND_REFUSED: ((k.COMMAND, k.DETAIL), ()),
@@ -109,6 +110,7 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
         (k.ALARM_ACCEPTED, k.ALARM_CLOSED, k.ALARM_CORRECTED),
         ((k.SUBJECT, k.ALARM, k.OPERATOR), (k.REASON, k.DEVICE)),
     ),
+    k.ALARM_REOPENED: ((k.SUBJECT, k.ALARM), (k.DEVICE,)),
     k.HEARTBEAT: (HEARTBEAT, (k.RSSI, k.DOWNLINK, k.FAULTS)),
     k.MOTION_COUNT: ((k.SPAN_MS,), (*SENSOR, k.COUNT)),
     k.STILL: ((k.SPAN_MS,), SENSOR),

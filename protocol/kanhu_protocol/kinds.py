@@ -39,6 +39,7 @@ HUB_SILENT = 84  # raised by the host
 HUB_BACK = 85
 EVENTS_LOST = 86  # thinned or no longer held: see key LOST
 COMMAND_REFUSED = 88
+SENSOR_DOUBTED = 90  # its message was not, or not wholly, believed: see key DETAIL
 # P4 service: 128..191
 BOOT = 128  # the first event of every boot, seq 0
 COMMAND_DONE = 129
@@ -50,7 +51,7 @@ AWAY = 134
 HOME = 135
 WALK_TEST = 136
 SERVICE_REQUEST = 137
-ALARM_ACCEPTED = 138  # raised by the host, as are the next two
+ALARM_ACCEPTED = 138  # raised by the host, as are the next two and 149
 ALARM_CLOSED = 139
 ALARM_CORRECTED = 140
 SMOKE_CLEAR = 141
@@ -61,6 +62,7 @@ DOOR_OPEN = 145
 DOOR_CLOSED = 146
 WINDOW_OPEN = 147
 WINDOW_CLOSED = 148
+ALARM_REOPENED = 149  # raised by the host: a press after the answer needs one of its own
 # P5 information: 192..255
 HEARTBEAT = 192
 MOTION = 193  # motion began after stillness
@@ -129,7 +131,7 @@ ALARM_STATE = 5  # as STATE
 TIME_MS = 6  # UTC, ms since 1970
 RANGES = 7  # [[boot, first, last], ...]
 VERSION_OF = 8
-TABLE = 9  # device table: [[index, role, address, supervision seconds], ...]
+TABLE = 9  # device table: [[index, role, address, supervision seconds, bind key?], ...]
 
 STORED = 1
 DELIVERED = 2

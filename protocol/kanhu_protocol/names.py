@@ -37,6 +37,7 @@ KINDS = {
     k.HUB_BACK: "hub.back",
     k.EVENTS_LOST: "events.lost",
     k.COMMAND_REFUSED: "command.refused",
+    k.SENSOR_DOUBTED: "sensor.doubted",
     k.BOOT: "boot",
     k.COMMAND_DONE: "command.done",
     k.CLOCK_SET: "clock.set",
@@ -50,6 +51,7 @@ KINDS = {
     k.ALARM_ACCEPTED: "alarm.accepted",
     k.ALARM_CLOSED: "alarm.closed",
     k.ALARM_CORRECTED: "alarm.corrected",
+    k.ALARM_REOPENED: "alarm.reopened",
     k.SMOKE_CLEAR: "smoke.clear",
     k.GAS_CLEAR: "gas.clear",
     k.CARBON_MONOXIDE_CLEAR: "carbon_monoxide.clear",
@@ -127,9 +129,16 @@ DETAILS = {
     k.LINK_BACK: {1: "mqtt", 2: "serial", 3: "ble"},
     k.CLOCK_FAULT: {1: "never_set", 2: "jumped", 3: "went_back"},
     k.STORAGE_FULL: {1: "outbox_full", 2: "flash_failed"},
-    k.IDENTITY_FAULT: {1: "same_identity_other_bytes", 2: "boot_started_twice"},
+    k.IDENTITY_FAULT: {
+        1: "same_identity_other_bytes",
+        2: "boot_started_twice",
+        3: "replaced_board_heard",  # an older key, and not what a newer board had left to say
+        4: "boot_not_raised",  # a newer key under a boot of an older one
+        5: "answered_by_another_host",
+    },
     k.EVENTS_LOST: {1: "thinned", 2: "not_held", 3: "unreadable"},
     k.COMMAND_REFUSED: {1: "unknown", 2: "malformed", 3: "not_saved"},
+    k.SENSOR_DOUBTED: {1: "counter_went_back", 2: "repeated", 3: "not_encrypted", 4: "forged", 5: "no_key"},
 }
 ROLES = {
     1: "call",

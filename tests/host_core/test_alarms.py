@@ -229,6 +229,8 @@ async def test_a_press_of_a_closed_alarm_falls_only_when_clearly_older(
     await press_again(host, hub, None if pressed_after_ms is None else NOW_MS + pressed_after_ms)
     assert [alarm.state for alarm in host.alarms.live()] == ([k.OPEN] if again else [])
     assert told(host) == [k.OPEN if again else k.CLOSED]
+    said = [(event.fields[k.SUBJECT], event.fields[k.ALARM]) for event in host.own(k.ALARM_REOPENED)]
+    assert said == ([(HUB, [1, 0])] if again else [])  # the platform hears of it by name
 
 
 async def test_a_press_that_meets_the_closing_on_its_way_to_disk(open_host, hub: HubVoice) -> None:

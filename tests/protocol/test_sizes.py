@@ -45,6 +45,7 @@ CARRIES: dict[int, dict[int, Any]] = {
     k.HUB_BACK: {**SUBJECT, **SINCE},
     k.EVENTS_LOST: {k.LOST: [[1199, 40_000, 40_095]], k.COUNT: 96, k.DETAIL: 1},
     k.COMMAND_REFUSED: {k.COMMAND: 1017, k.DETAIL: 2},
+    k.SENSOR_DOUBTED: {k.DEVICE: 3, k.DETAIL: 4, k.COUNT: 1200},
     k.BOOT: {k.RESET: 3, k.PREVIOUS: [1199, 65_535], k.FIRMWARE: "0.1.0", k.VERSIONS: [4, 12]},
     k.COMMAND_DONE: {k.COMMAND: 1017, k.STATE: 4, **ALARM},
     k.CLOCK_SET: {},
@@ -54,6 +55,7 @@ CARRIES: dict[int, dict[int, Any]] = {
     k.ALARM_ACCEPTED: OPERATOR,
     k.ALARM_CLOSED: OPERATOR,
     k.ALARM_CORRECTED: OPERATOR,
+    k.ALARM_REOPENED: {**SUBJECT, **ALARM},
     k.HEARTBEAT: {
         k.RSSI: -67,
         k.RESET: 1,

@@ -65,6 +65,8 @@ def test_it_runs_unattended_for_its_seconds(tmp_path: Path) -> None:
     [
         (["--broker", "nowhere"], "write host:port"),
         (["--hub", "UPPER"], "a hub id is 10 of"),
+        (["--seconds", "nan"], "--seconds nan: must be 0 or more"),
+        (["--data-dir", "{none}"], "no registry in"),
         (["--key-file", "{bad}"], "a key is 32 hex digits"),
         (["--key-file", "{none}"], "No such file"),
     ],

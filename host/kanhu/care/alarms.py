@@ -103,8 +103,9 @@ class Alarms:
 
     # Events
 
-    def note(self, batch: Batch, event: Event) -> None:
-        """A new P1 event: open its alarm, or count it there, in the event's own transaction."""
+    def note(self, batch: Batch, event: Event, kept: bool = True) -> None:
+        """A new P1 event: open its alarm, or count it there, in the event's own transaction. kept: False for
+        one that is not stored, because another has its identity."""
         name = alarm_name(event)
         presses = 0 if event.kind == k.CALL_UNANSWERED else event.fields.get(k.COUNT, 1)
         utc_ms = self._journal.moment(event)[0]
@@ -113,12 +114,14 @@ class Alarms:
         batch.run(sql.OPENED, *name, event.received_ms)
         kind = k.CALL if event.kind == k.CALL_UNANSWERED else event.kind
         batch.run(sql.OPEN, *name, kind, device, k.OPEN, at_ms)
-        if name == event.identity:
+        if kept and name == event.identity:
             batch.run(sql.FIRST_CAME, event.received_ms, at_ms, event.kind, device, *name)
         if presses and self._is_new_need(name, utc_ms, event.received_ms):
             # Somebody pressed again before the hub had heard of the answer: never let that fall.
             batch.run(sql.REOPENED, event.received_ms, *name)
             batch.run(sql.REOPEN, *name)
+            said: dict[int, Any] = {k.SUBJECT: event.hub, k.ALARM: list(name[1:])}
+            batch.add_own(k.ALARM_REOPENED, said | ({k.DEVICE: device} if device else {}))
             self._answered(batch, name, _Answer(k.OPEN, event.received_ms))
         batch.run(sql.SAID_AGAIN, presses, event.fields.get(k.ATTEMPT, 0), *name)
         batch.then(lambda: self._changed(name))

@@ -13,8 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 from kanhu import platform
+from kanhu.errors import KanhuError
 from kanhu.platform import words
 from kanhu.platform.commands import ANSWER_S, PONG_S
+from kanhu.uplink.commands import CommandError, parse
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -88,6 +90,10 @@ def watch(
 
 
 def _ask(broker: str, ca: Path | None, command: dict[str, str], timeout: float, done: str) -> None:
+    wrong = parse(json.dumps([command]).encode())[0]
+    if isinstance(wrong, CommandError):
+        raise KanhuError(str(wrong))
+
     async def ask() -> None:
         async with platform.commands(broker, ca=ca) as commands:
             await commands.ask(command, timeout)

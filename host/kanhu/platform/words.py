@@ -59,6 +59,7 @@ EVENTS = {
     "alarm.accepted": ("alarm accepted", "报警已受理"),
     "alarm.closed": ("alarm closed", "报警已结束"),
     "alarm.corrected": ("alarm corrected", "报警已更正"),
+    "alarm.reopened": ("alarm open again", "报警重新打开"),
     "smoke.clear": ("smoke clear", "烟雾解除"),
     "gas.clear": ("gas clear", "燃气解除"),
     "carbon_monoxide.clear": ("carbon monoxide clear", "一氧化碳解除"),

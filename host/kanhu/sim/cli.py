@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import select
@@ -55,6 +56,8 @@ def run(
     seconds: Annotated[float, typer.Option(help="stop after that long; 0: when q is pressed")] = 0,
 ) -> None:
     """Start one hub and press its buttons from the keyboard."""
+    if not 0 <= seconds < math.inf:
+        raise KanhuError(f"--seconds {seconds:g}: must be 0 or more, such as --seconds 30")
     try:
         real_host, real_port = _endpoint(broker)
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +98,7 @@ def _endpoint(text: str) -> tuple[str, int]:
 
 
 def _registered(data_dir: Path, hub_id: str) -> tuple[str, int, bytes]:
-    registry = Registry.open(data_dir)
+    registry = Registry.open(data_dir, "read")
     try:
         known = [hub.id for hub in registry.hubs() if hub.revoked_ms is None]
         if not hub_id and len(known) != 1:
