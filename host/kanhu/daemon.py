@@ -8,7 +8,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from kanhu.care import Alarms
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
 from kanhu.downlink import Downlink
+from kanhu.ending import end
 from kanhu.errors import ConfigError
 from kanhu.intake import Intake, Receipts
 from kanhu.journal import Event, Journal, JournalError
@@ -39,7 +40,6 @@ from kanhu_protocol import kinds as k
 log = structlog.get_logger("kanhu")
 
 SILENCE_CHECK_S = 1.0
-CANCEL_AGAIN_S = 1.0
 RETIRE_FIRST_S = 600.0  # after a start, when hubs and platform have caught up
 RETIRE_EVERY_S = 86_400.0
 SILENCE_ROWS = 10_000  # newest of our own events on silence that a start reads
@@ -258,17 +258,8 @@ class Daemon:
                         raise error
             finally:
                 _notify("STOPPING=1")
-                await _end([*tasks, stopped])
+                await end([*tasks, stopped])
         log.info("stopped")
-
-
-async def _end(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel until all have ended: a part that overlooks one must not keep the daemon from stopping."""
-    pending = set(tasks)
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
 
 def _notify(state: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiomqtt
 
+from kanhu.ending import end
 from kanhu.platform.address import Address
 from kanhu.platform.errors import ConnectError
 
@@ -24,6 +25,11 @@ PENDING_CALLS = 1000  # aiomqtt warns above its own 10; the caller bounds what i
 CREDENTIAL_REFUSED = ("Bad user name or password", "Not authorized")  # CONNACK 4 and 5, as paho names them
 
 log = logging.getLogger("kanhu.platform")
+
+
+def _stopping() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class Link:
@@ -75,8 +81,7 @@ class Link:
         """Disconnect; nothing more is called back."""
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            await end([task])
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self.up.clear()
@@ -137,6 +142,8 @@ class Link:
             try:
                 await self._session()
             except (aiomqtt.MqttError, ConnectError, OSError, UnicodeError) as error:
+                if _stopping():  # an error on the way out has taken the cancellation's place
+                    raise asyncio.CancelledError from None
                 reason = str(error) if isinstance(error, ConnectError) else self._reason(error)
                 if self.connections == 0 and not wait_for_broker:
                     raise ConnectError(reason) from None
