@@ -289,6 +289,11 @@ class Bench:
         owner = self._hub(hub)
         self._do(lambda: owner._set_network(fault=fault or "none"))
 
+    def fill_flash(self, full: bool, hub: Hub | str | None = None) -> None:
+        """A file takes all the room there is on the hub's flash, until full is False; power cuts or not."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._fill_flash(full))
+
     def mains(self, on: bool, hub: Hub | str | None = None) -> None:
         owner = self._hub(hub)
         sense = next((w for w in owner.wires.values() if w.kind == "mains"), None)

@@ -38,6 +38,8 @@ class City(threading.Thread):
         self._state = state
         self._tell = tell
         self._loop = asyncio.new_event_loop()
+        self._attending = asyncio.Event()
+        self._attending.set()
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -54,6 +56,11 @@ class City(threading.Thread):
         if self.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
             self.join(10)
+
+    def mute(self, on: bool = True) -> None:
+        """A platform that hangs: what it is sent it neither acknowledges nor answers until mute(False)."""
+        if self.is_alive():
+            self._loop.call_soon_threadsafe(self._attending.clear if on else self._attending.set)
 
     def events(self, name: str = "") -> list[Event]:
         """What arrived so far, in order, of one name ("call") or of all."""
@@ -98,6 +105,7 @@ class City(threading.Thread):
 
     async def _read(self) -> None:
         async for event in self._platform:
+            await self._attending.wait()
             with self.lock:
                 fresh = self.tally.add(event)
                 if fresh:

@@ -46,6 +46,7 @@ class DaemonProcess:
         self.data_dir = folder / "data"
         self.log_file = folder / "daemon.log"
         self.config = folder / "kanhu.toml"
+        self.program = ["-m", "kanhu"]  # what Python runs
         folder.mkdir(parents=True, exist_ok=True)
         self.data_dir.mkdir(mode=0o700, exist_ok=True)
         self.config.write_text(to_toml({"data_dir": str(self.data_dir), **settings}), encoding="utf-8")
@@ -74,7 +75,7 @@ class DaemonProcess:
             ready.settimeout(0.1)
             with self.log_file.open("ab") as output:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "kanhu", "run", "--config", str(self.config)],
+                    [sys.executable, *self.program, "run", "--config", str(self.config)],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

@@ -68,6 +68,7 @@ class Hub:
         self._stopped.set()
         self._ended_hard: set[int] = set()
         self._why: str = ""
+        self._full: bool | None = None  # the flash has been filled, or has room again; None: never touched
         self._scanner: Scanner | None = None
         self._central: Central | None = None
         self._watchdog: asyncio.TimerHandle | None = None
@@ -154,6 +155,7 @@ class Hub:
             "flash": str(self._flash_image.resolve()),
             "block": flash.BLOCK,
             "blocks": self._flash_image.stat().st_size // flash.BLOCK,
+            "full": self._full,
         }
         self._process = Process(state, self._heap, raw, self._on_output, self._on_message, self._on_exit)
 
@@ -309,6 +311,11 @@ class Hub:
             if wire.adc is not None:
                 self._process.tell("a", wire.adc, wire.microvolts())
             self._process.tell("p", wire.pin, wire.level())
+
+    def _fill_flash(self, full: bool) -> None:
+        self._full = full
+        if self._process:
+            self._process.tell("full", full)
 
     def _set_network(self, **changes: Any) -> None:
         before = self._net.wifi

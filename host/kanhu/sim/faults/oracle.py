@@ -211,12 +211,8 @@ def agreement(record: Record) -> Iterator[Violation]:
     for identity, delivered in sorted(stored.items()):
         if delivered and identity not in got:
             yield Violation("delivered to nobody", f"{_name(identity)} counts as delivered and never arrived")
-    for identity in sorted(got - set(stored)):
-        first, last = expired.get(identity[:2], (1, 0))
-        if not first <= identity[2] <= last:
-            yield Violation(
-                "forgotten by the host", f"{_name(identity)} was delivered and is not in the journal"
-            )
+    for identity in sorted(got - set(stored) - expired):
+        yield Violation("forgotten by the host", f"{_name(identity)} was delivered and is not in the journal")
 
 
 def sums(rows: Rows) -> dict[str, dict[str, int]]:
