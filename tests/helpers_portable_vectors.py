@@ -101,15 +101,16 @@ def check_sealed(v, aead_class):
     raw = unhexlify(v["hex"])
     aead = aead_class(unhexlify(v["key"]))
     direction = DIRECTIONS[v["direction"]]
+    bound = seal.MAX_DOWN if direction == seal.DOWN else seal.MAX_SEALED
     if "error" in v:
-        found = refused(lambda: seal.parse(raw).open(aead, v["hub_id"], direction), seal.SealError)
+        found = refused(lambda: seal.parse(raw, bound).open(aead, v["hub_id"], direction), seal.SealError)
         assert found == (v["error"],), found
         return
     plain = unhexlify(v["plaintext"])
     a, b, c = v["nonce"]
     assert seal.seal(aead, v["generation"], v["hub_id"], direction, a, b, c, plain) == raw
     for form in (raw, bytearray(raw), memoryview(raw)):
-        message = seal.parse(form)
+        message = seal.parse(form, bound)
         assert (message.generation, message.a, message.b, message.c) == (v["generation"], a, b, c)
         assert message.open(aead, v["hub_id"], direction) == plain
 

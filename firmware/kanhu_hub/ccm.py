@@ -1,21 +1,21 @@
-"""AES-CCM with a 13-byte nonce and an 8-byte tag (RFC 3610; RFC 9053 section 4.2) over cryptolib."""
+"""AES-CCM with a 13-byte nonce (RFC 3610; RFC 9053 section 4.2: 8-byte tag) over cryptolib."""
 
 from cryptolib import aes
 from micropython import const
 
 _ECB = const(1)
 _CBC = const(2)
-_TAG = const(8)
 _BLOCK = const(16)
 _ZERO = bytes(_BLOCK)
 
 
 class Ccm:
-    """One 16-byte key; seal and open work on at most 65,535 bytes; ValueError on anything refused."""
+    """One 16-byte key, tag bytes; seal and open take at most 65,535 bytes; ValueError on anything refused."""
 
-    def __init__(self, key):
+    def __init__(self, key, tag=8):
         if len(key) != 16:
             raise ValueError("key")
+        self._tag = tag
         self._key = bytes(key)
         self._ecb = aes(self._key, _ECB)
 
@@ -40,7 +40,7 @@ class Ccm:
             raise ValueError("size")
         aad_end = _BLOCK + ((2 + len(aad) + 15) & ~15 if aad else 0)
         mac = bytearray(aad_end + ((size + 15) & ~15))
-        mac[0] = 0x59 if aad else 0x19
+        mac[0] = (0x41 if aad else 1) | (self._tag - 2) << 2
         mac[1:14] = nonce
         mac[14] = size >> 8
         mac[15] = size & 255
@@ -53,20 +53,20 @@ class Ccm:
         return mac[-_BLOCK:]
 
     def seal(self, nonce, plaintext, aad):
-        """Ciphertext followed by its 8-byte tag."""
+        """Ciphertext followed by its tag."""
         size = len(plaintext)
         stream = self._keystream(nonce, size)
-        out = bytearray(size + _TAG)
+        out = bytearray(size + self._tag)
         for i in range(size):
             out[i] = plaintext[i] ^ stream[_BLOCK + i]
         mac = self._mac(nonce, plaintext, size, aad)
-        for i in range(_TAG):
+        for i in range(self._tag):
             out[size + i] = mac[i] ^ stream[i]
         return bytes(out)
 
     def open(self, nonce, ciphertext, aad):
         """The plaintext; ValueError unless the tag fits."""
-        size = len(ciphertext) - _TAG
+        size = len(ciphertext) - self._tag
         if size < 0:
             raise ValueError("tag")
         stream = self._keystream(nonce, size)
@@ -75,7 +75,7 @@ class Ccm:
             out[i] = ciphertext[i] ^ stream[_BLOCK + i]
         mac = self._mac(nonce, out, size, aad)
         differ = 0
-        for i in range(_TAG):
+        for i in range(self._tag):
             differ |= mac[i] ^ stream[i] ^ ciphertext[size + i]
         if differ:
             raise ValueError("tag")

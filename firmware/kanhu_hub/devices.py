@@ -5,10 +5,10 @@ from kanhu_protocol import cbor
 
 
 class Devices:
-    """entries: [index, role, address, supervision_s]; the registry numbers its versions."""
+    """entries: [index, role, address, supervision_s, key?]; the registry numbers its versions."""
 
     def __init__(self, path):
-        self._path = path
+        self.path = path
         self.version = 0
         self.entries = []
         self.on_change = None
@@ -28,7 +28,7 @@ class Devices:
         if version <= self.version:
             return True
         try:
-            store.replace(self._path, cbor.dumps([version, table], 16384))
+            store.replace(self.path, cbor.dumps([version, table], 16384))
         except OSError:
             return False
         self.version, self.entries = version, table

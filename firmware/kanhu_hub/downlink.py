@@ -28,7 +28,7 @@ class Downlink:
     def take(self, data):
         """Handle one sealed message, whatever it is made of."""
         try:
-            message = seal.parse(data)
+            message = seal.parse(data, seal.MAX_DOWN)
         except seal.SealError:
             self.refused[2] += 1
             return

@@ -35,9 +35,12 @@ def _range(value):
 
 
 def _entry(value):
-    if not isinstance(value, list) or len(value) != 4:
+    if not isinstance(value, list) or not 4 <= len(value) <= 5:
         return False
-    index, role, address, supervision_s = value
+    index, role, address, supervision_s = value[:4]
+    for key in value[4:]:
+        if not isinstance(key, bytes) or len(key) != 16:
+            return False
     return (
         _int(index, 1, 255)
         and _int(role, 1, 255)

@@ -13,7 +13,8 @@ SUITES = {AES_CCM_16_64_128: 8}  # suite: tag bytes
 
 UP = 1
 DOWN = 2
-MAX_SEALED = 512  # bytes
+MAX_SEALED = 512  # bytes of an event
+MAX_DOWN = 1019  # bytes of a down message: a device table with keys; the body of a serial frame
 
 
 class SealError(ValueError):
@@ -44,12 +45,13 @@ def seal(aead, generation, hub_id, direction, a, b, c, plaintext, suite=AES_CCM_
     kid = _kid(generation)
     if suite not in SUITES:
         raise SealError("suite")
-    if len(plaintext) > MAX_SEALED:
+    max_size = MAX_DOWN if direction == DOWN else MAX_SEALED
+    if len(plaintext) > max_size:
         raise SealError("size")
     protected = cbor.dumps({1: suite})
     ciphertext = aead.seal(bytes((direction,)) + rest, plaintext, _aad(protected, hub_id))
     sealed = cbor.dumps([protected, {4: kid, 6: rest.lstrip(b"\0")}, ciphertext])
-    if len(sealed) > MAX_SEALED:
+    if len(sealed) > max_size:
         raise SealError("size")
     return sealed
 
@@ -78,12 +80,12 @@ class Sealed:
             raise SealError("forged")
 
 
-def parse(data):
+def parse(data, max_size=MAX_SEALED):
     """Parse one sealed message (bytes) into a Sealed; SealError when it has another shape."""
-    if len(data) > MAX_SEALED:
+    if len(data) > max_size:
         raise SealError("size")
     try:
-        message = cbor.loads(data, MAX_SEALED, 2)
+        message = cbor.loads(data, max_size, 2)
         protected, unprotected, ciphertext = message
         header = cbor.loads(protected, 16, 1)
         kid, rest = unprotected[4], unprotected[6]

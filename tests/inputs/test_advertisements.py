@@ -303,8 +303,8 @@ def test_foreign_encrypted_and_malformed_are_counted(hear):
         [9_000, "adv", [CALLER, -60, "0201061e16d2fc40"]],
     ]
     done = hear(steps)
-    assert done.kinds == []
-    assert (done.counts["foreign"], done.counts["encrypted"], done.counts["malformed"]) == (1, 1, 2)
+    assert done.events == [(6_000, k.SENSOR_DOUBTED, {k.DEVICE: 1, k.DETAIL: 5, k.COUNT: 1})]
+    assert (done.counts["foreign"], done.counts["refused"], done.counts["malformed"]) == (1, 1, 2)
 
 
 def test_what_was_read_before_an_unknown_object_counts(hear):

@@ -120,15 +120,17 @@ class Radio:
 
 
 class Devices:
-    def __init__(self, table):
+    """Rows [index, role, address, supervision_s, key?], address and key in hexadecimal."""
+
+    def __init__(self, table, path):
+        self.path = path
         self.set(table)
 
     def set(self, table):
-        self.table = {bytes.fromhex(a): (i, r, s) for i, r, a, s in table}
+        self.table = [[i, r, bytes.fromhex(a), s] + [bytes.fromhex(k) for k in key] for i, r, a, s, *key in table]
 
     def all(self):
-        for address, (index, role, supervision_s) in self.table.items():
-            yield index, role, address, supervision_s
+        return self.table
 
 
 class Hub:
@@ -158,7 +160,7 @@ async def play(scenario):
     if adc:
         adc.uv = scenario.get("uv", adc.uv)
     radio = Radio()
-    devices = Devices(scenario.get("table", []))
+    devices = Devices(scenario.get("table", []), scenario.get("folder", "/nowhere") + "/devices")
     if scenario["input"] == "button":
         from kanhu_hub.inputs.call_button import CallButton
 
@@ -199,7 +201,7 @@ async def play(scenario):
             hub.raises = rest[0]
     await settle()
     assert not task.done(), "run() ended"
-    counts = {n: getattr(thing, n) for n in ("foreign", "encrypted", "malformed") if hasattr(thing, n)}
+    counts = {n: getattr(thing, n) for n in ("foreign", "refused", "malformed") if hasattr(thing, n)}
     counts["sensors"] = len(getattr(thing, "sensors", ()))
     task.cancel()
     try:  # noqa: SIM105

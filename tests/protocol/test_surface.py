@@ -15,7 +15,7 @@ PUBLIC = {
     "cbor": {"CborError", "MAX_DEPTH", "MAX_SIZE", "decode_at", "dumps", "loads", "split_sequence"},
     "frame": {"DOWN", "Decoder", "FrameError", "HELLO", "MAX_FRAME", "UP", "encode"},
     "seal": {
-        *("AES_CCM_16_64_128", "DOWN", "MAX_SEALED", "SUITES", "SealError", "Sealed", "UP"),
+        *("AES_CCM_16_64_128", "DOWN", "MAX_DOWN", "MAX_SEALED", "SUITES", "SealError", "Sealed", "UP"),
         *("parse", "seal"),
     },
     "events": {"EventError", "MAX_NUMBER", "decode", "encode"},

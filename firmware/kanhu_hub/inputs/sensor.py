@@ -53,6 +53,8 @@ class Sensor:
         self.device = device
         self.role = role
         self.emit = emit
+        self.key = self.guard = None  # of encrypted messages
+        self._flags = 0
         self._unheard_ms = 0
         self._silent = False
         self._battery = None  # percent
@@ -77,8 +79,8 @@ class Sensor:
             self._silent = False
         self._unheard_ms = 0
 
-    def read(self, rssi, service):
-        """Emits what service data says anew; False when its end could not be read."""
+    def read(self, rssi, service, flags=0):
+        """Emits what service data says anew, with flags; False when its end could not be read."""
         whole = True
         packet_id = motion = None
         codes = bytearray()
@@ -104,6 +106,7 @@ class Sensor:
                 if kinds:
                     states[kinds] = bool(states.get(kinds) or value)
         self._rssi = rssi
+        self._flags = flags | (self._flags if self._due else 0)
         self._states.update(states)
         if self._presses and codes:
             self._due += self._presses.count(packet_id, bytes(codes))
@@ -138,6 +141,8 @@ class Sensor:
 
     def _fields(self):
         fields = {k.DEVICE: self.device}
+        if self._flags:
+            fields[k.FLAGS] = self._flags
         if self._battery is not None:
             fields[k.BATTERY] = self._battery
         if self._rssi != _NO_RSSI:
