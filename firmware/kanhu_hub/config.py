@@ -67,6 +67,7 @@ def read(hub_id, raw):
         setattr(config, name, value)
     take("wifi", _wifi, None)
     take("broker", lambda value: _host(value) and len(value) == 4, None)
+    take("tls", lambda _: True, False)  # whatever is not false: never plain text by a slip
     take("links", _links, ["mqtt"])  # in order of preference
     take("ntp", lambda value: _host(value) and len(value) == 2, None)
     # Default pins exist on ESP32-S3 and ESP32 alike and carry neither flash, USB nor the console.

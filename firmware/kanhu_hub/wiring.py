@@ -94,7 +94,12 @@ def _links(board, config, boot, clock, log):
         if name == "mqtt" and config.broker and config.wifi:
             from kanhu_hub.links.mqtt import MqttLink
 
-            links.append(MqttLink(config, board.wifi(*config.wifi), clock, board.rng, log))
+            net = board.wifi(*config.wifi)
+            if config.tls:
+                from kanhu_hub.links.tls import Tls
+
+                net = Tls(net, config.broker[0], board.nvs, clock)
+            links.append(MqttLink(config, net, clock, board.rng, log))
         elif name == "serial":
             from kanhu_hub.links.serial import SerialLink
 

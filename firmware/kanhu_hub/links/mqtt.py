@@ -38,6 +38,7 @@ class MqttLink:
 
         self._class_topic = topics + "up/p"
         self._net = net
+        self._why = getattr(net, "why", str)
         self._log = log
         self._host = host
         self._said = None  # why there was no connection, as logged
@@ -103,10 +104,11 @@ class MqttLink:
 
     def _tell(self):
         # For whoever reads the console: a line when the reason changes, not for each attempt.
+        said = None
         for session in self._sessions:
             if session.failure and not session.connected():
-                said = str(session.failure)
-                if said != self._said:
-                    self._said = said
-                    self._log("mqtt: %s: %s" % (self._host, said))
-                return
+                said = self._why(session.failure)
+                break
+        if said != self._said:
+            self._said = said
+            self._log("mqtt: %s: %s" % (self._host, said or "connected"))

@@ -95,11 +95,7 @@ class Session:
         self._id = self._id % LAST_ID + 1
         self._inflight.add(self._id)
         self._send(packets.publish(topic, payload, 1, self._id))
-        while self._out and self._writer is writer:
-            await asyncio.sleep_ms(_STALL_MS)
-            self._send()
-        if self._writer is not writer:
-            raise LinkError("closed")
+        await self._sent(writer)
 
     async def receive(self):
         """Wait for a message, over reconnections, and acknowledge it; LinkError when stopped."""
@@ -126,6 +122,13 @@ class Session:
         if self._inflight and since(now, self._acked_ms) > _PUBACK_MS:
             self._end(LinkError("puback"))
         self._send()
+
+    async def _sent(self, writer):
+        while self._out and self._writer is writer:
+            await asyncio.sleep_ms(_STALL_MS)
+            self._send()
+        if self._writer is not writer:
+            raise LinkError("closed")
 
     async def _change(self):
         if self._task is None:
@@ -163,7 +166,7 @@ class Session:
                     out[0] = rest
                     return
                 out.pop(0)
-        except (OSError, MemoryError) as error:
+        except Exception as error:  # OSError; memory; ValueError: a certificate that is refused
             self._end(error)
 
     async def _run(self):
@@ -213,8 +216,9 @@ class Session:
         address = await self._resolver.resolve(self._host, self._port)
         reader, writer = await self._net.connect(address)
         self._writer = writer
-        self._ask(_ANSWER_MS)
         self._send(self._hello)
+        await self._sent(writer)  # a TLS handshake happens here
+        self._ask(_ANSWER_MS)
         decoder = packets.Decoder(_MAX_PACKET)
         while True:
             data = await reader.read(_CHUNK)
