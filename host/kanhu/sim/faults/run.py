@@ -6,7 +6,9 @@ import contextlib
 import os
 import shutil
 import sqlite3
+import tempfile
 import time
+import traceback
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -209,12 +211,17 @@ class World:
         self.town.daemon.kill()
 
     def _start_daemon(self) -> None:
+        end = time.monotonic() + READY_LIMIT_S
         while True:
-            with contextlib.suppress(KanhuError):  # a full disk: it says so and ends
+            try:
                 self.town.daemon.start()
+            except KanhuError:  # a full disk: it says so and ends
+                if time.monotonic() > end:
+                    raise
+                time.sleep(RESTART_S)
+            else:
                 self._daemon_wanted = True
                 return
-            time.sleep(RESTART_S)
 
     def broker_restart(self, for_s: float) -> None:
         self.town.broker.kill()
@@ -470,6 +477,17 @@ def run(plan: Plan, folder: Path, small_disk: bool) -> Outcome:
     if not os.environ.get("KANHU_KEEP"):
         shutil.rmtree(folder, ignore_errors=True)
     return outcome
+
+
+def attempt(plan: Plan, small_disk: bool) -> Outcome:
+    """run() in a new folder; a bench that fails is a violation too."""
+    begun = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="kanhu-faults-"))
+    try:
+        return run(plan, folder, small_disk)
+    except Exception:
+        found = [Violation("the bench failed", traceback.format_exc())]
+        return Outcome(plan, found, time.monotonic() - begun, 0.0)
 
 
 def _timed(home: Home, begun: float) -> str:
