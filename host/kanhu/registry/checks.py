@@ -220,6 +220,8 @@ def setting(text: str) -> tuple[str, Any]:
 
 def wifi(ssid: str, password: str) -> tuple[str, str]:
     """Name and passphrase of a wireless network; an empty passphrase is an open one."""
+    if not (ssid + password).isprintable():  # a terminal's bytes that are no UTF-8 among others
+        raise RegistryError("Wi-Fi: name and password must be printable text in UTF-8")
     if not 0 < len(ssid.encode()) <= MAX_SSID:
         raise RegistryError(f"Wi-Fi {ssid!r}: a network's name has 1 to {MAX_SSID} bytes")
     if password and not 8 <= len(password.encode()) <= 63:
