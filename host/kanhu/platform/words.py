@@ -46,6 +46,7 @@ EVENTS = {
     "hub.back": ("hub back", "主机恢复"),
     "events.lost": ("events lost", "事件丢失"),
     "command.refused": ("command refused", "命令被拒绝"),
+    "sensor.doubted": ("sensor doubted", "传感器可疑"),
     "boot": ("hub started", "主机启动"),
     "command.done": ("command done", "命令已执行"),
     "clock.set": ("clock set", "时钟已校准"),
