@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from kanhu.errors import ConfigError
@@ -34,13 +35,30 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Tls(_Section):
+    """A private CA and, where the other side asks for one, a certificate of our own; files in PEM."""
+
+    ca_file: Placed
+    cert_file: Placed | None = None
+    key_file: Placed | None = None
+    server_name: Host | None = None  # the broker's name in its certificate, where it is not `host`
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file come together")
+        return self
+
+
 class Broker(_Section):
-    """An MQTT 3.1.1 broker: host, port, credential."""
+    """An MQTT 3.1.1 broker: host, port, credential, TLS, and its log where refusals are to be counted."""
 
     host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65535)
     username: str | None = None
     password_file: Placed | None = None
+    tls: Tls | None = None
+    log_file: Placed | None = None
 
     def password(self) -> str | None:
         """The password's text, without the file's final newline; ConfigError when unreadable."""
@@ -92,6 +110,14 @@ class Embedded(_Section):
     enabled: bool = False
     host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65535)
+    users: bool = False  # everybody with a name, a password and topics of their own
+    tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _certified(self) -> Self:
+        if self.tls is not None and self.tls.cert_file is None:
+            raise ValueError("tls needs the server's cert_file and key_file: kanhu pki issue")
+        return self
 
 
 class Metrics(_Section):

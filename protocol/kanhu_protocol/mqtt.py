@@ -61,11 +61,3 @@ def subscribe(packet_id: int, topics: list[tuple[str, int]]) -> bytes:
     for name, qos in topics:
         body += _topic(name) + bytes((qos,))
     return b"\x82" + _length(len(body)) + body
-
-
-def unsubscribe(packet_id: int, topics: list[str]) -> bytes:
-    """UNSUBSCRIBE."""
-    body = _id(packet_id)
-    for name in topics:
-        body += _topic(name)
-    return b"\xa2" + _length(len(body)) + body

@@ -35,7 +35,6 @@ def check_other_bytes():
     assert mqtt.publish("a/b", b"", 1, 0xFFFE, True, True) == b"\x3b\x07\x00\x03a/b\xff\xfe"
     assert mqtt.puback(0x1234) == b"\x40\x02\x12\x34"
     assert mqtt.subscribe(10, [("a/b", 1), ("c/#", 0)]) == b"\x82\x0e\x00\x0a\x00\x03a/b\x01\x00\x03c/#\x00"
-    assert mqtt.unsubscribe(10, ["a/b"]) == b"\xa2\x07\x00\x0a\x00\x03a/b"
     assert mqtt.PINGREQ == b"\xc0\x00"
     assert mqtt.DISCONNECT == b"\xe0\x00"
 

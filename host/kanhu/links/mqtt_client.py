@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from kanhu.errors import LinkDown
+from kanhu.errors import KanhuError, LinkDown
 from kanhu.links.mqtt_connection import ANSWER_S, Connection, Counters, OnMessage
+from kanhu.links.mqtt_tls import ClientTls
 from kanhu_protocol import mqtt
 
 log = structlog.get_logger("kanhu.mqtt.client")
@@ -41,7 +41,7 @@ class MqttClient:
         password: str | None = None,
         will: Will | None = None,
         keepalive: int = 30,
-        tls: ssl.SSLContext | None = None,
+        tls: ClientTls | None = None,
         on_message: OnMessage | None = None,
         window: int = 1000,
         max_queued: int = 10_000,
@@ -106,8 +106,14 @@ class MqttClient:
             before = self.last_error
             try:
                 await self._once(on_connect)
-            except (OSError, TimeoutError, UnicodeError, LinkDown) as error:  # UnicodeError: the host's name
-                self.last_error = str(error) or type(error).__name__
+            except (
+                OSError,
+                TimeoutError,
+                UnicodeError,
+                KanhuError,
+            ) as error:  # UnicodeError: the host's name
+                said = self._tls.why(error) if self._tls else ""
+                self.last_error = said or str(error) or type(error).__name__
             ended, self._connection = self._connection, None
             since = ended.up_since if ended is not None else 0.0
             if since or self.last_error != before:
@@ -128,10 +134,15 @@ class MqttClient:
             self._on_message,
             self.counters,
         )
+        # Read again for each connection: a certificate that was put right is believed without a restart.
+        context = self._tls.context() if self._tls else None
+        name = self._tls.server_name if self._tls else None
         self._connection = connection
         try:
             async with asyncio.timeout(OPEN_S):
-                await loop.create_connection(lambda: connection, self._host, self._port, ssl=self._tls)
+                await loop.create_connection(
+                    lambda: connection, self._host, self._port, ssl=context, server_hostname=name
+                )
             async with asyncio.timeout(ANSWER_S):
                 await connection.accepted
             if on_connect is not None:
