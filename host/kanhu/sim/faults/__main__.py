@@ -21,7 +21,7 @@ from .run import Outcome, attempt
 DURATION_S = 3.5  # of a plan in real time; hubs live it at run.SPEED
 FAULTS = (4, 8)  # least and most of one plan; those that find no room fall out
 FAULT_S = (0.15, 1.5)
-PRESS_EVERY_S = 0.8
+PRESS_EVERY_S = 0.3  # as often as one hand can: plan.PRESS_GAP_S keeps them apart
 WINDOW_S = 1.0  # of real time: what a fault leaves behind (reconnecting, catching up) lasts about so long
 LOG_CHARS = 20_000  # of a failed plan's log
 
@@ -61,7 +61,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--replay", metavar="FILE", help="a printed plan instead of drawn ones; -: standard input"
     )
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="plans at a time")
-    parser.add_argument("--hubs", type=int, default=1, help="homes of a plan")
+    parser.add_argument("--hubs", type=int, default=2, help="homes of a plan")
     found = parser.parse_args(words)
     if found.schedules < 1 or found.jobs < 1 or found.hubs < 1:
         parser.error("--schedules, --jobs and --hubs are 1 or more")
