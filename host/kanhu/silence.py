@@ -45,6 +45,11 @@ class Silence:
                 self._silent.add(hub_id)
                 yield hub_id, now - heard
 
+    def forget(self, hub_id: str) -> None:
+        """Nobody waits for this hub any more."""
+        self._heard.pop(hub_id, None)
+        self._silent.discard(hub_id)
+
     def not_said(self, hub_id: str, silent: bool) -> None:
         """What was last told of a hub, silent or back, could not be kept: it is told again."""
         if silent:

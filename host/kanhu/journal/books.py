@@ -4,7 +4,7 @@ Changed only after the commit that makes the change true, always in the loop's t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from .ranges import Ranges, Span, settled_upto
@@ -100,6 +100,11 @@ class Hub:
                 self.lost += missing_last - missing_first + 1
         boot.lost.add_span(first, last)
         self.announce(number, last + 1)
+
+    def unstore(self, number: int, seqs: Sequence[int]) -> None:
+        """Undelivered events have been erased; what they count as is said by lose()."""
+        self.boot(number).stored.remove_all(seqs)
+        self.stored -= len(seqs)
 
     def deliver(self, number: int, seq: int) -> bool:
         """The platform has acknowledged an event; False when it had before."""

@@ -302,12 +302,18 @@ class Journal:
         batch.run("INSERT OR REPLACE INTO anchors VALUES (?,?,?,?,?)", hub, boot, *anchor)
         batch.then(lambda: self._apply_anchor(hub, boot, anchor))
 
+    def replace(self, hub: str, stand_in: str, books: Hub) -> None:
+        """A hub has been erased: other books stand in its place."""
+        self._hubs.pop(hub, None)
+        if books.announced:
+            self._hubs[stand_in] = books
+
     def snapshot(self) -> None:
         """Bring the spans table up to the last commit, so that opening reads only what came after."""
         if self._committed_n == self._spans_n:
             return
         batch = self.batch()
-        dirty, before = self._dirty, self._spans_n
+        dirty, before = {one for one in self._dirty if one[0] in self._hubs}, self._spans_n
         # Rows of spans that have since grown together stay: they say nothing wrong.
         spans = [(hub, boot, *span) for hub, boot in dirty for span in self.hub(hub).boots[boot].stored]
         for start in range(0, len(spans), SNAPSHOT_ROWS):

@@ -59,6 +59,7 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
     db.execute(f"PRAGMA wal_autocheckpoint={WAL_PAGES}")
     db.execute(f"PRAGMA journal_size_limit={WAL_LIMIT}")
+    db.execute("PRAGMA secure_delete=ON")  # what retention or erasure deletes leaves no bytes behind
     db.execute("PRAGMA foreign_keys=ON")
     migrate(db)
     return db

@@ -1,0 +1,62 @@
+"""Erasing forgotten homes from the journal: in a running daemon, or by the command when none runs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from kanhu.errors import KanhuError
+from kanhu.journal import Journal
+from kanhu.journal.erasing import erase
+from kanhu.registry import Registry
+
+if TYPE_CHECKING:
+    from kanhu.daemon import Daemon
+
+log = structlog.get_logger("kanhu.erasure")
+
+LOOK_EVERY_S = 1.0
+
+
+async def watch(daemon: Daemon) -> None:
+    """Carry out what the registry asks for, until cancelled."""
+    complained = False
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        for hub, discard in daemon.registry.erasures().items():
+            try:
+                await _erase(daemon, hub, discard)
+                complained = False
+            except KanhuError as error:
+                if not complained:
+                    log.error("a hub could not be erased; tried again until it is", error=str(error))
+                complained = True
+
+
+async def _erase(daemon: Daemon, hub: str, discard: bool) -> None:
+    if daemon.registry.knows(hub):
+        return  # not seen yet that its keys are gone
+    for part in (daemon.alarms, daemon.downlink, daemon.silence, daemon.intake, daemon.orders):
+        part.forget(hub)
+    daemon.commands.drop(hub)
+    gone = await erase(daemon.journal, hub, discard)
+    if gone is None:
+        return  # the platform is to have its last events first
+    for identity in gone:
+        daemon.uplink.acknowledged(identity)  # so that it is not published again
+    daemon.registry.erased(hub)
+    log.info("a hub has been erased", undelivered=len(gone))
+
+
+async def erase_all(data_dir: Path, registry: Registry) -> None:
+    """The same without a daemon; JournalLocked when one runs, which does it then."""
+    journal = Journal.open(data_dir)
+    try:
+        for hub, discard in registry.erasures().items():
+            if await erase(journal, hub, discard) is not None:
+                registry.erased(hub)
+    finally:
+        await journal.close()

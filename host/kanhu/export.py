@@ -1,0 +1,131 @@
+"""Everything that is held of a home in one JSON file, for the person who has a right to see it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from kanhu.errors import DataError
+from kanhu.journal.erasing import about
+from kanhu.journal.plain import believed
+from kanhu.journal.times import Anchor, resolve
+from kanhu.registry import Home, Registry
+from kanhu.uplink.cloudevents import to_json
+from kanhu_protocol import names
+
+
+class _Row(NamedTuple):
+    n: int
+    hub_id: str
+    boot: int
+    seq: int
+    daemon: bool
+    event: dict[int, Any]
+
+
+def write(data_dir: Path, registry: Registry, home_id: str, out: Path) -> int:
+    """Write a home's data and events to out, a new file of mode 0600; returns how many events.
+
+    RegistryError for an unknown home, DataError; keys and passwords are not in it, nor are sealed bytes."""
+    home = registry.home(home_id)
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise DataError(f"{out}: there already; name a new file") from None
+    except OSError as error:
+        raise DataError(f"{out}: {error.strerror}; name a place where you may write") from None
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            return _write(file, data_dir, registry, home)
+    except BaseException as error:
+        out.unlink(missing_ok=True)
+        if isinstance(error, sqlite3.Error | OSError):
+            raise DataError(f"{out}: {error}; nothing was kept") from None
+        raise
+
+
+def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
+    hubs = [hub.id for hub in registry.hubs(home.id)]
+    head: dict[str, Any] = {
+        "home": {
+            "id": home.id, "region": home.region, "time_zone": home.time_zone, "name": home.name,
+            "address": home.address, "phones": home.phones,
+        },
+        "hubs": [
+            {
+                "id": hub.id, "added_ms": hub.created_ms, "revoked_ms": hub.revoked_ms,
+                "settings": registry.settings(hub.id), "sensors": registry.sensor_history(hub.id),
+            }
+            for hub in registry.hubs(home.id)
+        ],
+    }  # fmt: skip
+    count = 0
+    path = data_dir / "journal.db"
+    found: Iterator[str] = iter(())
+    if not path.exists():
+        head["alarms"] = []
+    else:
+        db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+        db.execute("BEGIN")  # one look at all tables
+        head["alarms"] = [alarm for hub in hubs for alarm in _alarms(db, hub)]
+        found = _events(db, home, hubs)
+    text = json.dumps(head, ensure_ascii=False, indent=1)
+    file.write(text.removesuffix("\n}") + ',\n "events": [')
+    for event in found:
+        file.write(f"{',' if count else ''}\n  {event}")
+        count += 1
+    file.write("\n ]\n}\n")
+    if path.exists():
+        db.close()
+    return count
+
+
+def _alarms(db: sqlite3.Connection, hub: str) -> Iterator[dict[str, Any]]:
+    rows = db.execute("SELECT * FROM alarms WHERE hub=? ORDER BY opened_ms", (hub,))
+    columns = [column[0] for column in rows.description]
+    for row in rows.fetchall():
+        alarm = dict(zip(columns, row, strict=True))
+        alarm["kind"] = names.KINDS.get(alarm["kind"], alarm["kind"])
+        alarm["state"] = names.STATES[alarm["state"]]
+        alarm["history"] = [
+            dict(zip(("at_ms", "what", "operator", "reason"), step, strict=True))
+            for step in db.execute(
+                "SELECT at_ms, what, operator, reason FROM alarm_history "
+                "WHERE hub=? AND boot=? AND seq=? ORDER BY id",
+                row[:3],
+            )
+        ]
+        yield alarm
+
+
+def _events(db: sqlite3.Connection, home: Home, hubs: list[str]) -> Iterator[str]:
+    """As the platform gets them, one line each, with when they were received and delivered."""
+    (me,) = db.execute("SELECT value FROM meta WHERE key='daemon_id'").fetchone()
+    for hub in hubs:
+        anchors: dict[int, list[Anchor]] = {}
+        for boot, *anchor in db.execute(
+            "SELECT boot, up_ms, utc_ms, source FROM anchors WHERE hub=?", (hub,)
+        ):
+            anchors.setdefault(boot, []).append(Anchor(*anchor))
+        sql = "SELECT n, boot, seq, plain, received_ms, delivered_ms, link FROM events WHERE "
+        for row in db.execute(sql + "hub=? ORDER BY n", (hub,)):
+            yield _event(hub, row, home, anchors.get(row[1], []), daemon=False)
+        for n, *_ in about(db, me, hub):
+            yield _event(me, db.execute(sql + "n=?", (n,)).fetchone(), home, [], daemon=True)
+
+
+def _event(hub: str, row: tuple[Any, ...], home: Home, anchors: list[Anchor], daemon: bool) -> str:
+    n, boot, seq, plain, received_ms, delivered_ms, link = row
+    fields = believed(plain)
+    moment, status = resolve(fields, received_ms, anchors)
+    message = to_json(
+        _Row(n, hub, boot, seq, daemon, fields),
+        home=home.id, region=home.region, moment=moment, clockstatus=status,
+    )  # fmt: skip
+    event = json.loads(message)
+    event |= {"received_ms": received_ms, "delivered_ms": delivered_ms, "link": link}
+    return json.dumps(event, ensure_ascii=False)
