@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from kanhu import erasure
 from kanhu.aead import AesCcm
 from kanhu.broker import EmbeddedBroker
 from kanhu.care import Alarms
@@ -61,7 +62,14 @@ class Daemon:
         self._aeads: dict[tuple[str, int], AesCcm] = {}
         self._aeads_version = self.registry.version
         self.downlink = Downlink(self._key_of, self.journal.next_epoch)
-        self.orders = Orders(self.journal, self.commands, self.alarms, self.registry, self.downlink)
+        self.orders = Orders(
+            self.journal,
+            self.commands,
+            self.alarms,
+            self.registry,
+            self.downlink,
+            self.intake.identities,
+        )
         self.city = City(self.journal, self.alarms, self.registry, self.orders)
         self.broker = (
             EmbeddedBroker(config.data_dir / "broker", config.broker.host, config.broker.port)
@@ -145,11 +153,12 @@ class Daemon:
             return
         receipts = done.result()
         if receipts:
-            self.downlink.heard(receipts.hub, receipts.boot, link)
+            if receipts.own:
+                self.downlink.heard(receipts.hub, receipts.boot, link)
             self.downlink.stored(receipts.hub, receipts.upto, receipts.single)
             if receipts.delivered:
                 self.downlink.delivered(receipts.hub, receipts.delivered)
-            if self.silence.heard(receipts.hub, time.monotonic()):
+            if receipts.alive and self.silence.heard(receipts.hub, time.monotonic()):
                 self._raise(k.HUB_BACK, receipts.hub)
 
     # What the journal tells
@@ -159,7 +168,9 @@ class Daemon:
         for event in stored:
             if event.sealed is not None:
                 # The link is known before the receipts' turn comes: orders may leave at once.
-                self.downlink.heard(event.hub, event.boot, event.link)
+                boot = self.intake.identities.boot(event.hub)
+                if event.boot == boot:
+                    self.downlink.heard(event.hub, boot, event.link)
                 self.orders.stored(event)
 
     def _delivered(self, delivered: list[Event]) -> None:
@@ -246,6 +257,7 @@ class Daemon:
                 self._watch_silence(),
                 self._watch_health(),
                 self._retire(),
+                erasure.watch(self),
             ]
             tasks = [asyncio.ensure_future(part) for part in parts]
             stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())

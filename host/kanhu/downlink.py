@@ -56,6 +56,7 @@ class _Hub:
     flush: asyncio.TimerHandle | None = None
     commands: dict[int, Command] = field(default_factory=dict)
     time_said: float = float("-inf")
+    overtaken: int = 0  # times it had heard a later message than ours
 
     def ways(self) -> list[str]:
         """Links, the best one first: that heard last, but the one in use while it is hardly older."""
@@ -95,6 +96,7 @@ class Downlink:
         self._links: dict[str, HubLink] = {}
         self._wake = asyncio.Event()
         self.sent = 0
+        self.overtaken = 0  # times a hub had heard a later message than ours
         self.unsent = 0  # no link could take it; repaired by the next resend
 
     def attach(self, link: HubLink) -> None:
@@ -113,10 +115,10 @@ class Downlink:
         self._hub(hub_id).links.setdefault(link, 0.0)
 
     def heard(self, hub_id: str, boot: int, link: str) -> None:
-        """An authentic event of this boot came over this link."""
+        """An authentic event of the hub came over this link; boot is the one it is in now."""
         hub = self._hub(hub_id)
         hub.links[link] = time.monotonic()
-        hub.boot = max(hub.boot, boot)
+        hub.boot = boot
         if any(command.due <= hub.links[link] for command in hub.commands.values()):
             self._wake.set()
 
@@ -126,11 +128,28 @@ class Downlink:
         hub.boot = max(hub.boot, boot)
         hub.commands = {command.number: command for command in commands}
 
-    def reported(self, epoch: int) -> None:
-        """A heartbeat told the epoch its hub last opened; ours must stay above it."""
-        if epoch > self._epoch:
-            log.warning("a hub has heard a higher epoch than ours; raising ours", epoch=epoch)
-            self._epoch, self._counter = self._next_epoch(epoch + 1), 0
+    def forget(self, hub_id: str) -> None:
+        """A hub is being erased: nothing is said to it any more."""
+        hub = self._hubs.pop(hub_id, None)
+        if hub is not None and hub.flush is not None:
+            hub.flush.cancel()
+
+    def boot(self, hub_id: str) -> int:
+        """The boot that messages to the hub are sealed for; 0 when it was never heard."""
+        hub = self._hubs.get(hub_id)
+        return hub.boot if hub is not None else 0
+
+    def reported(self, hub_id: str, epoch: int, counter: int) -> bool:
+        """A heartbeat told the (epoch, counter) its hub last opened; ours must stay above. True when that
+        shows another host at work: once may be what this one said before its journal was restored."""
+        if (epoch, counter) <= (self._epoch, self._counter):
+            return False
+        log.warning("a hub has heard a later message than ours; raising our epoch", hub=hub_id, epoch=epoch)
+        self._epoch, self._counter = self._next_epoch(epoch + 1), 0
+        self.overtaken += 1
+        hub = self._hub(hub_id)
+        hub.overtaken += 1
+        return hub.overtaken > 1
 
     def stored(self, hub_id: str, upto: Iterable[Identity], single: Iterable[Identity]) -> None:
         """Events are on disk: UPTO pairs and single identities; singles leave at once."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
-from kanhu.care import Alarms
+from kanhu.care import AlarmName, Alarms, alarm_name
 from kanhu.counters import REASONS, Counters
+from kanhu.identities import BOOT_TWICE, SAME_IDENTITY, Identities, Voice
 from kanhu.journal import Batch, Event, Journal, JournalUnavailable, Outcome
 from kanhu.journal.commands import Commands
 from kanhu.journal.plain import believed
@@ -22,9 +23,7 @@ log = structlog.get_logger(__name__)
 
 Pair = tuple[int, int]  # boot, seq
 
-SAME_IDENTITY, BOOT_TWICE = 1, 2  # names.DETAILS[IDENTITY_FAULT]
 UNREADABLE = 3  # names.DETAILS[EVENTS_LOST]
-FAULT_EVERY_MS = 3_600_000  # one identity.fault per hub and hour; the rest is only counted
 REFUSED_KEPT = 1000  # rows of the refused table
 
 
@@ -44,10 +43,12 @@ class Receipts:
     """What is on disk and may be acknowledged to one hub, sealed under boot; empty when nothing is."""
 
     hub: str
-    boot: int = 0  # the newest boot an authentic event of this hub came from; 0: none yet
+    boot: int = 0  # the hub's own newest boot (kanhu.identities); 0: none yet
     upto: list[Pair] = field(default_factory=list)
     single: list[Pair] = field(default_factory=list)  # P1, and what lies above its boot's upto
     delivered: list[Pair] = field(default_factory=list)  # P1 that came again and the platform has
+    own: bool = False  # something of it came from the board that is the hub now
+    alive: bool = False  # and was new: only that proves that the hub is there, a repetition may be a replay
 
     def __bool__(self) -> bool:
         return bool(self.upto or self.single)
@@ -62,6 +63,8 @@ class _Arrival:
     now: int
     batch: Batch
     held: list[tuple[int, int, int]] = field(default_factory=list)  # class, boot, seq: to be acknowledged
+    own: bool = False
+    alive: bool = False
 
 
 class Intake:
@@ -77,8 +80,8 @@ class Intake:
         self.counters = counters
         self._openers: dict[str, Opener] = {}
         self._version = registry.version
-        self._generations: dict[str, tuple[int, int]] = {}  # hub: newest boot heard, its key's generation
-        self._faults: dict[str, int] = {}  # hub: when its last identity.fault was raised
+        self.identities = Identities(journal)
+        self._refused: dict[bytes, None] = {}  # newest refused bytes, so that one said again is kept once
 
     async def receive(self, hub_id: str, payload: bytes, link: str) -> Receipts:
         """Take a CBOR sequence of sealed events that a link says is this hub's."""
@@ -110,7 +113,7 @@ class Intake:
                     log.exception("an event could not be taken in", hub=hub_id, link=link)
                     arrival.batch.abandon()
                     self.counters.not_saved += 1
-                    answer.set_result(Receipts(hub_id, self._newest_boot(hub_id)))
+                    answer.set_result(Receipts(hub_id, self.identities.boot(hub_id)))
                     return answer
         arrival.batch.hand_over(lambda error: self._answer(error, answer, arrival))
         return answer
@@ -127,18 +130,15 @@ class Intake:
             opener = self._openers[hub_id] = Opener(hub_id, keys)
         return opener
 
-    def _newest_boot(self, hub_id: str) -> int:
-        return self._journal.hub(hub_id).highest
-
     def _answer(
         self, error: JournalUnavailable | None, answer: asyncio.Future[Receipts], arrival: _Arrival
     ) -> None:
         hub_id = arrival.hub
-        receipts = Receipts(hub_id, self._newest_boot(hub_id))
+        receipts = Receipts(hub_id, self.identities.boot(hub_id), own=arrival.own)
         if error is not None:
             self.counters.not_saved += len(arrival.held)
-            self._faults.pop(hub_id, None)
         elif arrival.held:
+            receipts.alive = arrival.alive
             for event in arrival.batch.events:
                 self.counters.stored[event.link, event.cls] += 1
             upto: dict[int, int] = {}
@@ -146,32 +146,31 @@ class Intake:
                 limit = upto.get(boot)
                 if limit is None:
                     limit = upto[boot] = self._journal.stored_upto(hub_id, boot)
-                if cls == k.P1 or seq > limit:
+                if cls == k.P1 or seq > limit or self.identities.is_disputed(hub_id, boot):
                     receipts.single.append((boot, seq))
                 if cls == k.P1 and self._journal.delivered((hub_id, boot, seq)):
                     receipts.delivered.append((boot, seq))
-            receipts.upto = [(boot, limit) for boot, limit in upto.items() if limit >= 0]
+            receipts.upto = [
+                (boot, limit)
+                for boot, limit in upto.items()
+                if limit >= 0 and not self.identities.is_disputed(hub_id, boot)
+            ]
         if not answer.done():
             answer.set_result(receipts)
 
     def generation(self, hub_id: str) -> int | None:
-        """Of the key the hub has, as its newest boot shows; None when it was never heard."""
-        known = self._generations.get(hub_id)
-        if known is None:
-            newest = self._journal.reader.newest(hub_id)
-            if newest is None or newest.sealed is None:
-                return None
-            (message,), _ = split(newest.sealed)
-            known = self._generations[hub_id] = (newest.boot, message.generation)
-        return known[1]
+        """Of the key the hub has; None when it was never heard."""
+        voice = self.identities.voice(hub_id)
+        return voice.generation if voice is not None else None
+
+    def forget(self, hub_id: str) -> None:
+        """A hub is being erased; its keys are gone already."""
+        self.identities.forget(hub_id)
 
     # One authentic event
 
     def _take(self, arrival: _Arrival, message: Message, plain: bytes) -> None:
         batch, hub_id = arrival.batch, arrival.hub
-        heard = (message.boot, message.generation)
-        if heard > self._generations.get(hub_id, (self._newest_boot(hub_id), 0)):
-            self._generations[hub_id] = heard
         try:
             fields = believed(plain)
         except ValueError:
@@ -193,12 +192,14 @@ class Intake:
         )
         outcome = batch.add(event)
         if outcome is Outcome.CONFLICT:
-            self._conflict(arrival, message, kind)
+            self._conflict(arrival, message, event)
             return
         arrival.held.append((cls, message.boot, message.seq))
         if outcome is Outcome.KNOWN:
+            arrival.own |= self.identities.is_own(hub_id, message.generation)
             self.counters.known[arrival.link] += 1
             return
+        self._own(arrival, message)
         anchor = own_anchor(fields, arrival.now)
         if anchor is not None:
             self._journal.anchor(batch, hub_id, event.boot, anchor)
@@ -234,13 +235,43 @@ class Intake:
 
     # What is authentic and yet not an event
 
-    def _conflict(self, arrival: _Arrival, message: Message, kind: int) -> None:
+    def _own(self, arrival: _Arrival, message: Message) -> None:
+        voice = Voice(message.generation, message.boot)
+        if self.identities.heard(arrival.batch, arrival.hub, voice, message.seq, arrival.now):
+            arrival.own = arrival.alive = True
+
+    def _conflict(self, arrival: _Arrival, message: Message, event: Event) -> None:
+        """Another event has this identity: refused, and never silent, because a person may have pressed."""
         self.counters.refuse(arrival.link, "identity")
-        self._keep_refused(arrival, message, "identity")
-        if arrival.now - self._faults.get(arrival.hub, -FAULT_EVERY_MS) >= FAULT_EVERY_MS:
-            self._faults[arrival.hub] = arrival.now
-            detail = BOOT_TWICE if message.seq == 0 and kind == k.BOOT else SAME_IDENTITY
-            arrival.batch.add_own(k.IDENTITY_FAULT, {k.SUBJECT: arrival.hub, k.DETAIL: detail})
+        known, batch, hub_id = self.identities.voice(arrival.hub), arrival.batch, arrival.hub
+        self.identities.dispute(hub_id, message.boot)
+        if known is not None and message.generation > known.generation:
+            self._own(
+                arrival, message
+            )  # a new board whose boot counter was not raised is the hub all the same
+        fresh = self._keep_refused(arrival, message, "identity")
+        detail = BOOT_TWICE if message.seq == 0 and event.kind == k.BOOT else SAME_IDENTITY
+        about: dict[int, Any] = {}
+        if event.cls == k.P1 and fresh:
+            about[k.ALARM] = list(self._called(batch, event)[1:])
+        if k.DEVICE in event.fields:
+            about[k.DEVICE] = event.fields[k.DEVICE]
+        pressed = k.ALARM in about and event.kind != k.CALL_UNANSWERED
+        self.identities.fault(batch, hub_id, detail, arrival.now, about, again=pressed)
+
+    def _called(self, batch: Batch, event: Event) -> AlarmName:
+        """Open the alarm of a P1 event that is not stored, and tell the platform in our own words."""
+        name = alarm_name(event)
+        waits = self._alarms.get(name)
+        self._alarms.note(batch, event, kept=False)
+        if event.kind != k.CALL_UNANSWERED or waits is None:
+            flags = event.fields.get(k.FLAGS, 0) | k.UNVERIFIED
+            said = {k.SUBJECT: event.hub, k.ALARM: list(name[1:]), k.FLAGS: flags}
+            for key in (k.DEVICE, k.COUNT):
+                if key in event.fields:
+                    said[key] = event.fields[key]
+            batch.add_own(k.CALL if event.kind == k.CALL_UNANSWERED else event.kind, said)
+        return name
 
     def _unreadable(self, arrival: _Arrival, message: Message) -> None:
         # It would come again for ever: receipt it, count it as lost, keep its bytes and tell the platform.
@@ -251,15 +282,32 @@ class Intake:
         self.counters.unreadable[arrival.link] += 1
         arrival.held.append((k.P1, boot, seq))  # its class is unknown: answered by name, whatever it was
         if self._journal.lost((hub_id, boot, seq)):
+            arrival.own |= self.identities.is_own(hub_id, message.generation)
             return
+        self._own(arrival, message)
         batch.lose(hub_id, boot, seq, seq, UNREADABLE, None)
         batch.then(lambda: self._journal.hub(hub_id).heard(boot))
         self._keep_refused(arrival, message, "unreadable")
         batch.add_own(k.EVENTS_LOST, {k.SUBJECT: hub_id, k.LOST: [[boot, seq, seq]], k.DETAIL: UNREADABLE})
 
-    def _keep_refused(self, arrival: _Arrival, message: Message, reason: str) -> None:
+    def _keep_refused(self, arrival: _Arrival, message: Message, reason: str) -> bool:
+        """Keep what was refused, once; False when it is kept already."""
+        where = (arrival.hub, message.boot, message.seq, message.raw)
+        if message.raw in self._refused or self._journal.reader.rows(
+            "SELECT 1 FROM refused WHERE hub=? AND boot=? AND seq=? AND sealed=? LIMIT 1", where
+        ):
+            return False
+        self._refused[message.raw] = None
+        while len(self._refused) > REFUSED_KEPT:
+            del self._refused[next(iter(self._refused))]
         arrival.batch.run(
             "INSERT INTO refused (hub, boot, seq, link, reason, sealed, received_ms) VALUES (?,?,?,?,?,?,?)",
             arrival.hub, message.boot, message.seq, arrival.link, reason, message.raw, arrival.now,
         )  # fmt: skip
         arrival.batch.run("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?", REFUSED_KEPT)
+
+        def not_kept() -> None:
+            self._refused.pop(message.raw, None)
+
+        arrival.batch.otherwise(not_kept)
+        return True

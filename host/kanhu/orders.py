@@ -13,6 +13,7 @@ import structlog
 from kanhu.care import Alarm, AlarmName, Alarms, alarm_name
 from kanhu.downlink import Command, Downlink
 from kanhu.errors import KanhuError
+from kanhu.identities import Identities
 from kanhu.journal import Event, Journal
 from kanhu.journal.commands import Command as Kept
 from kanhu.journal.commands import Commands
@@ -44,13 +45,20 @@ class Orders:
     """Everything the host makes hubs do."""
 
     def __init__(
-        self, journal: Journal, commands: Commands, alarms: Alarms, tables: Tables, downlink: Downlink
+        self,
+        journal: Journal,
+        commands: Commands,
+        alarms: Alarms,
+        tables: Tables,
+        downlink: Downlink,
+        identities: Identities,
     ) -> None:
         self._journal = journal
         self._commands = commands
         self._alarms = alarms
         self._tables = tables
         self._downlink = downlink
+        self._other_host = identities.other_host
         self._confirmed: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._has_table: dict[str, int] = {}  # hub: version it last reported or was last sent
         self._gaps: dict[str, list[tuple[int, int, int]]] = {}
@@ -58,8 +66,8 @@ class Orders:
         self._tasks: set[asyncio.Task[None]] = set()
         for hub in journal.hubs():
             if hub != journal.daemon_id:
-                waiting = [Command(one.number, one.type, one.fields) for one in commands.waiting(hub)]
-                downlink.restore(hub, journal.hub(hub).highest, waiting)
+                waiting = [self._ready(one) for one in commands.waiting(hub)]
+                downlink.restore(hub, identities.boot(hub), waiting)
         commands.on_kept.append(self._send)
         for alarm in alarms.live():
             if self._was_answered(alarm):
@@ -73,7 +81,15 @@ class Orders:
         return done
 
     def _send(self, kept: Kept) -> None:
-        self._downlink.command(kept.hub, Command(kept.number, kept.type, kept.fields))
+        self._downlink.command(kept.hub, self._ready(kept))
+
+    def _ready(self, kept: Kept) -> Command:
+        fields = kept.fields
+        if kept.type == k.DEVICES and self._tables.knows(kept.hub):
+            # The journal holds no table, because sensors' keys stay in the registry.
+            version, entries = self._tables.device_table(kept.hub)
+            fields = {**fields, k.VERSION_OF: version, k.TABLE: entries}
+        return Command(kept.number, kept.type, fields)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         async def guarded() -> None:
@@ -85,6 +101,12 @@ class Orders:
         task = asyncio.get_running_loop().create_task(guarded())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def forget(self, hub: str) -> None:
+        """A hub is being erased: nothing is ordered of it any more."""
+        self._has_table.pop(hub, None)
+        self._gaps.pop(hub, None)
+        self._told = {name: at for name, at in self._told.items() if name[0] != hub}
 
     # Alarms: care orders ALARM_IS together with each change; this is for what was lost all the same
 
@@ -129,13 +151,13 @@ class Orders:
         elif event.kind == k.CALL_UNANSWERED:
             self._unanswered(event)
         elif event.kind == k.BOOT:
-            if event.boot == self._journal.hub(hub).highest:
+            if event.boot == self._downlink.boot(hub):
                 self._booted(event)
         elif event.kind == k.HEARTBEAT:
-            if k.DOWNLINK in fields:
-                self._downlink.reported(fields[k.DOWNLINK][0])
+            if k.DOWNLINK in fields and self._downlink.reported(hub, *fields[k.DOWNLINK]):
+                self._other_host(hub)
             self._table_reported(event)
-        if k.UTC_MS not in fields and event.boot == self._journal.hub(hub).highest:
+        if k.UTC_MS not in fields and event.boot == self._downlink.boot(hub):
             self._start(self._say_time(hub))
 
     def _confirm(self, hub: str, number: int) -> None:
@@ -159,21 +181,21 @@ class Orders:
 
     def _table_reported(self, event: Event) -> None:
         versions = event.fields.get(k.VERSIONS)
-        if versions is not None and event.boot == self._journal.hub(event.hub).highest:
+        if versions is not None and event.boot == self._downlink.boot(event.hub):
             self._has_table[event.hub] = versions[1]
             self._check_table(event.hub)
 
     def _check_table(self, hub: str) -> None:
         if not self._tables.knows(hub):
             return
-        version, entries = self._tables.device_table(hub)
+        version, _ = self._tables.device_table(hub)
         waiting = any(
             one.type == k.DEVICES and one.fields[k.VERSION_OF] == version
             for one in self._commands.waiting(hub)
         )
         if version > self._has_table.get(hub, 0) and not waiting:
             self._has_table[hub] = version  # until the hub says otherwise
-            self._start(self.order(hub, k.DEVICES, {k.VERSION_OF: version, k.TABLE: entries}))
+            self._start(self.order(hub, k.DEVICES, {k.VERSION_OF: version, k.TABLE: []}))
 
     async def watch_tables(self, every_s: float = 1.0) -> None:
         """Send tables that were changed in the registry, until cancelled."""

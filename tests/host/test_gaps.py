@@ -73,7 +73,7 @@ async def test_the_loop_turns_while_hubs_are_looked_at(
     hub = HubVoice()
     host = Host(tmp_path, hub)
     downlink = Downlink(lambda _: (1, AesCcm(hub.key)), host.journal.next_epoch)
-    giver = Orders(host.journal, host.commands, host.alarms, Tables(), downlink)
+    giver = Orders(host.journal, host.commands, host.alarms, Tables(), downlink, host.intake.identities)
     names = [f"{number:010d}" for number in range(100)]
     for name in names:
         host.journal.hub(name).store(1, 0)

@@ -60,7 +60,12 @@ class Place:
         self.downlink.attach(self.line)
         self.downlink.heard(HUB, 1, LINK)
         self.orders = Orders(
-            self.host.journal, self.host.commands, self.host.alarms, NoTables(), self.downlink
+            self.host.journal,
+            self.host.commands,
+            self.host.alarms,
+            NoTables(),
+            self.downlink,
+            self.host.intake.identities,
         )
         self.host.journal.on_stored.append(self._stored)
         self._sending = asyncio.create_task(self.downlink.run())
@@ -68,6 +73,7 @@ class Place:
     def _stored(self, events: list[Event]) -> None:
         for event in events:
             if event.sealed is not None:
+                self.downlink.heard(event.hub, self.host.intake.identities.boot(event.hub), event.link)
                 self.orders.stored(event)
 
     async def close(self) -> None:
@@ -188,7 +194,6 @@ async def test_a_lost_delivered_is_said_again(open_place: OpenPlace, hub: HubVoi
     await unanswered(place, hub, 2)
     assert await place.said(k.DELIVERED) == delivered
     await place.host.intake.receive(HUB, hub.start(2), LINK)
-    place.downlink.heard(HUB, 2, LINK)
     assert await place.said(k.DELIVERED) == delivered
     assert place.host.alarms.live()[0].state == k.OPEN
 

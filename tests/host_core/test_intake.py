@@ -61,15 +61,131 @@ async def test_other_bytes_under_a_known_name(host: Host, hub: HubVoice) -> None
     await host.intake.receive(HUB, forged, LINK)
     assert len(host.own(k.IDENTITY_FAULT)) == 2
     assert host.journal.find(HUB, 1, 1).kind == k.MOTION  # type: ignore[union-attr]
-    assert len(host.journal.reader.rows("SELECT * FROM refused WHERE reason='identity'")) == 3
-    assert not host.alarms.live()
+    assert len(host.journal.reader.rows("SELECT * FROM refused WHERE reason='identity'")) == 1
 
 
 async def test_a_conflict_inside_one_payload(host: Host, hub: HubVoice) -> None:
     one, other = hub.say(k.MOTION), hub.sealed(events.encode(k.STILL, 3, {}), 1, 0)
     receipts = await host.intake.receive(HUB, one + other + hub.say(k.MOTION), LINK)
-    assert receipts.upto == [(1, 1)]
+    # By name only: "all up to 1" would have the other board forget what it has not been heard with.
+    assert (receipts.upto, receipts.single) == ([], [(1, 0), (1, 1)])
     assert host.counters.refused == {(LINK, "identity"): 1}
+
+
+async def test_a_refused_call_is_still_a_call(open_host, hub: HubVoice) -> None:
+    """Two boards are one hub: what the other has used is refused, and yet a person pressed."""
+    host = await open_host()
+    await host.intake.receive(HUB, hub.start(1) + hub.say(k.MOTION) + hub.say(k.STILL), LINK)
+    press = hub.sealed(events.encode(k.CALL, 9, {k.DEVICE: 4}), 1, 1)
+    said_again = hub.sealed(events.encode(k.CALL_UNANSWERED, 12, {k.ALARM: [1, 1], k.ATTEMPT: 1}), 1, 2)
+    for _ in range(3):
+        assert not await host.intake.receive(HUB, press, LINK)
+        assert not await host.intake.receive(HUB, said_again, LINK)
+    (alarm,) = host.alarms.live()
+    assert (alarm.name, alarm.kind, alarm.device, alarm.stored_ms) == ((HUB, 1, 1), k.CALL, 4, None)
+    (call,) = host.own(k.CALL)  # what the platform hears, once, as P1
+    assert call.cls == k.P1
+    assert {key: call.fields[key] for key in (k.SUBJECT, k.ALARM, k.DEVICE, k.FLAGS)} == {
+        k.SUBJECT: HUB, k.ALARM: [1, 1], k.DEVICE: 4, k.FLAGS: k.UNVERIFIED,
+    }  # fmt: skip
+    (fault,) = host.own(k.IDENTITY_FAULT)
+    assert (fault.fields[k.ALARM], fault.fields[k.DEVICE]) == ([1, 1], 4)
+    second = hub.sealed(events.encode(k.CALL, 99, {k.DEVICE: 4}), 1, 0)  # within the hour, another press
+    await host.intake.receive(HUB, second, LINK)
+    assert [event.fields[k.ALARM] for event in host.own(k.IDENTITY_FAULT)] == [[1, 1], [1, 0]]
+    assert len(host.own(k.CALL)) == len(host.alarms.live()) == 2
+    await host.alarms.accept((HUB, 1, 1), "op-7")
+    host = await open_host()
+    await host.intake.receive(HUB, press, LINK)
+    assert host.own(k.CALL) == []  # nor once more after a restart
+    assert host.alarms.get((HUB, 1, 1)).state == k.ACCEPTED  # type: ignore[union-attr]
+
+
+async def test_an_identity_fault_is_over_after_an_hour_of_nothing_but_the_hub(
+    open_host, hub: HubVoice
+) -> None:
+    host = await open_host()
+    await host.intake.receive(HUB, hub.start(1) + hub.say(k.MOTION), LINK)
+    other = hub.sealed(events.encode(k.STILL, 9, {}), 1, 1)
+    await host.intake.receive(HUB, other, LINK)
+    host.clock.now_ms += 1_800_000
+    await host.intake.receive(HUB, other, LINK)
+    for minutes in (30, 29):
+        host.clock.now_ms += minutes * 60_000
+        await host.intake.receive(HUB, hub.say(k.STILL), LINK)
+        assert not host.own(k.IDENTITY_OK)
+    host.clock.now_ms += 3_600_000
+    assert host.intake.identities.faults == {HUB}  # time alone proves nothing
+    host = await open_host()
+    assert host.intake.identities.faults == {HUB}
+    await host.intake.receive(HUB, hub.say(k.STILL), LINK)
+    (over,) = host.own(k.IDENTITY_OK)
+    assert over.fields[k.SUBJECT] == HUB
+    host = await open_host()
+    assert host.intake.identities.faults == frozenset()
+    await host.intake.receive(HUB, hub.sealed(events.encode(k.STILL, 3, {}), 1, 0), LINK)
+    assert len(host.own(k.IDENTITY_FAULT)) == 1
+
+
+def rekeyed(host: Host, hub: HubVoice) -> HubVoice:
+    """The same hub with its next key, as the registry knows it from now on."""
+    newer = HubVoice(hub.hub_id, bytes(16), hub.generation + 1)
+    host.keys.by_hub[HUB][newer.generation] = newer.key
+    host.keys.version += 1
+    return newer
+
+
+async def test_the_backlog_under_an_older_key_is_taken_in_peace(host: Host, hub: HubVoice) -> None:
+    kept = [hub.start(6), hub.say(k.CALL, {k.DEVICE: 1}), hub.say(k.MOTION)]
+    await host.intake.receive(HUB, kept[0], LINK)
+    newer = rekeyed(host, hub)
+    receipts = await host.intake.receive(HUB, newer.start(7, previous=(6, 2)), LINK)
+    assert receipts.own
+    for event in kept[1:]:
+        receipts = await host.intake.receive(HUB, event, LINK)
+        assert (receipts.boot, receipts.own, receipts.alive) == (7, False, False)
+    assert receipts.upto == [(6, 2)]
+    assert len(host.alarms.live()) == 1
+    assert not host.own(k.IDENTITY_FAULT)
+    assert host.intake.generation(HUB) == 2
+
+
+async def test_a_replaced_board_that_comes_back_is_heard_and_told_of(host: Host, hub: HubVoice) -> None:
+    await host.intake.receive(HUB, hub.start(6), LINK)
+    newer = rekeyed(host, hub)
+    await host.intake.receive(HUB, newer.start(10_006), LINK)  # another board: its flash was empty
+    late = hub.start(7, previous=(6, 0)) + hub.say(k.CALL, {k.DEVICE: 1})
+    receipts = await host.intake.receive(HUB, late, LINK)
+    assert receipts.single == [(7, 1)]  # taken: an elder may have pressed the old one
+    assert (receipts.boot, receipts.own, receipts.alive) == (10_006, False, False)  # the new one is the hub
+    (alarm,) = host.alarms.live()
+    assert alarm.name == (HUB, 7, 1)
+    (fault,) = host.own(k.IDENTITY_FAULT)
+    assert (fault.fields[k.SUBJECT], fault.fields[k.DETAIL]) == (HUB, 3)
+    ahead = await host.intake.receive(HUB, hub.start(20_000, previous=(7, 1)), LINK)
+    assert ahead.boot == 10_006  # no boot of an older key takes the hub's receipts from it
+    assert host.intake.generation(HUB) == 2
+
+
+async def test_a_new_key_whose_boot_was_not_raised(host: Host, hub: HubVoice) -> None:
+    await host.intake.receive(HUB, hub.start(5) + hub.say(k.MOTION), LINK)
+    newer = rekeyed(host, hub)
+    assert not await host.intake.receive(HUB, newer.start(5), LINK)
+    assert {event.fields[k.DETAIL] for event in host.own(k.IDENTITY_FAULT)} == {2, 4}
+    newer.seq = 2
+    receipts = await host.intake.receive(HUB, newer.say(k.CALL, {k.DEVICE: 1}), LINK)
+    assert (receipts.boot, receipts.upto, receipts.single) == (5, [], [(5, 2)])
+    assert receipts.own
+    assert host.intake.generation(HUB) == 2
+
+
+async def test_a_replay_is_no_sign_of_life(host: Host, hub: HubVoice) -> None:
+    beat = hub.say(k.STILL)
+    assert (await host.intake.receive(HUB, beat, LINK)).alive
+    again = await host.intake.receive(HUB, beat, LINK)
+    assert again.upto == [(1, 0)]
+    assert again.own
+    assert not again.alive
 
 
 async def test_a_boot_started_twice(host: Host, hub: HubVoice) -> None:
@@ -221,15 +337,21 @@ async def test_commands_are_confirmed_by_the_hub(open_host, hub: HubVoice) -> No
     await host.commands.create(HUB, k.ALARM_IS, {k.ALARM_NAME: [1, 0], k.ALARM_STATE: k.OPEN})
     other = await host.commands.create(HUB, k.ALARM_IS, {k.ALARM_NAME: [1, 9], k.ALARM_STATE: k.OPEN})
     newer = await host.commands.create(HUB, k.ALARM_IS, {k.ALARM_NAME: [1, 0], k.ALARM_STATE: k.ACCEPTED})
-    assert [command.number for command in host.commands.waiting(HUB)] == [1, 3, 4]
+    first = NOW_MS // 1000  # no older copy of the journal has given it out
+    assert [command.number - first for command in host.commands.waiting(HUB)] == [0, 2, 3]
     await host.intake.receive(HUB, hub.say(k.COMMAND_DONE, {k.COMMAND: ping.number}), LINK)
     refused = {k.COMMAND: other.number, k.DETAIL: 2}
     await host.intake.receive(HUB, hub.say(k.COMMAND_REFUSED, refused), LINK)
     host = await open_host()
     assert host.commands.waiting(HUB) == [newer]
-    assert (await host.commands.create(HUB, k.PING, {})).number == 5
+    assert (await host.commands.create(HUB, k.PING, {})).number == first + 4
     states = host.journal.reader.rows("SELECT number, state, detail FROM commands ORDER BY number")
-    assert states[:4] == [(1, "done", None), (2, "superseded", None), (3, "refused", 2), (4, "waiting", None)]
+    assert [(number - first, state, detail) for number, state, detail in states[:4]] == [
+        (0, "done", None),
+        (1, "superseded", None),
+        (2, "refused", 2),
+        (3, "waiting", None),
+    ]
 
 
 async def test_a_failing_listener_stops_nobody(host: Host, hub: HubVoice) -> None:

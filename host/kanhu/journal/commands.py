@@ -74,12 +74,18 @@ class Commands:
         batch.then(lambda: self._kept(command))
         return command
 
+    def drop(self, hub: str) -> None:
+        """A hub is being erased: nothing waits for it any more."""
+        self._waiting.pop(hub, None)
+        self._numbers.pop(hub, None)
+
     def _kept(self, command: Command) -> None:
         for callback in self.on_kept:
             callback(command)
 
     def _next(self, batch: Batch, hub: str) -> int:
-        number = self._numbers[hub] = self._numbers.get(hub, 0) + 1
+        # Above any that an older copy of the journal has forgotten: a hub may still confirm one of those.
+        number = self._numbers[hub] = max(self._numbers.get(hub, 0) + 1, self._journal.daemon_boot)
         batch.run("INSERT OR REPLACE INTO numbers VALUES (?,?)", hub, number)
         return number
 

@@ -47,7 +47,8 @@ class Meta:
         db.execute("BEGIN IMMEDIATE")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('daemon_id', ?)", (new_id(),))
         (daemon_id,) = db.execute("SELECT value FROM meta WHERE key='daemon_id'").fetchone()
-        boot = self.number("daemon_boot") + 1
+        # From the clock, so that an older copy of the journal does not give a boot out again.
+        boot = max(self.number("daemon_boot") + 1, min(now_s, LATEST_EPOCH))
         epoch = max(self.number("epoch") + 1, min(now_s, LATEST_EPOCH))
         for key, value in (("daemon_boot", boot), ("epoch", epoch)):
             db.execute("INSERT OR REPLACE INTO meta VALUES (?,?)", (key, value))
