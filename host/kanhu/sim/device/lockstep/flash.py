@@ -1,0 +1,79 @@
+# A NOR flash in a file with a littlefs volume on it, whose power goes inside a chosen operation.
+import os
+import vfs
+
+import wire
+
+_BLOCK = 4096  # bytes; the erase block of an ESP32's flash
+
+
+class Flash:
+    """Fails or loses its power when it is told to. Allocates nothing: the collector closes files, too."""
+
+    def __init__(self, path, blocks):
+        self.blocks = blocks
+        self.failing = False
+        self.left = -1  # operations until the power goes, which tears that one; -1: it stays
+        self.file = open(path, "r+b")  # noqa: SIM115  open as long as the hub runs
+        self.ones = bytes(b"\xff" * _BLOCK)
+
+    def spend(self):
+        """Whether the power lasts for one more operation."""
+        if self.left < 0:
+            return True
+        self.left -= 1
+        return self.left >= 0
+
+    def readblocks(self, number, buffer, offset=0):
+        self.file.seek(number * _BLOCK + offset)
+        self.file.readinto(buffer)
+
+    def writeblocks(self, number, buffer, offset=0):
+        if self.failing:
+            return -5
+        self.file.seek(number * _BLOCK + offset)
+        if not self.spend():
+            self.file.write(buffer[: len(buffer) // 2])
+            wire.die("cut")
+        self.file.write(buffer)
+
+    def ioctl(self, op, arg):
+        if op == 4:
+            return self.blocks
+        if op == 5:
+            return _BLOCK
+        if op == 6:
+            if self.failing:
+                return -5
+            self.file.seek(arg * _BLOCK)
+            if not self.spend():
+                self.file.write(memoryview(self.ones)[: _BLOCK // 2])
+                wire.die("cut")
+            self.file.write(self.ones)
+        return 0
+
+
+def mount(flash, fresh):
+    """The volume at /flash, made anew on a fresh flash."""
+    if fresh:
+        vfs.VfsLfs2.mkfs(flash)
+    vfs.mount(vfs.VfsLfs2(flash), "/flash")
+
+
+def state(flash, what):
+    """"full": not a block is free. "failing": nothing can be written. "well": neither."""
+    flash.failing = False
+    if what == "full":
+        piece = bytes(_BLOCK)
+        try:
+            with open("/flash/ballast", "ab") as file:
+                while True:
+                    file.write(piece)
+        except OSError:
+            pass
+    else:
+        try:
+            os.remove("/flash/ballast")
+        except OSError:
+            pass
+    flash.failing = what == "failing"
