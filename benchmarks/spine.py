@@ -1,4 +1,5 @@
-"""The spine under load: from hubs' publish to the city's acknowledgement, beside mosquitto bridges.
+"""The spine under load: from hubs' publish to the city's acknowledgement, beside mosquitto bridges, beside
+another revision of itself (--against REV), or beside itself on a slow disk (--fsync-delay-ms MS).
 
 python benchmarks/spine.py [--quick] [--rounds N] [--json]; see docs/benchmarks.md"""
 
@@ -6,29 +7,31 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spine_relays import SYSTEMS, Relay, bridge, broker, cpu_s, daemon
+from spine_relays import Relay, bridge, broker, cpu_s, daemon
+from spine_report import summarize, table, versions
+from spine_variants import ledger, make_registry, program, revision, slow_disk
 from spine_wire import BOOT, CALL_EVERY, HUBS, WINDOW, Board, pack
 
 from kanhu.aead import AesCcm
-from kanhu.ledger import recompute
-from kanhu.registry import Registry
 from kanhu_protocol import events, seal
 from kanhu_protocol import kinds as k
 
 HERE = Path(__file__).parent
 UP_MS = 777_600_000  # nine days
+BRIDGE, SAVING = "bridge", "bridge saving"
+NOT_SLOWER = 0.9  # of the other revision's events/s
+SLOW_DISK = 0.7  # of the events/s without the delay
 CITY_WINDOW = 1000  # platform.window of the daemon's configuration; the default is for one street
 
 
@@ -56,13 +59,35 @@ QUICK = Sizes(warm=1000, idle=100, paced=1000, full=10_000, killed=1000, rate=10
 TINY = Sizes(warm=50, idle=10, paced=100, full=600, killed=200, rate=500)
 
 
-def prepare(folder: Path, sizes: Sizes) -> int:
+@dataclass(frozen=True)
+class Plan:
+    """Which relays take turns, what each daemon's environment adds, and to which one ratios are taken."""
+
+    systems: tuple[str, ...]
+    environments: dict[str, dict[str, str]]  # of the daemons; the other systems are bridges
+    reference: str
+    wanted: float | None = None  # least ratio of the system that is on trial
+    trial: str = "kanhu"
+    delay_ms: float = 0.0
+
+
+def plan(room: Path, against: str | None, delay_ms: float) -> Plan:
+    """Two daemons side by side, or one beside the bridges."""
+    if against is not None:
+        other = f"kanhu at {against[:10]}"
+        environments = {"kanhu": {}, other: revision(against, room / "other")}
+        return Plan(("kanhu", other), environments, other, NOT_SLOWER)
+    if delay_ms:
+        slow = f"fsync + {delay_ms:g} ms"
+        environments = {"kanhu": {}, slow: slow_disk(delay_ms, room)}
+        return Plan(("kanhu", slow), environments, "kanhu", SLOW_DISK, slow, delay_ms)
+    return Plan(("kanhu", BRIDGE, SAVING), {"kanhu": {}}, BRIDGE)
+
+
+def prepare(folder: Path, sizes: Sizes, env: dict[str, str]) -> int:
     """Registry, hubs and sealed events as files; returns where in a sealed event its seq stands."""
-    registry = Registry.open(folder)
-    home = registry.add_home("cn/42/01/06/03")
-    hubs = [registry.add_hub(home) for _ in range(HUBS)]
-    registry.close()
-    (folder / "hubs.json").write_text(json.dumps([(hub, key.hex()) for hub, key in hubs]))
+    make_registry(folder, HUBS, env)
+    hubs = [(hub, bytes.fromhex(key)) for hub, key in json.loads((folder / "hubs.json").read_text())]
     aeads = [AesCcm(key) for _, key in hubs]
     now = int(time.time() * 1000)
     calls = range(HUBS + sizes.warm, HUBS + sizes.warm + sizes.idle)
@@ -86,20 +111,22 @@ def prepare(folder: Path, sizes: Sizes) -> int:
 class Turn:
     """One system carries one set of events, with brokers and processes of its own."""
 
-    def __init__(self, system: str, folder: Path, common: Path, sizes: Sizes, seq_at: int) -> None:
-        self.system, self.sizes = system, sizes
+    def __init__(
+        self, system: str, env: dict[str, str] | None, folder: Path, common: Path, sizes: Sizes, seq_at: int
+    ) -> None:
+        self.system, self.sizes, self.env = system, sizes, env or {}
         self.folder = folder
         folder.mkdir()
         self.hubs, self.city = broker(folder / "hubs"), broker(folder / "city")
         ports = self.hubs.port, self.city.port
         self.relay: Relay
-        if system == "kanhu":
-            self.relay = daemon(folder / "relay", *ports, common / "registry.db", CITY_WINDOW)
+        if env is not None:
+            self.relay = daemon(folder / "relay", *ports, common / "registry.db", CITY_WINDOW, program(env))
         else:
-            self.relay = bridge(folder / "relay", *ports, saving=system == "bridge saving")
+            self.relay = bridge(folder / "relay", *ports, saving=system == SAVING)
         self.board = Board(folder / "board", sizes.total, create=True)
         self.common, self.seq_at = common, seq_at
-        self.mode = "kanhu" if system == "kanhu" else "bridge"
+        self.mode = "bridge" if env is None else "kanhu"
         self.children: list[subprocess.Popen[str]] = []
         self.next = 0
 
@@ -190,7 +217,7 @@ class Turn:
         """The daemon's own books, recomputed from its disk: all delivered, nothing lost."""
         self.relay.stop()
         hubs = json.loads((self.common / "hubs.json").read_text())
-        books = recompute(self.folder / "relay" / "data" / "journal.db")
+        books = ledger(self.folder / "relay" / "data" / "journal.db", self.env)
         sums = [books[hub] for hub, _ in hubs]
         assert sum(one["delivered"] for one in sums) == self.next, sums
         assert not any(one["lost"] or one["awaited"] or one["queued"] for one in sums), sums
@@ -213,7 +240,7 @@ class Turn:
             "city's broker": self.city.pid, "sink": self.sink.pid,
         }  # fmt: skip
         before = {name: cpu_s(pid) for name, pid in processes.items()}
-        count = sizes.full // (SAVING_SHARE if self.system == "bridge saving" else 1)
+        count = sizes.full // (SAVING_SHARE if self.system == SAVING else 1)
         span = self.begin("full", count)
         began = self.end()["began"]
         wall = max(board.acknowledged[n] for n in span) - began
@@ -250,101 +277,24 @@ class Turn:
         return result
 
 
-def median(values: list[float]) -> dict[str, float]:
-    """Median and the extremes."""
-    return {"p50": statistics.median(values), "min": min(values), "max": max(values)}
-
-
-def summarize(turns: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Over the rounds, per system; ratios of events/s are taken within a round."""
-    out: dict[str, Any] = {}
-    for system, rounds in turns.items():
-        entry: dict[str, Any] = {"events_per_s": median([r["events_per_s"] for r in rounds])}
-        pairs = zip(rounds, turns["bridge"], strict=False)
-        entry["of_bridge"] = median([round(a["events_per_s"] / b["events_per_s"], 3) for a, b in pairs])
-        for name in ("idle", "idle_acknowledged", "paced", "loaded", "loaded_calls"):
-            entry[name] = {
-                key: round(statistics.median(r[name].get(key, float("nan")) for r in rounds), 2)
-                for key in ("p50_ms", "p99_ms")
-            }
-        entry["relay_cpu_us"] = statistics.median(r["relay_cpu_us"] for r in rounds)
-        entry["cpu_percent"] = {
-            name: statistics.median(r["cpu_percent"][name] for r in rounds)
-            for name in rounds[0]["cpu_percent"]
-        }
-        entry["lost"] = sum(r["lost"] for r in rounds)
-        kills = [r["killed"] for r in rounds if "killed" in r]
-        for name in ("flow", "backlog"):
-            entry[f"killed_{name}"] = {
-                key: sum(kill[name][key] for kill in kills) for key in ("published", "lost", "said_again")
-            }
-        entry["duplicates"] = sum(kill["duplicates"] for kill in kills)
-        out[system] = entry
-    return out
-
-
-def versions() -> dict[str, str]:
-    """Machine and programs."""
-    first = subprocess.run(["/usr/sbin/mosquitto", "-h"], capture_output=True, text=True, check=False).stdout
-    models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line]
-    return {
-        "machine": f"{os.cpu_count()} x {models[0].partition(': ')[2] if models else platform.machine()}",
-        "python": platform.python_version(),
-        "mosquitto": first.partition("\n")[0].removeprefix("mosquitto version "),
-        "load_average": " ".join(f"{load:.1f}" for load in os.getloadavg()),
-        "date": time.strftime("%Y-%m-%d"),
-    }
-
-
-def table(result: dict[str, Any]) -> str:
-    """For people."""
-    rows: list[tuple[str, ...]] = [("", *SYSTEMS)]
-    systems = [result["systems"][name] for name in SYSTEMS]
-
-    def add(label: str, *cells: str) -> None:
-        rows.append((label, *cells))
-
-    def both(name: str) -> list[str]:
-        return [f"{s[name]['p50_ms']:.1f} / {s[name]['p99_ms']:.1f}" for s in systems]
-
-    rate = [s["events_per_s"] for s in systems]
-    add("events/s", *(f"{r['p50']:,.0f}" for r in rate))
-    add("  least, most", *(f"{r['min']:,.0f}, {r['max']:,.0f}" for r in rate))
-    add("of the bridge's", *(f"{s['of_bridge']['p50']:.2f}" for s in systems))
-    add("  least, most", *(f"{s['of_bridge']['min']:.2f}, {s['of_bridge']['max']:.2f}" for s in systems))
-    add("idle call, ms p50 / p99", *both("idle"))
-    add("  acknowledged", *both("idle_acknowledged"))
-    add(f"{result['sizes']['rate']}/s, ms", *both("paced"))
-    add("full load, ms", *both("loaded"))
-    add("  calls in it", *both("loaded_calls"))
-    add("relay CPU, us an event", *(f"{s['relay_cpu_us']:.0f}" for s in systems))
-    for name in systems[0]["cpu_percent"]:
-        add(f"CPU % {name}", *(f"{s['cpu_percent'][name]:.0f}" for s in systems))
-    add("lost without a fault", *(str(s["lost"]) for s in systems))
-    for name, label in (("flow", "in the flow"), ("backlog", "with a backlog")):
-        kills = [s[f"killed_{name}"] for s in systems]
-        add(f"lost to kill -9 {label}", *(f"{kill['lost']} of {kill['published']}" for kill in kills))
-    add("arrived twice", *(str(s["duplicates"]) for s in systems))
-    width = max(len(row[0]) for row in rows)
-    lines = [f"{row[0]:<{width}}" + "".join(f"{cell:>18}" for cell in row[1:]) for row in rows]
-    about = ", ".join(f"{key} {value}" for key, value in result["versions"].items())
-    return "\n".join([about, f"{result['rounds']} rounds, interleaved", "", *lines])
-
-
-def run(sizes: Sizes, rounds: int, kills: int, say: bool) -> dict[str, Any]:
-    """All rounds, A B C, A B C, ...; in the last kills of them each relay is killed."""
-    turns: dict[str, list[dict[str, Any]]] = {system: [] for system in SYSTEMS}
-    with tempfile.TemporaryDirectory(prefix="kanhu-spine") as room:
-        common = Path(room) / "common"
+def run(sizes: Sizes, rounds: int, kills: int, chosen: Callable[[Path], Plan], say: bool) -> dict[str, Any]:
+    """All rounds, A B C, C B A, ...; in the last kills of them each relay is killed."""
+    with tempfile.TemporaryDirectory(prefix="kanhu-spine") as folder:
+        room = Path(folder)
+        course = chosen(room)
+        turns: dict[str, list[dict[str, Any]]] = {system: [] for system in course.systems}
+        common = room / "common"
         common.mkdir(mode=0o700)
-        seq_at = prepare(common, sizes)
+        seq_at = prepare(common, sizes, course.environments.get(course.reference, {}))
         for number in range(rounds):
-            for system in SYSTEMS:
-                with Turn(system, Path(room) / f"{number}-{system}", common, sizes, seq_at) as turn:
+            for system in course.systems[:: -1 if number % 2 else 1]:
+                env = course.environments.get(system)
+                place = room / f"{number}-{course.systems.index(system)}"
+                with Turn(system, env, place, common, sizes, seq_at) as turn:
                     result = turn.steady()
                     if number >= rounds - kills:
                         result["killed"] = turn.killed()
-                    if system == "kanhu":
+                    if env is not None:
                         turn.check_ledger()
                 turns[system].append(result)
                 if say:
@@ -353,13 +303,21 @@ def run(sizes: Sizes, rounds: int, kills: int, say: bool) -> dict[str, Any]:
                         f"{result['idle'].get('p50_ms')} ms, lost {result['lost']}",
                         file=sys.stderr,
                     )
+    systems = summarize(turns, course.reference)
+    if course.delay_ms:
+        # A call alone is told to the city after its commit: the delay must show, or it never took effect.
+        added = systems[course.trial]["idle"]["p50_ms"] - systems[course.reference]["idle"]["p50_ms"]
+        assert added > 0.8 * course.delay_ms, f"the delay did not reach the daemon: {added:.1f} ms"
     return {
         "versions": versions(),
         "sizes": vars(sizes),
         "hubs": HUBS,
         "window": WINDOW,
         "rounds": rounds,
-        "systems": summarize(turns),
+        "reference": course.reference,
+        "trial": course.trial,
+        "wanted": course.wanted,
+        "systems": systems,
         "turns": turns,
     }
 
@@ -370,12 +328,22 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two short rounds, under a minute")
     parser.add_argument("--tiny", action="store_true", help="one round of a few hundred events: does it run?")
     parser.add_argument("--rounds", type=int)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--against", metavar="REV", help="beside the daemon of this git revision")
+    group.add_argument(
+        "--fsync-delay-ms", metavar="MS", type=float, default=0.0, help="beside itself so slowed"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     args = parser.parse_args()
     if args.rounds is not None and args.rounds < 1:
         parser.error("--rounds must be at least 1")
     sizes, rounds, kills = (TINY, 1, 1) if args.tiny else (QUICK, 2, 1) if args.quick else (FULL, 5, 2)
-    result = run(sizes, args.rounds or rounds, kills, say=not args.json)
+    if args.fsync_delay_ms < 0:
+        parser.error("--fsync-delay-ms must not be below 0")
+    if args.against is not None or args.fsync_delay_ms:
+        kills = 0
+    chosen = partial(plan, against=args.against, delay_ms=args.fsync_delay_ms)
+    result = run(sizes, args.rounds or rounds, kills, chosen, say=not args.json)
     print(json.dumps(result) if args.json else table(result))
 
 

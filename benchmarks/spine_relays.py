@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from kanhu.sim.daemon import DaemonProcess
 
-SYSTEMS = ("kanhu", "bridge", "bridge saving")
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -111,8 +110,10 @@ def bridge(folder: Path, source: int, sink: int, saving: bool) -> Mosquitto:
     return Mosquitto(folder, kept + lines)
 
 
-def daemon(folder: Path, source: int, sink: int, registry: Path, window: int) -> DaemonProcess:
-    """`kanhu run` between the two brokers, knowing the hubs of a registry file."""
+def daemon(
+    folder: Path, source: int, sink: int, registry: Path, window: int, program: list[str]
+) -> DaemonProcess:
+    """`kanhu run` between the two brokers, knowing the hubs of a registry file; program as in its class."""
     settings = {
         "hubs": {"mqtt": {"port": source}},
         "platform": {"window": window, "mqtt": {"port": sink}},
@@ -120,6 +121,7 @@ def daemon(folder: Path, source: int, sink: int, registry: Path, window: int) ->
         "log": {"level": "warning"},
     }
     process = DaemonProcess(folder, settings)
+    process.program = program
     shutil.copyfile(registry, process.data_dir / "registry.db")
     (process.data_dir / "registry.db").chmod(0o600)
     return process

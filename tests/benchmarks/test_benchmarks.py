@@ -36,9 +36,31 @@ def test_spine() -> None:
         for phase in ("idle", "paced", "loaded", "loaded_calls"):
             assert 0 < system[phase]["p50_ms"] <= system[phase]["p99_ms"]
         assert system["killed_flow"]["published"] > 0
-    assert result["systems"]["bridge"]["of_bridge"]["p50"] == 1
+    assert result["reference"] == "bridge"
+    assert result["systems"]["bridge"]["of_reference"]["p50"] == 1
     kanhu = result["systems"]["kanhu"]
     assert (kanhu["lost"], kanhu["killed_flow"]["lost"], kanhu["killed_backlog"]["lost"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "systems", "reference"),
+    [
+        ("--against", "HEAD", ["kanhu", "kanhu at HEAD"], "kanhu at HEAD"),
+        ("--fsync-delay-ms", "20", ["kanhu", "fsync + 20 ms"], "kanhu"),
+    ],
+)
+def test_spine_beside_itself(option: str, value: str, systems: list[str], reference: str) -> None:
+    if option == "--against" and not (ROOT / ".git").exists():
+        pytest.skip("not on this platform: this tree is no git repository")
+    result = run("spine.py", "--tiny", "--json", option, value)
+    assert list(result["systems"]) == systems
+    assert result["reference"] == reference
+    for system in result["systems"].values():
+        assert system["of_reference"]["p50"] > 0
+        assert system["lost"] == 0
+    if option == "--fsync-delay-ms":
+        usual, slow = (result["systems"][name]["idle"]["p50_ms"] for name in systems)
+        assert slow > usual + 16  # an event goes on after its fsync, never before
 
 
 def test_seal() -> None:
@@ -59,3 +81,16 @@ def test_bad_options_are_one_clear_line() -> None:
         )
         assert done.returncode == 2
         assert "--rounds" in done.stderr.splitlines()[-1]
+
+
+def test_an_unknown_revision_is_one_clear_line() -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "spine.py"),
+        "--tiny",
+        "--against",
+        "no-such-revision",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "git knows no revision no-such-revision" in done.stderr.splitlines()[-1]

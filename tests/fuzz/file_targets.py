@@ -12,10 +12,11 @@ from typing import Any
 from protocol_targets import HUB_ID, Run
 
 
-def _room() -> Path:
-    room = tempfile.mkdtemp(prefix="kanhu-fuzz", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
-    atexit.register(shutil.rmtree, room, True)
-    return Path(room)
+def room() -> Path:
+    """A folder in memory that goes with the process."""
+    made = tempfile.mkdtemp(prefix="kanhu-fuzz", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+    atexit.register(shutil.rmtree, made, True)
+    return Path(made)
 
 
 def host_config() -> Run:
@@ -23,7 +24,7 @@ def host_config() -> Run:
     from kanhu.config import load
     from kanhu.errors import ConfigError
 
-    path = _room() / "kanhu.toml"
+    path = room() / "kanhu.toml"
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
@@ -103,7 +104,7 @@ def hub_files() -> Run:
     from kanhu_hub import records, store
     from kanhu_hub.devices import Devices
 
-    path = str(_room() / "devices")
+    path = str(room() / "devices")
 
     def run(data: bytes) -> None:
         end = 0

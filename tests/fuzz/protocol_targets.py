@@ -105,7 +105,8 @@ def sealed() -> Run:
 
     def opened(aead: Any, data: bytes, direction: int) -> bytes | str:
         try:
-            plain: bytes = seal.parse(data).open(aead, HUB_ID, direction)
+            longest = seal.MAX_DOWN if direction == seal.DOWN else seal.MAX_SEALED
+            plain: bytes = seal.parse(data, longest).open(aead, HUB_ID, direction)
         except seal.SealError as error:
             one_word(error)
             return str(error.args[0])

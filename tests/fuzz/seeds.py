@@ -71,9 +71,9 @@ def _commands() -> list[bytes]:
 def _city_events() -> list[bytes]:
     event = {
         "specversion": "1.0", "id": "1200-70000", "source": "/kanhu/hubs/7k3m9q2xwt",
-        "type": "org.kanhu.call.v1", "time": "2026-01-01T00:00:00.123Z", "clockstatus": "synced", "kanhuclass": "p1",
-        "home": "7m3k0xq2fz",
-        "region": "cn/42", "kanhuseq": "0000000000000042", "data": {"alarm": "7k3m9q2xwt/1-2", "device": 3},
+        "type": "org.kanhu.call.v1", "time": "2026-01-01T00:00:00.123Z", "clockstatus": "synced",
+        "kanhuclass": "p1", "home": "7m3k0xq2fz", "region": "cn/42", "kanhuseq": "0000000000000042",
+        "data": {"alarm": "7k3m9q2xwt/1-2", "device": 3},
     }  # fmt: skip
     odd = [{"time": "yesterday"}, {"kanhuseq": "x"}, {"data": []}, {"type": "other"}, {"source": "/"}]
     return [json.dumps({**event, **change}).encode() for change in [{}, *odd]] + [b"[]"]
@@ -154,10 +154,33 @@ def of(target: str, max_len: int) -> list[bytes]:
         found = (
             raw
             + pairs
-            + [bytes((way, 1, 0, 9, 1, 77)) + plain for plain in _vectors("events.json") for way in (1, 0)]
+            + [
+                bytes((way, 1, 0, 9, 1, 77)) + plain
+                for plain in _vectors("events.json")[::4]
+                for way in (1, 0)
+            ]
         )
     elif target == "bthome":
         found = _bthome()
+    elif target == "bthome-encrypted":
+        steps = [
+            b"\x00",
+            b"\x04\x3a\x01",
+            b"\x08\x3a\x01",
+            b"\x01",
+            b"\x05",
+            b"\x02",
+            b"\x46",
+            b"\x03\x41abcdefgh",
+            b"\x40",
+        ]
+        found = [
+            bytes((role,)) + b"".join(step.ljust(3, b"\0")[:3] for step in order)
+            for role in (2, 3)
+            for order in (steps, steps * 3)
+        ]
+        found += [b"\x3f" + b"\x03\x41" + bytes(12), b"\x3f\x03\x40\x3a\x01", b"\x3f\x03\x43" + bytes(20)]
+        found += [bytes((role,)) + bytes(range(0, 252, 4)) * 2 for role in (0, 1)]
     elif target.startswith("mqtt"):
         found = _mqtt()
         found += [bytes((item[0] | 0x80,)) + item[1:] for item in found]

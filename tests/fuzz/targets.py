@@ -60,6 +60,13 @@ TARGETS = {
     "bthome": Target(
         link_targets.bthome, ("kanhu_hub.inputs.bthome",), 90, max_len=255, packages=("kanhu_hub",)
     ),
+    "bthome-encrypted": Target(
+        link_targets.bthome_encrypted,
+        ("kanhu_hub.inputs.encrypted",),
+        80,
+        max_len=300,
+        packages=("kanhu_hub", "kanhu_protocol"),
+    ),
     "mqtt-codec": Target(link_targets.mqtt_codec, ("kanhu_protocol.mqtt_packets:Decoder",), 90),
     "mqtt-host": Target(
         link_targets.mqtt_host,
