@@ -54,7 +54,8 @@ def interpreter_dir() -> str:
 @cache
 def device_dir() -> Path:
     """Folder of the compiled stand-ins for the ESP32's modules; kept beside the cached firmware."""
-    sources = read_modules(Path(__file__).parent / "device")
+    found = read_modules(Path(__file__).parent / "device")
+    sources = {name: source for name, source in found.items() if "/" not in name}  # folders are other benches'
     modules = compile_modules(sources)
     key = hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()[:16]
     folder = cache_dir().parent / "device" / key

@@ -13,6 +13,7 @@ LINE_MV: Mapping[str, int] = {"ok": 2600, "pressed": 800, "open": 3290, "short":
 # ms between the changes of a cheap contact that closes or opens, first change at 0
 BOUNCE_MS = (0.0, 0.4, 0.9, 1.7, 2.1, 3.6, 4.0)
 PRESS_MS = 150
+LATEST_MS = 20  # a bounce later than this would be a press or a release of its own: it is left out
 
 
 @dataclass
@@ -40,11 +41,18 @@ class Wire:
 
     async def contact(self, closed: bool, show: Callable[[], None], pace: float) -> None:
         """Close or open a bouncing contact; show is called at each change, pace divides the times."""
+        clock = asyncio.get_running_loop().time
+        begin = clock()
         self.pressed = not closed
-        for number, moment in enumerate(BOUNCE_MS):
-            if number:
-                await asyncio.sleep((moment - BOUNCE_MS[number - 1]) / 1000 / pace)
+        for moment in BOUNCE_MS:
+            if (wait_s := begin + moment / 1000 / pace - clock()) > 0:
+                await asyncio.sleep(wait_s)
+            if clock() - begin > LATEST_MS / 1000 / pace:  # this computer had other things to do
+                break
             self.pressed = not self.pressed
+            show()
+        if self.pressed != closed:
+            self.pressed = closed
             show()
 
 

@@ -49,8 +49,12 @@ def play_all(plans: Sequence[Plan], small_disk: bool, jobs: int) -> Iterator[Out
         return
     context = multiprocessing.get_context("spawn")  # a fork beside the bench's threads may never come back
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        for done in as_completed([pool.submit(attempt, plan, small_disk) for plan in plans]):
-            yield done.result()
+        try:
+            for done in as_completed([pool.submit(attempt, plan, small_disk) for plan in plans]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # Ctrl-C: what runs ends by itself, nothing new begins
+            raise
 
 
 def _arguments(words: Sequence[str] | None) -> argparse.Namespace:

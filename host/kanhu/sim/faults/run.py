@@ -471,6 +471,8 @@ def run(plan: Plan, folder: Path, small_disk: bool) -> Outcome:
         if found:
             logs = [f"-- hub {home.hub_id}\n{_timed(home, begun)}" for home in world.homes]
             logs += ["-- presses\n" + "\n".join(map(str, pressed))]
+            calls = [event for event in world.handed() if event.event_class == oracle.P1]
+            logs += ["-- P1 at the platform\n" + "\n".join(map(str, calls))]
             logs += [f"-- daemon\n{world.town.daemon.log()[-20_000:]}"]
             outcome.log = "\n".join(logs)
     if not os.environ.get("KANHU_KEEP"):
