@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from helpers_broker import Broker, Mosquitto, NatsBroker
-
 from kanhu.pki.certificates import Certified, issue, make_ca
 
 NAME = "broker.lan"

@@ -5,6 +5,7 @@ defaults for syncing are kept."""
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import json
 import os
@@ -15,13 +16,20 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from kanhu.config import Config, HubsBroker, Tls
 from kanhu.errors import ConfigError, KanhuError, LinkDown
+from kanhu.links.mqtt_tls import load_pair
+from kanhu.pki.files import write_private
+from kanhu.registry import Registry
+from kanhu.registry.broker_users import DAEMON, User, kept_password, nats, users
 
 log = structlog.get_logger("kanhu.broker")
 
@@ -30,6 +38,7 @@ START_LIMIT_S = 10.0  # a cold start takes 0.1 s here
 STOP_LIMIT_S = 5.0  # between SIGTERM and SIGKILL
 RESTART_MIN_S, RESTART_MAX_S = 0.5, 30.0  # wait before a server that ended is started again
 LIVED_S = 60.0  # a server that ran this long starts again without a longer wait than the first
+USERS_CHECK_S = 1.0
 LISTENING = b"Listening for MQTT clients on"  # what this server writes once the port is its own
 
 
@@ -71,13 +80,16 @@ class EmbeddedBroker:
     """One nats-server with an MQTT 3.1.1 listener, started again when it ends by itself; start, stop, kill
     (SIGKILL), start again."""
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1", port: int = 0, tls: Tls | None = None) -> None:
         self.host = host
         self.port = port or free_port(host)
+        self.log_file = folder / "nats-server.log"
+        self._tls = tls
+        self._authorization: dict[str, Any] | None = None
+        self._hashed: dict[str, str] = {}
         self.restarts = 0  # times it ended by itself and runs again
         self._folder = folder
         self._pid_file = folder / "nats-server.pid"
-        self._log_file = folder / "nats-server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -86,6 +98,16 @@ class EmbeddedBroker:
     def running(self) -> bool:
         process = self._process
         return process is not None and process.poll() is None
+
+    def authorize(self, found: Iterable[User]) -> None:
+        """Who may do what from now on (else: everybody everything); a running server takes it at once."""
+        block = nats(found, self._hashed)
+        if block == self._authorization:
+            return
+        self._authorization = block
+        if (process := self._process) and self.running:
+            self._write_settings()
+            process.send_signal(signal.SIGHUP)  # whoever lost a right is cut off
 
     def start(self) -> None:
         """Start and wait until it listens; LinkDown with the server's last words."""
@@ -156,17 +178,10 @@ class EmbeddedBroker:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         """A server that listens on our port; LinkDown."""
-        settings = {
-            "server_name": "kanhu",
-            "listen": f"{self.host}:-1",  # the NATS protocol's own port: any free one
-            "jetstream": {"store_dir": str(self._folder / "store")},
-            "mqtt": {"listen": f"{self.host}:{self.port}", "max_ack_pending": 10_000, "ack_wait": REDELIVER},
-        }
-        path = self._folder / "nats-server.json"
-        path.write_text(json.dumps(settings), encoding="utf-8")
+        path = self._write_settings()
         claim = self._claim()
         try:
-            with self._log_file.open("ab") as output:
+            with self.log_file.open("ab") as output:
                 said_before = output.tell()
                 process = self._process = subprocess.Popen(
                     _ending_with_us([nats_server(), "-c", str(path)]),
@@ -191,8 +206,28 @@ class EmbeddedBroker:
         reason = last.rpartition("[FTL] ")[2] or "it said nothing"
         raise LinkDown(f"the embedded broker did not start on {self.host}:{self.port}: {reason}")
 
+    def _write_settings(self) -> Path:
+        mqtt: dict[str, Any] = {
+            "listen": f"{self.host}:{self.port}",
+            "max_ack_pending": 10_000,
+            "ack_wait": REDELIVER,
+        }
+        if self._tls is not None:
+            mqtt["tls"] = {"cert_file": str(self._tls.cert_file), "key_file": str(self._tls.key_file)}
+        settings: dict[str, Any] = {
+            "server_name": "kanhu",
+            "listen": f"{self.host}:-1",  # the NATS protocol's own port: any free one
+            "jetstream": {"store_dir": str(self._folder / "store")},
+            "mqtt": mqtt,
+        }
+        if self._authorization is not None:
+            settings["authorization"] = self._authorization
+        path = self._folder / "nats-server.json"
+        write_private(path, json.dumps(settings).encode())
+        return path
+
     def _said(self, position: int) -> bytes:
-        with self._log_file.open("rb") as file:
+        with self.log_file.open("rb") as file:
             file.seek(position)
             return file.read()
 
@@ -221,3 +256,45 @@ class EmbeddedBroker:
                 with suppress(OSError):
                     os.kill(int(left), signal.SIGKILL if late > STOP_LIMIT_S else signal.SIGTERM)
             time.sleep(0.05)
+
+
+def embedded(config: Config, registry: Registry) -> tuple[EmbeddedBroker | None, HubsBroker | None]:
+    """The broker that [broker] asks for and how the daemon reaches it; (None, None) when it asks for none."""
+    settings = config.broker
+    if not settings.enabled:
+        return None, None
+    folder = config.data_dir / "broker"
+    made = EmbeddedBroker(folder, settings.host, settings.port, settings.tls)
+    password_file = None
+    if settings.users:
+        password_file = folder / "daemon.password"
+        made.authorize(_users(registry, folder))
+    tls = None
+    if settings.tls is not None:
+        load_pair(settings.tls)
+        # The certificate is the server's, not ours.
+        tls = Tls(ca_file=settings.tls.ca_file, server_name=settings.tls.server_name)
+    own = HubsBroker(
+        host=settings.host,
+        port=settings.port,
+        username=DAEMON if settings.users else None,
+        password_file=password_file,
+        tls=tls,
+        log_file=made.log_file,
+    )
+    return made, own
+
+
+async def keep_users(broker: EmbeddedBroker | None, config: Config, registry: Registry) -> None:
+    """Let the broker know the registry's hubs as they come and go; for ever."""
+    seen = registry.version
+    while True:
+        await asyncio.sleep(USERS_CHECK_S)
+        if broker is not None and config.broker.users and registry.version != seen:
+            seen = registry.version
+            broker.authorize(_users(registry, config.data_dir / "broker"))
+
+
+def _users(registry: Registry, folder: Path) -> list[User]:
+    daemon, platform = (kept_password(folder / f"{name}.password") for name in ("daemon", "platform"))
+    return users(registry, daemon, platform)

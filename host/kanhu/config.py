@@ -51,14 +51,13 @@ class Tls(_Section):
 
 
 class Broker(_Section):
-    """An MQTT 3.1.1 broker: host, port, credential, TLS, and its log where refusals are to be counted."""
+    """An MQTT 3.1.1 broker: host, port, credential, TLS."""
 
     host: Host = "127.0.0.1"
     port: int = Field(1883, ge=1, le=65535)
     username: str | None = None
     password_file: Placed | None = None
     tls: Tls | None = None
-    log_file: Placed | None = None
 
     def password(self) -> str | None:
         """The password's text, without the file's final newline; ConfigError when unreadable."""
@@ -74,10 +73,16 @@ class Broker(_Section):
             ) from None
 
 
+class HubsBroker(Broker):
+    """The hubs' broker, and its log where that is to be read for what it refused."""
+
+    log_file: Placed | None = None
+
+
 class Hubs(_Section):
     """Where hubs come in."""
 
-    mqtt: Broker | None = None
+    mqtt: HubsBroker | None = None
     serial: tuple[str, ...] = ()  # pyserial URLs
     heartbeat_s: int = Field(300, ge=1, le=86_400)
     missed_heartbeats: int = Field(3, ge=1, le=100)
@@ -173,6 +178,8 @@ def load(path: Path) -> Config:
             data = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}; copy docs/kanhu.example.toml to start from") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply; see docs/kanhu.example.toml") from None
+    except ValueError as error:  # TOML's own, bytes that are no UTF-8, a number without end
         raise ConfigError(f"{path}: not TOML: {error}") from None
     return parse(data, str(path), path.parent.resolve())

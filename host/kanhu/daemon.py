@@ -15,7 +15,7 @@ import structlog
 
 from kanhu import erasure
 from kanhu.aead import AesCcm
-from kanhu.broker import EmbeddedBroker
+from kanhu.broker import embedded, keep_users
 from kanhu.care import Alarms
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
@@ -71,12 +71,7 @@ class Daemon:
             self.intake.identities,
         )
         self.city = City(self.journal, self.alarms, self.registry, self.orders)
-        self.broker = (
-            EmbeddedBroker(config.data_dir / "broker", config.broker.host, config.broker.port)
-            if config.broker.enabled
-            else None
-        )
-        own = Broker(host=config.broker.host, port=config.broker.port) if self.broker else None
+        self.broker, own = embedded(config, self.registry)
         self.uplink = Uplink(
             config.platform.mqtt or own or Broker(),
             config.platform,
@@ -254,6 +249,7 @@ class Daemon:
                 self.downlink.run(),
                 self.orders.watch_tables(),
                 self.orders.watch_gaps(),
+                keep_users(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),
                 self._retire(),

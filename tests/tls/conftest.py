@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from helpers_broker import Broker, Mosquitto
 from helpers_tls import Papers, TlsMosquitto, TlsNats
 

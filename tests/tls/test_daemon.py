@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from helpers_broker import Broker as Running
 from helpers_broker import NatsBroker
 from helpers_mqtt import until
 from helpers_tls import NAME, Papers, restart
-
 from kanhu.config import Tls
 from kanhu.errors import ConfigError, LinkDown
 from kanhu.links.mqtt_client import MqttClient

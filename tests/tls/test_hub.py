@@ -1,4 +1,4 @@
-"""The real firmware on a bench, over TLS: each reason to refuse has its own line, and passes when put right."""
+"""The real firmware on a bench, over TLS: each refusal has its own line, and passes when put right."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from helpers_broker import Broker
 from helpers_tls import NAME, Papers, restart
-
 from kanhu.sim.bench import Bench
 from kanhu.sim.hub import Hub
 from kanhu.sim.nvs import Nvs
 
-HUB = "tls0000001"
+HUB = "tested0001"
 
 
 @pytest.fixture

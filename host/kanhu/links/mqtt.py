@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import structlog
 
-from kanhu.config import Broker
+from kanhu.config import HubsBroker
 from kanhu.links.hub_link import Inlet
+from kanhu.links.mqtt_refusals import Refusals
 from kanhu.links.mqtt_sessions import two_sessions
 
 log = structlog.get_logger("kanhu.mqtt")
@@ -20,10 +21,11 @@ PENDING_MAX = 5_000  # messages handed to intake and not yet on disk; beyond, th
 class MqttLink:
     """Subscribes P1 (and availability) and P2..P5 in sessions of their own; publishes `down` on the first."""
 
-    def __init__(self, broker: Broker, daemon_id: str, inlet: Inlet) -> None:
+    def __init__(self, broker: HubsBroker, daemon_id: str, inlet: Inlet) -> None:
         self.name = "mqtt"
         self._inlet = inlet
         self._pending = 0
+        self.refusals = Refusals(broker.log_file) if broker.log_file else None
         self.urgent, self.bulk = two_sessions(broker, f"kanhu-{daemon_id}-hubs", self._message)
 
     @property
@@ -53,6 +55,8 @@ class MqttLink:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.urgent.run(urgent_up))
             group.create_task(self.bulk.run(bulk_up))
+            if self.refusals is not None:
+                group.create_task(self.refusals.watch())
 
     def _message(self, topic: str, payload: bytes, ack: Callable[[], None]) -> None:
         hub_id, _, rest = topic.removeprefix(ROOT).partition("/")

@@ -13,7 +13,7 @@ MAX_PACKET = 65_536  # bytes (contracts, section 4)
 def two_sessions(
     broker: Broker, name: str, on_message: OnMessage, max_packet: int = MAX_PACKET
 ) -> tuple[MqttClient, MqttClient]:
-    """(urgent, bulk): persistent, under the client ids {name}-1 and {name}-2; ConfigError: password or TLS."""
+    """(urgent, bulk): persistent, under the client ids {name}-1 and {name}-2; ConfigError: a file."""
     password = broker.password()
     tls = None
     if broker.tls is not None:

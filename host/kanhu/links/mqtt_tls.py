@@ -1,4 +1,4 @@
-"""TLS of the daemon as a client: a private CA, the broker's name checked, each refusal in words of its own."""
+"""TLS of the daemon as a client: a private CA, the broker's name checked, a line for each refusal."""
 
 from __future__ import annotations
 
@@ -75,12 +75,13 @@ class ClientTls:
         except OSError as error:
             raise ConfigError(f"tls.ca_file {settings.ca_file}: {error.strerror}") from None
         if settings.cert_file is not None and settings.key_file is not None:
-            load_pair(context, settings)
+            load_pair(settings, context)
         return context
 
 
-def load_pair(context: ssl.SSLContext, settings: Tls) -> None:
-    """Our own certificate and its key; ConfigError."""
+def load_pair(settings: Tls, context: ssl.SSLContext | None = None) -> None:
+    """Load a certificate and its key, or only see that it can be done; ConfigError."""
+    context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name in ("cert_file", "key_file"):
         path = getattr(settings, name)
         try:

@@ -8,7 +8,6 @@ NAME.crt, NAME.key  issued"""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,17 +19,12 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kanhu.errors import KanhuError
-
 from .certificates import CA_DAYS, LEAF_DAYS, Certified, is_client, issue, make_ca, sans_of
+from .files import PkiError, load_certificates, write_private
 
 BUNDLE = "ca-bundle.crt"
 RESERVED = ("ca", "ca-next", "ca-old", "ca-bundle")
 _FILE_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,62}")
-
-
-class PkiError(KanhuError):
-    """A certificate or key cannot be made, read or found; says what to do."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,12 @@ class Authority:
         self._write_bundle()
 
     def issue(
-        self, name: str, sans: Sequence[str], client: bool = False, days: float = LEAF_DAYS, force: bool = False
+        self,
+        name: str,
+        sans: Sequence[str],
+        client: bool = False,
+        days: float = LEAF_DAYS,
+        force: bool = False,
     ) -> Entry:
         """NAME.crt and NAME.key for a server under these host names and addresses, or for a client."""
         if not _FILE_NAME.fullmatch(name) or name in RESERVED:
@@ -210,28 +209,6 @@ class Authority:
         new = self.folder / f".{BUNDLE}.new"
         write_private(new, data, 0o644)
         new.replace(self.bundle)
-
-
-def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that never had more rights than mode; what stood there is replaced."""
-    path.unlink(missing_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def load_certificates(path: Path) -> list[x509.Certificate]:
-    """The certificates of a PEM file, at least one; PkiError."""
-    try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except OSError as error:
-        raise PkiError(f"{path}: {error.strerror}") from None
-    except ValueError:
-        found = []
-    if not found:
-        raise PkiError(f"{path}: holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
-    return found
 
 
 def _signed(ca: x509.Certificate, certificate: x509.Certificate) -> bool:

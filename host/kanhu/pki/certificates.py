@@ -1,4 +1,4 @@
-"""X.509 certificates of a private CA: EC P-256, small enough for an ESP32 to check. Pure; files are elsewhere."""
+"""X.509 certificates of a private CA, EC P-256: small enough for an ESP32. Pure; files are elsewhere."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from .records import Home, Hub, Sensor
 from .store import Access, open_database
 
 MAX_GENERATION = 0xFFFF
+PASSWORD_BYTES = 24  # random, of a hub's password at the broker
 MAX_SENSORS = 28  # a device table travels in one sealed message (contracts, section 5)
 
 
@@ -115,7 +116,10 @@ class Registry:
             raise RegistryError(f"hub {hub_id!r}: there already")
         key, now = secrets.token_bytes(KEY_BYTES), _now_ms()
         with self._change() as db:
-            db.execute("INSERT INTO hubs (id, home, created_ms) VALUES (?,?,?)", (hub_id, home, now))
+            db.execute(
+                "INSERT INTO hubs (id, home, created_ms, mqtt_password) VALUES (?,?,?,?)",
+                (hub_id, home, now, secrets.token_urlsafe(PASSWORD_BYTES)),
+            )
             db.execute("INSERT INTO keys VALUES (?,1,?,?)", (hub_id, key, now))
         return hub_id, key
 
@@ -147,6 +151,15 @@ class Registry:
             return None
         generation = max(keys)
         return generation, keys[generation]
+
+    def mqtt_password(self, hub_id: str) -> str:
+        """The hub's password at the broker, its hub_id being its user name; made if it never had one."""
+        self._active(hub_id)
+        if hub_id not in self._passwords:
+            made = secrets.token_urlsafe(PASSWORD_BYTES)
+            with self._change() as db:
+                db.execute("UPDATE hubs SET mqtt_password=? WHERE id=?", (made, hub_id))
+        return self._passwords[hub_id]
 
     # Sensors
 
@@ -314,6 +327,9 @@ class Registry:
                 generation = max(self._keys.get(hub, {0: b""}))
                 self._hubs[hub] = Hub(hub, home, generation, table, config, created_ms, revoked_ms)
                 self._settings[hub] = json.loads(settings)
+            self._passwords: dict[str, str] = dict(
+                db.execute("SELECT id, mqtt_password FROM hubs WHERE mqtt_password IS NOT NULL")
+            )
             self._sensors: dict[str, list[Sensor]] = {}
             for row in db.execute(
                 "SELECT hub, device, role, address, name, room, supervision_s FROM sensors "
