@@ -55,7 +55,7 @@ def interpreter_dir() -> str:
 def device_dir() -> Path:
     """Folder of the compiled stand-ins for the ESP32's modules; kept beside the cached firmware."""
     found = read_modules(Path(__file__).parent / "device")
-    sources = {name: source for name, source in found.items() if "/" not in name}  # folders are other benches'
+    sources = {name: found[name] for name in found if "/" not in name}  # a folder is another bench's
     modules = compile_modules(sources)
     key = hashlib.sha256(repr(sorted(modules.items())).encode()).hexdigest()[:16]
     folder = cache_dir().parent / "device" / key
