@@ -96,7 +96,7 @@ def test_the_real_firmware_builds_quickly_the_second_time() -> None:
     start = time.monotonic()
     files = build_files()
     assert time.monotonic() - start < 1
-    assert "/lib/kanhu_protocol/cbor.mpy" in files
+    assert "/lib/kanhu_hub/links/mqtt.mpy" in files
     assert "/main.py" in files
 
 

