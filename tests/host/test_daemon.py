@@ -205,7 +205,7 @@ async def test_a_known_call_is_answered_with_all_that_is_known(open_place: OpenP
 async def test_a_hub_is_answered_with_the_key_it_has(open_place: OpenPlace, hub: HubVoice) -> None:
     place = await open_place()
     assert place.daemon._key_of(hub.hub_id) is not None
-    generation, key = place.daemon.registry.new_key(hub.hub_id)  # the hub is not provisioned yet
+    generation, key, _ = place.daemon.registry.new_key(hub.hub_id)  # the hub is not provisioned yet
     newest = place.daemon._key_of(hub.hub_id)
     assert newest is not None
     assert newest[0] == generation == 2, "never heard: the newest"

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers_intake import OTHER, Host, HubVoice
 from kanhu.errors import DataError
 from kanhu.registry import Registry, RegistryError
+from kanhu.registry.board import write_program
 from kanhu_protocol import cbor, down, seal
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import is_id
@@ -308,6 +310,144 @@ def test_settings_by_hand(tmp_path: Path) -> None:
     assert settings("--json").stdout == whole
 
 
+class Board:
+    """What a program finds and leaves in a board's NVS."""
+
+    def __init__(self) -> None:
+        self.committed: dict[str, object] = {}
+
+    def run(self, program: Path) -> None:
+        """As the board does; what the program raises comes out, and then nothing of it is committed."""
+        pending = dict(self.committed)
+
+        class Nvs:
+            set_blob = set_i32 = staticmethod(pending.__setitem__)
+
+            def __init__(self, namespace: str) -> None:
+                assert namespace == "kanhu"
+
+            def get_blob(self, name: str, into: bytearray) -> int:
+                found = pending.get(name)
+                if not isinstance(found, bytes) or len(found) > len(into):
+                    raise OSError(-0x1102, "ESP_ERR_NVS_NOT_FOUND")
+                into[: len(found)] = found
+                return len(found)
+
+            def get_i32(self, name: str) -> object:
+                if name not in pending:
+                    raise OSError(-0x1102, "ESP_ERR_NVS_NOT_FOUND")
+                return pending[name]
+
+            def commit(_) -> None:
+                self.committed = dict(pending)
+
+        sys.modules["esp32"] = types.SimpleNamespace(NVS=Nvs)  # type: ignore[assignment]
+        try:
+            exec(program.read_text(), {})  # noqa: S102  # as the board runs it
+        finally:
+            del sys.modules["esp32"]
+
+
+async def test_no_board_of_a_hub_begins_at_a_boot_that_another_has_used(tmp_path: Path) -> None:
+    voice = HubVoice()
+    registry = Registry.open(tmp_path)
+    registry.add_hub(registry.add_home(), HUB)
+    registry.set_settings(HUB, {"links": ["serial"]})
+    old, spare, other = Board(), Board(), Board()
+    programs = [tmp_path / f"{number}.py" for number in range(6)]
+    give = [
+        lambda path=path, keep=False: write_program(registry, HUB, path, None, None, keep)
+        for path in programs
+    ]
+    give[0]()
+    old.run(programs[0])
+    assert (old.committed["generation"], old.committed["boot"]) == (2, 0)
+    old.committed["boot"] = 1200
+    give[1]()  # an export that nobody has been heard with: its board may have been in use all the same
+    spare.run(programs[1])
+    assert (spare.committed["generation"], spare.committed["boot"]) == (3, 10_000)
+    host = Host(tmp_path, voice)
+    voice.generation = 7  # a registry from before keys 4 to 7 were made
+    host.keys.by_hub[HUB] = {7: voice.key}
+    await host.intake.receive(HUB, voice.start(25_000), "mqtt")
+    await host.journal.close()
+    give[2]()
+    spare.run(programs[2])
+    assert (spare.committed["generation"], spare.committed["boot"]) == (8, 35_000)
+    spare.committed["boot"] = 50_000
+    give[3]()
+    spare.run(programs[3])  # the same board, not erased: it goes on from where it is
+    assert (spare.committed["generation"], spare.committed["boot"]) == (9, 50_000)
+
+    give[4](keep=True)
+    before = dict(spare.committed)
+    spare.run(programs[4])
+    assert spare.committed == before  # the key it has, the boot it has
+    for board in (old, other):  # another key, and none
+        with pytest.raises(RuntimeError, match="export again, without --keep-key"):
+            board.run(programs[4])
+    assert other.committed == {}
+    other.committed = {"hub_id": OTHER.encode(), "key": bytes(16), "boot": 3}
+    give[5]()
+    with pytest.raises(RuntimeError, match="erase its flash first"):
+        other.run(programs[5])
+    assert other.committed["hub_id"] == OTHER.encode()
+    registry.close()
+
+
+async def test_a_lost_registry_gives_out_no_key_and_boot_again(tmp_path: Path) -> None:
+    voice = HubVoice(generation=3)
+    host = Host(tmp_path, voice)
+    await host.intake.receive(HUB, voice.start(1200), "mqtt")
+    await host.journal.close()
+    home = Registry.open(tmp_path).add_home()
+    run(tmp_path, "hub", "add", home, "--id", HUB)
+    run(tmp_path, "hub", "settings", HUB, 'links=["serial"]')
+    registry = Registry.open(tmp_path)
+    assert registry.hub(HUB).generation == 4
+    run(tmp_path, "hub", "export", HUB, "-o", str(tmp_path / "hub.py"))
+    board = Board()
+    board.run(tmp_path / "hub.py")
+    assert (board.committed["generation"], board.committed["boot"]) == (5, 11_200)
+
+
+async def test_keys_are_retired_when_nothing_is_left_to_open(tmp_path: Path) -> None:
+    registry = Registry.open(tmp_path)
+    _, key = registry.add_hub(registry.add_home(), HUB)
+    old = HubVoice(key=key)
+    assert "has one key only" in run(tmp_path, "hub", "retire-keys", HUB, "--force").stdout
+    generation, key, _ = registry.new_key(HUB)
+    new = HubVoice(key=key, generation=generation)
+
+    async def heard(*events: bytes) -> None:
+        host = Host(tmp_path, old)
+        host.keys.by_hub[HUB] = registry.keys(HUB)
+        for event in events:
+            await host.intake.receive(HUB, event, "mqtt")
+        await host.journal.close()
+
+    kept = [old.start(1), old.say(k.MOTION)]
+    await heard(kept[0])
+    done = run(tmp_path, "hub", "retire-keys", HUB)
+    assert (done.returncode, "was not heard with key generation 2 yet" in done.stderr) == (1, True)
+    await heard(new.start(2, previous=(1, 1)))
+    done = run(tmp_path, "hub", "retire-keys", HUB)
+    assert (done.returncode, "1 events are awaited" in done.stderr) == (1, True)
+    assert set(Registry.open(tmp_path).keys(HUB)) == {1, 2}
+    await heard(kept[1])
+    assert "retired key generations 1\n" in run(tmp_path, "hub", "retire-keys", HUB).stdout
+    assert set(Registry.open(tmp_path).keys(HUB)) == {2}
+    assert (await refusals(tmp_path, old)) == {("mqtt", "unknown_key"): 1}
+
+
+async def refusals(data_dir: Path, hub: HubVoice) -> dict[tuple[str, str], int]:
+    host = Host(data_dir)
+    host.keys.by_hub[HUB] = Registry.open(data_dir).keys(HUB)
+    await host.intake.receive(HUB, hub.say(k.CALL), "mqtt")
+    await host.journal.close()
+    return dict(host.counters.refused)
+
+
 def test_export_writes_a_program_that_only_the_owner_reads(tmp_path: Path) -> None:
     home = Registry.open(tmp_path).add_home()
     run(tmp_path, "hub", "add", home, "--id", HUB)
@@ -339,28 +479,13 @@ def test_export_writes_a_program_that_only_the_owner_reads(tmp_path: Path) -> No
     assert generation == 2  # a board that counts its boots anew must not use a key that was used
     assert key.hex() not in done.stdout + done.stderr
 
-    class Nvs(dict):
-        def __init__(self, namespace: str) -> None:
-            self["namespace"] = namespace
-
-        set_blob = set_i32 = dict.__setitem__
-
-        def commit(self) -> None:
-            self["committed"] = True
-
-    stand_in = types.SimpleNamespace(NVS=Nvs)
-    board: dict[str, object] = {}
-    sys.modules["esp32"] = stand_in  # type: ignore[assignment]
-    try:
-        exec(program.read_text(), board)  # noqa: S102  # as the board runs it
-    finally:
-        del sys.modules["esp32"]
+    board = Board()
+    board.run(program)
     config = registry.hub_config(
         HUB, ("HomeNet", "a wifi password"), ("192.168.1.10", 1883, HUB, "a broker password")
     )
-    assert board["nvs"] == {
-        "namespace": "kanhu", "hub_id": HUB.encode(), "key": key, "generation": 2, "config": config,
-        "committed": True,
+    assert board.committed == {
+        "hub_id": HUB.encode(), "key": key, "generation": 2, "config": config, "boot": 0,
     }  # fmt: skip
 
     again = export(*way)

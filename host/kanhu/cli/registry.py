@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from kanhu.cli import board
+from kanhu import ledger
+from kanhu.cli import bind_key, board, brokers, privacy
 from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said, show, show_whole, when
-from kanhu.registry import Home, Hub, Sensor
+from kanhu.journal.past import past
+from kanhu.registry import Home, Hub, RegistryError, Sensor
+from kanhu.registry.registry import NEVER
 from kanhu_protocol import names
 
 app = typer.Typer(no_args_is_help=True)
@@ -17,6 +21,9 @@ hub_app = typer.Typer(no_args_is_help=True)
 sensor_app = typer.Typer(no_args_is_help=True)
 app.add_typer(home_app, name="home", help="Homes: where hubs are.")
 app.add_typer(hub_app, name="hub", help="Hubs and their right to speak.")
+app.command("export-home")(privacy.export_home)
+app.command("forget")(privacy.forget)
+app.command("export")(brokers.export)
 app.add_typer(sensor_app, name="sensor", help="BLE sensors that a hub listens to.")
 
 NO_SENSORS = "no sensors yet: kanhu registry sensor add {} ROLE ADDRESS"
@@ -40,7 +47,7 @@ def _sensor(sensor: Sensor) -> dict[str, Any]:
     return {
         "hub": sensor.hub, "index": sensor.index,
         "role": names.ROLES.get(sensor.role, str(sensor.role)), "address": sensor.mac, "name": sensor.name,
-        "room": sensor.room, "supervision_s": sensor.supervision_s,
+        "room": sensor.room, "supervision_s": sensor.supervision_s, "encrypted": sensor.encrypted,
     }  # fmt: skip
 
 
@@ -90,7 +97,7 @@ def hub_add(
 ) -> None:
     """Add a hub with a key of its own to a home and print its hub_id."""
     with open_registry(data_dir, "change") as registry:
-        made, _ = registry.add_hub(home, hub_id or None)
+        made, _ = registry.add_hub(home, hub_id or None, past(data_dir, hub_id) if hub_id else NEVER)
     said({"hub": made, "home": home}, as_json, f"hub {made} added to home {home}")
 
 
@@ -126,6 +133,41 @@ def hub_revoke(hub: str, data_dir: DataDir = DATA_DIR, as_json: AsJson = False) 
     )
 
 
+@hub_app.command("retire-keys")
+def hub_retire_keys(
+    hub: str,
+    force: Annotated[bool, typer.Option("--force", help="Even if events are lost by it.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Delete a hub's older keys, once its board speaks with the newest and nothing is awaited any more."""
+    with open_registry(data_dir, "change") as registry:
+        if not force:
+            _check_drained(data_dir, registry.hub(hub))
+        retired = registry.retire_keys(hub)
+    said(
+        {"hub": hub, "retired": retired},
+        as_json,
+        f"hub {hub}: retired key generations {', '.join(map(str, retired))}" if retired
+        else f"hub {hub} has one key only",
+    )  # fmt: skip
+
+
+def _check_drained(data_dir: Path, hub: Hub) -> None:
+    if past(data_dir, hub.id).generation < hub.generation:
+        raise RegistryError(
+            f"hub {hub.id}: its board was not heard with key generation {hub.generation} yet, and would be "
+            "refused with an older one; --force does it all the same"
+        )
+    journal = data_dir / "journal.db"
+    awaited = ledger.recompute(journal)[hub.id]["awaited"]
+    if awaited:
+        raise RegistryError(
+            f"hub {hub.id}: {awaited} events are awaited, and an older key may have sealed them: wait until "
+            "kanhu ledger shows none; --force gives them up"
+        )
+
+
 @sensor_app.command("add")
 def sensor_add(
     hub: str,
@@ -137,17 +179,22 @@ def sensor_add(
         int, typer.Option(help="Longest silence in seconds when well; 0: not known.")
     ] = 0,
     index: Annotated[int | None, typer.Option(help="1 to 255; the next free one when left out.")] = None,
+    key: bind_key.Option = None,
     data_dir: DataDir = DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Let a hub listen to a BLE sensor."""
+    secret = None if key is None else bind_key.read(key)
     with open_registry(data_dir, "change") as registry:
-        made = registry.add_sensor(hub, role, address, name, room, supervision_s, index)
+        made = registry.add_sensor(hub, role, address, name, room, supervision_s, index, secret)
     said(
-        {"hub": hub, "index": made},
+        {"hub": hub, "index": made, "encrypted": secret is not None},
         as_json,
-        f"sensor {made} added to hub {hub}; it is told when next heard",
+        f"sensor {made} added to hub {hub}{', encrypted' if secret else ''}; it is told when next heard",
     )
+
+
+sensor_app.command("key")(bind_key.change)
 
 
 @sensor_app.command("list")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from kanhu.journal.past import past
+
 from .checks import RegistryError
 from .registry import Registry
 
@@ -13,12 +15,38 @@ _PROGRAM = """\
 from esp32 import NVS
 
 nvs = NVS("kanhu")
+
+
+def held(name, size):
+    found = bytearray(size)
+    try:
+        return bytes(found[: nvs.get_blob(name, found)])
+    except OSError:
+        return b""
+
+
+{check}
 nvs.set_blob("hub_id", b"{hub}")
 nvs.set_blob("key", bytes.fromhex("{key}"))
 nvs.set_i32("generation", {generation})
 nvs.set_blob("config", bytes.fromhex("{config}"))
-nvs.commit()
+{trusted}{raise_boot}nvs.commit()
 print("this board is hub {hub}: reset it")
+"""
+_NOT_ANOTHER = """\
+if len(held("key", 16)) == 16 and held("hub_id", 10) != b"{hub}":
+    raise RuntimeError("this board is another hub: erase its flash first (python -m esptool erase-flash)")
+"""
+_THE_SAME = """\
+if (held("hub_id", 10), held("key", 16)) != (b"{hub}", bytes.fromhex("{key}")):
+    raise RuntimeError("not the board with this key, or it was erased: export again, without --keep-key")
+"""
+_RAISE_BOOT = """\
+try:
+    boot = nvs.get_i32("boot")
+except OSError:
+    boot = 0
+nvs.set_i32("boot", max(boot, {floor}))  # no board of this hub has come so far
 """
 
 
@@ -29,13 +57,17 @@ def write_program(
     wifi: tuple[str, str] | None,
     broker: tuple[str, int, str, str] | None,
     keep_key: bool,
+    ca: bytes = b"",
 ) -> int:
     """Write the program to target, a new file of mode 0600; returns the key's generation; RegistryError.
 
-    Unless keep_key, the hub gets a new key: on a board that was erased or replaced boots count from 1
-    again, and no nonce may come twice under one key.
+    Unless keep_key, the hub gets a new key, because on a board that was erased or replaced boots would count
+    from 1 again and no nonce may come twice under one key; and a boot counter above all that boards of this
+    hub can have used, because no identity may. With keep_key the program runs only on the board that has
+    this key.
     """
-    config = registry.hub_config(hub_id, wifi, broker)
+    config = registry.hub_config(hub_id, wifi, broker, bool(ca))
+    trusted = f'nvs.set_blob("ca", bytes.fromhex("{ca.hex()}"))\n' if ca else ""
     newest = registry.key(hub_id)
     if newest is None:
         raise RegistryError(f"hub {hub_id!r}: is revoked; add a new one")
@@ -45,8 +77,21 @@ def write_program(
         raise RegistryError(f"{target}: {error.strerror}; name a file that is not there yet") from None
     try:
         with file:
-            generation, key = newest if keep_key else registry.new_key(hub_id)
-            file.write(_PROGRAM.format(hub=hub_id, generation=generation, key=key.hex(), config=config.hex()))
+            if keep_key:
+                (generation, key), check, raise_boot = newest, _THE_SAME, ""
+            else:
+                generation, key, floor = registry.new_key(hub_id, past(registry.path.parent, hub_id))
+                check, raise_boot = _NOT_ANOTHER, _RAISE_BOOT.format(floor=floor)
+            file.write(
+                _PROGRAM.format(
+                    hub=hub_id,
+                    generation=generation,
+                    key=key.hex(),
+                    config=config.hex(), trusted=trusted,
+                    check=check.format(hub=hub_id, key=key.hex()),
+                    raise_boot=raise_boot,
+                )
+            )
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError):

@@ -13,7 +13,8 @@ from typing import Any
 
 from kanhu.aead import KEY_BYTES
 from kanhu.journal.identity import new_id
-from kanhu_protocol import cbor
+from kanhu.journal.past import Past
+from kanhu_protocol import cbor, names
 
 from . import checks
 from .checks import RegistryError
@@ -21,8 +22,13 @@ from .records import Home, Hub, Sensor
 from .store import Access, open_database
 
 MAX_GENERATION = 0xFFFF
+# Boots that a board may have started and never told of, when another takes its place: four days of a start
+# every 30 s. Its own events are then never taken for the new board's.
+BOOT_STEP = 10_000
+MAX_FLOOR = 0x7FFFFFFF - BOOT_STEP  # NVS keeps an i32
 PASSWORD_BYTES = 24  # random, of a hub's password at the broker
-MAX_SENSORS = 28  # a device table travels in one sealed message (contracts, section 5)
+NEVER = Past()  # heard
+MAX_SENSORS = 28  # a device table with as many keys travels in one sealed message (contracts, section 5)
 
 
 class Registry:
@@ -108,30 +114,50 @@ class Registry:
         """Whether the hub is known and not revoked."""
         return hub_id in self._keys
 
-    def add_hub(self, home: str, hub_id: str | None = None) -> tuple[str, bytes]:
-        """Add a hub to a home; returns its id (random when none is given) and its first key, generation 1."""
+    def add_hub(self, home: str, hub_id: str | None = None, heard: Past = NEVER) -> tuple[str, bytes]:
+        """Add a hub to a home; returns its id (random when none is given) and its first key.
+
+        heard: what the journal knows of the id, when it was in a registry that is lost. The key is of
+        generation 1 then no more: an old one must not open what a new one seals."""
         self.home(home)
         hub_id = checks.identifier(hub_id, "hub") if hub_id else new_id()
         if hub_id in self._hubs:
             raise RegistryError(f"hub {hub_id!r}: there already")
         key, now = secrets.token_bytes(KEY_BYTES), _now_ms()
+        floor = heard.boot + BOOT_STEP if heard.boot else 0
         with self._change() as db:
             db.execute(
-                "INSERT INTO hubs (id, home, created_ms, mqtt_password) VALUES (?,?,?,?)",
-                (hub_id, home, now, secrets.token_urlsafe(PASSWORD_BYTES)),
+                "INSERT INTO hubs (id, home, created_ms, next_floor) VALUES (?,?,?,?)",
+                (hub_id, home, now, floor),
             )
-            db.execute("INSERT INTO keys VALUES (?,1,?,?)", (hub_id, key, now))
+            db.execute("INSERT INTO keys VALUES (?,?,?,?)", (hub_id, heard.generation + 1, key, now))
         return hub_id, key
 
-    def new_key(self, hub_id: str) -> tuple[int, bytes]:
-        """A further key for a hub that is provisioned anew; older ones still open its backlog."""
+    def new_key(self, hub_id: str, heard: Past = NEVER) -> tuple[int, bytes, int]:
+        """A further key, and the boot counter to begin above, for a board that is made this hub; older keys
+        still open its backlog. heard: what the journal knows of the hub."""
         hub = self._active(hub_id)
-        generation, key = hub.generation + 1, secrets.token_bytes(KEY_BYTES)
+        generation, key = max(hub.generation, heard.generation) + 1, secrets.token_bytes(KEY_BYTES)
         if generation > MAX_GENERATION:
             raise RegistryError(f"hub {hub_id!r}: has used up its keys; add a new hub")
+        (next_floor,) = self._db.execute("SELECT next_floor FROM hubs WHERE id=?", (hub_id,)).fetchone()
+        floor = max(next_floor, heard.boot + BOOT_STEP if heard.boot else 0)
+        if floor > MAX_FLOOR:
+            raise RegistryError(f"hub {hub_id!r}: has used up its boots; add a new hub")
         with self._change() as db:
             db.execute("INSERT INTO keys VALUES (?,?,?,?)", (hub_id, generation, key, _now_ms()))
-        return generation, key
+            db.execute("UPDATE hubs SET next_floor=? WHERE id=?", (floor + BOOT_STEP, hub_id))
+        return generation, key, floor
+
+    def retire_keys(self, hub_id: str) -> list[int]:
+        """Delete all keys of a hub but the newest; returns their generations. What they sealed and has not
+        arrived can no longer be opened."""
+        hub = self._active(hub_id)
+        retired = sorted(set(self._keys[hub_id]) - {hub.generation})
+        if retired:
+            with self._change() as db:
+                db.execute("DELETE FROM keys WHERE hub=? AND generation<?", (hub_id, hub.generation))
+        return retired
 
     def revoke_hub(self, hub_id: str) -> None:
         """Forget a hub's keys: from now on nothing it says is believed."""
@@ -152,6 +178,39 @@ class Registry:
         generation = max(keys)
         return generation, keys[generation]
 
+    # Erasure: here at once, in the journal by whoever has it open (kanhu.erasure)
+
+    def forget_home(self, home_id: str, discard: bool) -> list[str]:
+        """Delete a home with its hubs, keys and sensors, for ever; returns the hubs, now to be erased."""
+        self.home(home_id)
+        hubs = [hub.id for hub in self.hubs(home_id)]
+        with self._change() as db:
+            for hub in hubs:
+                db.execute("INSERT OR REPLACE INTO erasures VALUES (?,?)", (hub, discard))
+                for table in ("keys", "sensors"):
+                    db.execute(f"DELETE FROM {table} WHERE hub=?", (hub,))  # noqa: S608  # fixed names
+            db.execute("DELETE FROM hubs WHERE home=?", (home_id,))
+            db.execute("DELETE FROM homes WHERE id=?", (home_id,))
+        self._compact()
+        return hubs
+
+    def erasures(self) -> dict[str, bool]:
+        """Hubs that the journal has still to forget: whether undelivered events are to go too."""
+        return dict(self._erasures)
+
+    def erased(self, hub_id: str) -> None:
+        """The journal has forgotten a hub; nothing names it any more."""
+        with self._change() as db:
+            db.execute("DELETE FROM erasures WHERE hub=?", (hub_id,))
+        self._compact()
+
+    def _compact(self) -> None:
+        """Write the file anew, without what deleted rows have left."""
+        try:
+            self._db.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise RegistryError(f"{self.path}: {error}; deleted, and to be run once more") from None
+
     def mqtt_password(self, hub_id: str) -> str:
         """The hub's password at the broker, its hub_id being its user name; made if it never had one."""
         self._active(hub_id)
@@ -168,11 +227,29 @@ class Registry:
         self.hub(hub_id)
         return list(self._sensors.get(hub_id, ()))
 
+    def sensor_history(self, hub_id: str) -> list[dict[str, Any]]:
+        """All sensors a hub has ever had, without their keys, as plain values."""
+        rows = self._db.execute(
+            "SELECT device, role, address, name, room, supervision_s, added_ms, removed_ms FROM sensors "
+            "WHERE hub=? ORDER BY added_ms",
+            (hub_id,),
+        )
+        return [
+            {
+                "index": device, "role": names.ROLES.get(role, str(role)),
+                "address": address.hex(":").upper(), "name": name, "room": room,
+                "supervision_s": supervision_s, "added_ms": added_ms, "removed_ms": removed_ms,
+            }
+            for device, role, address, name, room, supervision_s, added_ms, removed_ms in rows
+        ]  # fmt: skip
+
     def add_sensor(
         self, hub_id: str, role: str, address: str, name: str = "", room: str = "", supervision_s: int = 0,
-        index: int | None = None,
+        index: int | None = None, bind_key: bytes | None = None,
     ) -> int:  # fmt: skip
-        """Add a BLE sensor to a hub's device table; returns its index, a never used one by default."""
+        """Add a BLE sensor to a hub's device table; returns its index, a never used one by default.
+
+        With a bind_key (16 bytes, BTHome v2) only what is encrypted with it is believed of the sensor."""
         self._active(hub_id)
         mac = checks.mac(address)
         sensors = self._sensors.get(hub_id, [])
@@ -193,32 +270,45 @@ class Registry:
         row = (
             hub_id, index, checks.role(role), mac,
             checks.plain_text(name, "name"), checks.plain_text(room, "room"),
-            checks.supervision(supervision_s), _now_ms(),
+            checks.supervision(supervision_s), _now_ms(), bind_key,
         )  # fmt: skip
         with self._change() as db:
             db.execute(
-                "INSERT INTO sensors (hub, device, role, address, name, room, supervision_s, added_ms) "
-                "VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO sensors (hub, device, role, address, name, room, supervision_s, added_ms, "
+                "bind_key) VALUES (?,?,?,?,?,?,?,?,?)",
                 row,
             )
             db.execute("UPDATE hubs SET table_version=table_version+1 WHERE id=?", (hub_id,))
         return index
 
     def remove_sensor(self, hub_id: str, index: int) -> None:
-        """Take a sensor out of a hub's device table."""
+        """Take a sensor out of a hub's device table, and forget its key."""
+        self._change_sensor(hub_id, index, "removed_ms=?, bind_key=NULL", _now_ms())
+
+    def set_bind_key(self, hub_id: str, index: int, bind_key: bytes | None) -> None:
+        """Give a sensor another key, or none."""
+        self._active(hub_id)
+        self._change_sensor(hub_id, index, "bind_key=?", bind_key)
+
+    def _change_sensor(self, hub_id: str, index: int, change: str, value: object) -> None:
         self.hub(hub_id)
         if all(sensor.index != index for sensor in self._sensors.get(hub_id, ())):
             raise RegistryError(f"index {index}: hub {hub_id} has no such sensor")
         with self._change() as db:
             db.execute(
-                "UPDATE sensors SET removed_ms=? WHERE hub=? AND device=? AND removed_ms IS NULL",
-                (_now_ms(), hub_id, index),
+                f"UPDATE sensors SET {change} WHERE hub=? AND device=? "  # noqa: S608  # fixed columns
+                "AND removed_ms IS NULL",
+                (value, hub_id, index),
             )
             db.execute("UPDATE hubs SET table_version=table_version+1 WHERE id=?", (hub_id,))
 
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
-        """(version, [[index, role, address, supervision_s], ..]) for DEVICES (contracts, section 5)."""
-        entries = [[s.index, s.role, s.address, s.supervision_s] for s in self.sensors(hub_id)]
+        """(version, [[index, role, address, supervision_s, key?], ..]) for DEVICES (contracts, section 5)."""
+        keys = self._bind_keys.get(hub_id, {})
+        entries: list[list[Any]] = [
+            [s.index, s.role, s.address, s.supervision_s, *([keys[s.index]] if s.encrypted else [])]
+            for s in self.sensors(hub_id)
+        ]
         return self.hub(hub_id).table_version, entries
 
     # Settings
@@ -248,6 +338,7 @@ class Registry:
         hub_id: str,
         wifi: tuple[str, str] | None = None,
         broker: tuple[str, int, str, str] | None = None,
+        tls: bool = False,
     ) -> bytes:
         """The CBOR map for the hub's NVS; wifi (ssid, password), broker (host, port, user, password)."""
         config: dict[str, Any] = self.settings(hub_id)
@@ -256,6 +347,8 @@ class Registry:
             config["wifi"] = list(wifi)
         if broker is not None:
             config["broker"] = list(broker)
+            if tls:
+                config["tls"] = True
         try:
             data: bytes = cbor.dumps(config)
         except cbor.CborError:
@@ -331,11 +424,19 @@ class Registry:
                 db.execute("SELECT id, mqtt_password FROM hubs WHERE mqtt_password IS NOT NULL")
             )
             self._sensors: dict[str, list[Sensor]] = {}
-            for row in db.execute(
-                "SELECT hub, device, role, address, name, room, supervision_s FROM sensors "
+            self._bind_keys: dict[str, dict[int, bytes]] = {}
+            for hub, device, role, address, name, room, supervision_s, bind_key in db.execute(
+                "SELECT hub, device, role, address, name, room, supervision_s, bind_key FROM sensors "
                 "WHERE removed_ms IS NULL ORDER BY hub, device"
             ):
-                self._sensors.setdefault(row[0], []).append(Sensor(*row))
+                encrypted = bind_key is not None
+                sensor = Sensor(hub, device, role, address, name, room, supervision_s, encrypted)
+                self._sensors.setdefault(hub, []).append(sensor)
+                if encrypted:
+                    self._bind_keys.setdefault(hub, {})[device] = bind_key
+            self._erasures = {
+                hub: bool(discard) for hub, discard in db.execute("SELECT hub, discard FROM erasures")
+            }
         finally:
             db.execute("COMMIT")
         self._seen = self._data_version()

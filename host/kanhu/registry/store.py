@@ -49,6 +49,14 @@ MIGRATIONS = (
     ALTER TABLE sensors ADD COLUMN bind_key BLOB;
     ALTER TABLE hubs ADD COLUMN mqtt_password TEXT;
     """,
+    """
+    -- Hubs of forgotten homes that the journal still has to forget; discard: undelivered events too.
+    CREATE TABLE erasures (hub TEXT PRIMARY KEY, discard INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    """,
+    """
+    -- next_floor: the boot counter that the next program for a board of this hub begins with, at least.
+    ALTER TABLE hubs ADD COLUMN next_floor INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 
