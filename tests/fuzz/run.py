@@ -30,7 +30,6 @@ HUNG_S = 10  # one input may take so long
 RSS_MIB = 1024  # a fuzzer that takes more ends as a crash
 GROWTH_BYTES = 16 * 1024, 8  # more held after the corpus ran again: of caches, and of each run
 MEASURED_S = 5.0  # each half of the memory measurement, unless the corpus takes longer
-PEAK_BYTES = 512 * 1024  # of one input; the longest are 4 kB
 SPARE_S = 60  # beyond its time before a child is ended
 
 
@@ -72,15 +71,11 @@ def _child(arguments: list[str], limit_s: float) -> tuple[int, str, str]:
 
 
 def _tail(text: str) -> str:
-    lines = [
-        line for line in text.splitlines() if line.strip() and not line.startswith(("#", "stat::", "INFO"))
-    ]
-    told = [
-        line.strip()
-        for line in lines
-        if re.match(r"\s*\w*(Error|Exception|Interrupt|Exit)\b|.*ERROR: ", line)
-    ]
-    return (told or lines or ["no reason given"])[-1 if not told else 0][:300]
+    """The error that ended a child, with the line it came from."""
+    frames = re.findall(r'^\s*File "(.*)", line (\d+), in', text, re.MULTILINE)
+    where = f"{Path(frames[-1][0]).name}:{frames[-1][1]} " if frames else ""
+    told = re.findall(r"^\w*(?:Error|Exception|Interrupt|Exit)\b.*|.*ERROR: libFuzzer.*", text, re.MULTILINE)
+    return where + (told or text.strip().splitlines()[-1:] or ["no reason given"])[0].strip()[:300]
 
 
 def attack(name: str, target: targets.Target, seconds: float, room: Path, seed: int) -> Report:
@@ -116,13 +111,13 @@ def attack(name: str, target: targets.Target, seconds: float, room: Path, seed: 
     if code:
         report.faults.append(_tail(told))
         (crashes / "last.log").write_text(told, encoding="utf-8")
-    measure(report, name, corpus, min(MEASURED_S, seconds / 2))
+    measure(report, target, corpus, min(MEASURED_S, seconds / 2))
     return report
 
 
-def measure(report: Report, name: str, corpus: Path, seconds: float) -> None:
+def measure(report: Report, target: targets.Target, corpus: Path, seconds: float) -> None:
     """Lines reached and memory, from a second process that runs the corpus without the fuzzer."""
-    code, out, err = _child(["replay", name, str(corpus), str(seconds)], 600)
+    code, out, err = _child(["replay", report.target, str(corpus), str(seconds)], 600)
     if code:
         if not report.faults:
             report.faults.append(f"the corpus does not run again: {_tail(err)}")
@@ -131,7 +126,7 @@ def measure(report: Report, name: str, corpus: Path, seconds: float) -> None:
         setattr(report, key, value)
     if report.growth_bytes > max(GROWTH_BYTES[0], GROWTH_BYTES[1] * report.measured):
         report.faults.append(f"memory grows: {report.growth_bytes} bytes more after {report.measured} runs")
-    if report.peak_bytes > PEAK_BYTES:
+    if report.peak_bytes > target.peak_bytes:
         report.faults.append(f"one input takes {report.peak_bytes} bytes")
     if report.percent < report.floor:
         report.faults.append(f"reaches {report.percent} % of the lines, not {report.floor}")

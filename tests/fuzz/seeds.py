@@ -90,6 +90,8 @@ def _host_config() -> list[bytes]:
         b'data_dir = "d"\n[log]\nlevel = "debug"\n[platform]\nwindow = 5\nretry_s = 1.5\n',
         b"",
         b"data_dir = 1\nnothing = 2\n",
+        b"a = " + b"[" * 3000,
+        b"a = " + b"9" * 5000,
     ]
 
 
@@ -120,6 +122,7 @@ def _settings() -> list[bytes]:
         "name12345passphrase",
     ]
     found = [bytes((number,)) + text.encode() for text in texts for number in range(10)]
+    found.append(b"\x07lamp=" + b"[" * 1190)
     return found + [
         b"\x00" + json.dumps(one).encode() for one in [_SETTINGS, {"buttons": []}, {"lamp": 4}, []]
     ]

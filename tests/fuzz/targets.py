@@ -20,6 +20,7 @@ class Target:
     covers: tuple[str, ...]
     floor: int  # percent of those lines that a run must reach, seeds included
     max_len: int = 1200  # bytes of one input
+    peak_bytes: int = 256 * 1024  # that one input may take
     words: tuple[str, ...] = ()  # dictionary of text formats
     packages: tuple[str, ...] = ("kanhu_protocol",)
 
@@ -130,7 +131,8 @@ TARGETS = {
         file_targets.host_config,
         ("kanhu.config:load", "kanhu.config:parse", "kanhu.config:Hubs", "kanhu.hosts"),
         75,
-        max_len=4096,
+        max_len=6000,
+        peak_bytes=2 * 1024 * 1024,  # the frames of a thousand nested arrays
         words=(
             "[",
             "]",
