@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said, show_settings
+from kanhu.pki.files import for_hubs
 from kanhu.registry import RegistryError, checks
 from kanhu.registry.board import write_program
 
@@ -59,8 +60,15 @@ def export(
         str, typer.Option(help="Name of the home's network; its password: KANHU_WIFI_PASSWORD, or asked for.")
     ] = "",
     broker: Annotated[str, typer.Option(help="HOST:PORT of the broker as the hub reaches it.")] = "",
+    ca: Annotated[
+        Path | None, typer.Option(help="CA bundle in PEM (kanhu pki): the hub speaks TLS and trusts it.")
+    ] = None,
     user: Annotated[
-        str, typer.Option(help="The hub's name there; its password: KANHU_BROKER_PASSWORD, or asked for.")
+        str,
+        typer.Option(
+            help="Another name there than its hub_id with the registry's password (registry export); then "
+            "its password: KANHU_BROKER_PASSWORD, or asked for."
+        ),
     ] = "",
     keep_key: Annotated[
         bool, typer.Option("--keep-key", help="For a board that is this hub already and was not erased.")
@@ -74,18 +82,25 @@ def export(
     way = None
     if broker:
         endpoint = checks.endpoint(broker)
-        way = (
-            *endpoint,
-            user,
-            _secret("KANHU_BROKER_PASSWORD", f"Broker password of {user}") if user else "",
-        )
+        password = _secret("KANHU_BROKER_PASSWORD", f"Broker password of {user}") if user else ""
+        way = (*endpoint, user, password)
+    elif ca:
+        raise RegistryError("--ca is for a hub with --wifi and --broker")
+    trusted = for_hubs(ca) if ca else b""
     with open_registry(data_dir, "change") as registry:
+        if way and not user:
+            way = (*way[:2], hub, registry.mqtt_password(hub))
+        if trusted and registry.settings(hub).get("ntp") is None:
+            raise RegistryError(
+                f"hub {hub} needs the time before it can judge a certificate: "
+                f"kanhu registry hub settings {hub} 'ntp=[\"pool.ntp.org\",123]'"
+            )
         if way is None and "serial" not in registry.settings(hub).get("links", checks.DEFAULT_LINKS):
             raise RegistryError(
                 f"hub {hub} has no way to the daemon: give --wifi and --broker, or first "
                 f"kanhu registry hub settings {hub} 'links=[\"serial\"]'"
             )
-        generation = write_program(registry, hub, output, network, way, keep_key)
+        generation = write_program(registry, hub, output, network, way, keep_key, trusted)
     print(
         f"hub {hub}, key generation {generation}: mpremote run {output}, mpremote reset, and delete the file"
     )

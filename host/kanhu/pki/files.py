@@ -6,8 +6,11 @@ import os
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from kanhu.errors import KanhuError
+
+HUB_MAX = 1024  # bytes of one NVS value (contracts, section 6)
 
 
 class PkiError(KanhuError):
@@ -34,3 +37,16 @@ def load_certificates(path: Path) -> list[x509.Certificate]:
     if not found:
         raise PkiError(f"{path}: holds no certificate in PEM (-----BEGIN CERTIFICATE-----)")
     return found
+
+
+def for_hubs(path: Path) -> bytes:
+    """The certificates of a bundle as a hub's NVS holds them: DER, one after the other; PkiError."""
+    ders = [one.public_bytes(serialization.Encoding.DER) for one in load_certificates(path)]
+    whole = b"".join(ders)
+    # A length of two bytes is what the hub's reader knows; NVS holds no more than this of one value.
+    if len(whole) > HUB_MAX or any(der[1] != 0x82 for der in ders):
+        raise PkiError(
+            f"{path}: {len(whole)} bytes in DER, and a hub takes {HUB_MAX}: two CAs of kanhu pki fit, but "
+            "no chain of intermediate or RSA certificates"
+        )
+    return whole
