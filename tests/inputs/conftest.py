@@ -16,7 +16,8 @@ NEAR_WRAP = 2**30 - 1_000  # an ESP32's ticks, one second before they start agai
 class Played:
     """What a scenario gave: events as (ms, kind, fields) and the input's counters."""
 
-    def __init__(self, answer: dict[str, Any]) -> None:
+    def __init__(self, answer: dict[str, Any], out: str) -> None:
+        self.out = out
         self.counts: dict[str, int] = answer["counts"]
         self.events = [(ms, kind, dict(fields)) for ms, kind, fields in answer["events"]]
 
@@ -39,6 +40,6 @@ def play() -> Callable[..., Played]:
         scenario = {"input": what, "start": start, "steps": [*steps, [until, "end"]], **more}
         # Not an argument: MicroPython's unix port interns those, up to 255 characters.
         out = run_micropython(f"{WORLD}\nshow({json.dumps(scenario)!r})\n")
-        return Played(json.loads(out.splitlines()[-1]))
+        return Played(json.loads(out.splitlines()[-1]), out)
 
     return run

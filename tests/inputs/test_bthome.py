@@ -14,6 +14,7 @@ from habluetooth import BluetoothServiceInfoBleak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers_bthome import services
 from helpers_micropython import ROOT, run_micropython
 
 HERE = Path(__file__).parent
@@ -149,26 +150,6 @@ def test_no_bytes_can_harm(adv):
 def test_both_interpreters_read_the_same_from_anything(payloads):
     adverts = [advert(b"\x40" + p, b"") for p in payloads]
     assert on_micropython(adverts) == [read(a) for a in adverts]
-
-
-@st.composite
-def services(draw):
-    """Unencrypted service data of known objects in any order, each measurement once, buttons repeated."""
-    numbers = draw(st.lists(st.sampled_from(sorted(MEAS_TYPES)), max_size=8))
-    data, used = b"", set()
-    for what in numbers:
-        kind = MEAS_TYPES[what]
-        if kind.data_format in ("raw", "string", "command") or (kind.meas_format in used and what != 0x3A):
-            continue
-        used.add(kind.meas_format)
-        value = draw(st.binary(min_size=kind.data_length, max_size=kind.data_length))
-        if what == 0x3A:
-            value = bytes([draw(st.sampled_from(sorted(BUTTON_EVENTS)))])
-        elif what == 0x3C:
-            value = b"\x01\x03"
-        if len(data) + 1 + len(value) <= 23:
-            data += bytes([what]) + value
-    return b"\x40" + data
 
 
 @settings(deadline=None)

@@ -8,7 +8,13 @@ import asyncio
 import gc
 import json
 
+from kanhu_hub import store
+
 PERIOD = 1 << 30
+
+
+class PowerCut(BaseException):
+    """Ends everything at once; args[0]: the events until then."""
 
 
 class Clock:
@@ -127,7 +133,9 @@ class Devices:
         self.set(table)
 
     def set(self, table):
-        self.table = [[i, r, bytes.fromhex(a), s] + [bytes.fromhex(k) for k in key] for i, r, a, s, *key in table]
+        self.table = [
+            [i, r, bytes.fromhex(a), s] + [bytes.fromhex(k) for k in key] for i, r, a, s, *key in table
+        ]
 
     def all(self):
         return self.table
@@ -139,10 +147,14 @@ class Hub:
     def __init__(self, clock):
         self.clock = clock
         self.events = []
+        self.writes = 0
+        self.cut = None
         self.answer = True
         self.raises = 0
 
     def emit(self, kind, fields):
+        if self.cut == "event":  # the power goes before flash has it
+            raise PowerCut(self.events)
         if self.raises:
             self.raises -= 1
             raise MemoryError
@@ -150,10 +162,23 @@ class Hub:
         fields.clear()  # an emitted map is the core's
         return self.answer
 
+    def watch_flash(self):
+        """Count the files written, and cut the power before the next one if a step says so."""
+        real = store.replace
+
+        def replace(path, data):
+            if self.cut == "file":
+                raise PowerCut(self.events)
+            real(path, data)
+            self.writes += 1
+
+        store.replace = replace
+
 
 async def play(scenario):
     clock = Clock(scenario["start"])
     hub = Hub(clock)
+    hub.watch_flash()
     flag = asyncio.ThreadSafeFlag() if scenario.get("real_flag") else Flag()
     pin = Pin(scenario.get("level", scenario["input"] == "button"), flag)
     adc = Adc() if scenario.get("supervised") else None
@@ -199,10 +224,13 @@ async def play(scenario):
             hub.answer = rest[0]
         elif action == "raises":
             hub.raises = rest[0]
+        elif action == "cut":
+            hub.cut = rest[0]
     await settle()
     assert not task.done(), "run() ended"
     counts = {n: getattr(thing, n) for n in ("foreign", "refused", "malformed") if hasattr(thing, n)}
     counts["sensors"] = len(getattr(thing, "sensors", ()))
+    counts["writes"] = hub.writes
     task.cancel()
     try:  # noqa: SIM105
         await task
@@ -215,4 +243,8 @@ async def play(scenario):
 
 def show(scenario):
     gc.collect()
-    print(json.dumps(asyncio.run(play(json.loads(scenario)))))
+    try:
+        done = asyncio.run(play(json.loads(scenario)))
+    except PowerCut as cut:
+        done = {"events": cut.args[0], "counts": {}}
+    print(json.dumps(done))

@@ -76,6 +76,14 @@ def mac(text: str) -> bytes:
     return address
 
 
+def bind_key(text: str) -> bytes:
+    """The 16 bytes of a sensor's key; what was entered is not repeated in the error."""
+    digits = re.sub(r"[\s:-]", "", text)
+    if not re.fullmatch(r"[0-9A-Fa-f]{32}", digits) or not int(digits, 16):
+        raise RegistryError("bind key: must be the 32 hexadecimal digits that the sensor's app shows")
+    return bytes.fromhex(digits)
+
+
 def role(text: str) -> int:
     """The number of a role."""
     for number, name in names.ROLES.items():
@@ -214,7 +222,7 @@ def setting(text: str) -> tuple[str, Any]:
         raise RegistryError(f"{text!r}: write KEY=VALUE with KEY one of {', '.join(_SETTINGS)}")
     try:
         return key, json.loads(value) if value else DEFAULT
-    except ValueError:
+    except (ValueError, RecursionError):
         raise RegistryError(f"setting {key}: must be {_SETTINGS[key][1]}") from None
 
 

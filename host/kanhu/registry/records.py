@@ -41,6 +41,7 @@ class Sensor:
     name: str = ""
     room: str = ""
     supervision_s: int = 0  # longest silence when well; 0: not known
+    encrypted: bool = False  # it has a bind key, which stays in the registry
 
     @property
     def mac(self) -> str:

@@ -263,6 +263,10 @@ class Bench:
     def set_battery(self, name: str, percent: int) -> None:
         self._do(lambda: self._sensor(name).set_battery(percent))
 
+    def change_battery(self, name: str) -> None:
+        """A new battery for a BLE sensor: its counters start again."""
+        self._do(lambda: self._sensor(name).change_battery())
+
     def advertise(self, advert: Advert) -> None:
         """One advertisement of any content."""
         self._do(lambda: self._air.transmit(advert))

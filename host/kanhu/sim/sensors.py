@@ -7,8 +7,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
 BTHOME_UUID = 0xFCD2  # BTHome, 16-bit service data
 INFO_V2 = 0x40  # version 2, unencrypted
+INFO_ENCRYPTED = 0x01
+MIC_BYTES = 4
 INFO_TRIGGER = 0x04  # irregular, sent when something happens
 
 PACKET_ID = 0x00
@@ -65,12 +69,30 @@ def parse_address(text: str) -> bytes:
 
 def encode(objects: Sequence[tuple[int, int]], trigger: bool = False) -> bytes:
     """Advertising data of one-byte BTHome objects (id, value), in rising id as the format asks."""
-    body = bytearray([INFO_V2 | (INFO_TRIGGER if trigger else 0)])
-    for number, value in sorted(objects):
-        body += bytes((number, value))
-    service = BTHOME_UUID.to_bytes(2, "little") + body
+    return _advertising(bytes((_info(trigger),)) + _body(objects))
+
+
+def encrypt(
+    objects: Sequence[tuple[int, int]], key: bytes, address: bytes, counter: int, trigger: bool = False
+) -> bytes:
+    """The same, encrypted (bthome.io/encryption) with a 16-byte bind key and a 32-bit counter."""
+    info, sent = bytes((_info(trigger) | INFO_ENCRYPTED,)), counter.to_bytes(4, "little")
+    nonce = address + BTHOME_UUID.to_bytes(2, "little") + info + sent
+    sealed = AESCCM(key, tag_length=MIC_BYTES).encrypt(nonce, _body(objects), None)
+    return _advertising(info + sealed[:-MIC_BYTES] + sent + sealed[-MIC_BYTES:])
+
+
+def _info(trigger: bool) -> int:
+    return INFO_V2 | (INFO_TRIGGER if trigger else 0)
+
+
+def _body(objects: Sequence[tuple[int, int]]) -> bytes:
+    return b"".join(bytes(pair) for pair in sorted(objects))
+
+
+def _advertising(service: bytes) -> bytes:
     flags = b"\x02\x01\x06"  # LE general discoverable, no BR/EDR
-    return flags + bytes((len(service) + 1, 0x16)) + service
+    return flags + bytes((len(service) + 3, 0x16)) + BTHOME_UUID.to_bytes(2, "little") + service
 
 
 @dataclass
@@ -86,6 +108,8 @@ class Sensor:
     repeats: int = REPEATS
     state: bool = False
     packet_id: int = field(default_factory=lambda: random.randrange(256))
+    bind_key: bytes | None = field(default=None, repr=False)  # 16 bytes: it encrypts
+    counter: int = 0  # of its next encrypted message
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -113,6 +137,11 @@ class Sensor:
         self.state = state
         self._announce(self._objects(), trigger=True)
 
+    def change_battery(self) -> None:
+        """A new battery: what a sensor keeps in RAM starts again, its counter among it."""
+        self.counter = self.packet_id = 0
+        self.battery = 100
+
     def set_battery(self, percent: int) -> None:
         self.battery = percent
         self._announce(self._objects())
@@ -126,7 +155,12 @@ class Sensor:
         self.packet_id = (self.packet_id + 1) & 0xFF
         if self._burst:
             self._burst.cancel()
-        data = encode([(PACKET_ID, self.packet_id), (BATTERY, self.battery), *objects], trigger)
+        objects = [(PACKET_ID, self.packet_id), (BATTERY, self.battery), *objects]
+        if self.bind_key is None:
+            data = encode(objects, trigger)
+        else:
+            data = encrypt(objects, self.bind_key, self.address, self.counter, trigger)
+            self.counter += 1
         self._burst = asyncio.get_running_loop().create_task(self._send(data))
 
     async def _send(self, data: bytes) -> None:

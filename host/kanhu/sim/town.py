@@ -169,12 +169,14 @@ class Town:
             db.close()
         return not entries or wanted in done
 
-    def add_sensor(self, home: Home, label: str, kind: str) -> int:
+    def add_sensor(self, home: Home, label: str, kind: str, bind_key: bytes | None = None) -> int:
         """A BLE sensor of a home, on the air and in the registry; the device index."""
         number = sum(len(one.devices) for one in self.homes.values()) + 1
         address = f"A4:C1:38:00:{number >> 8:02X}:{number & 255:02X}"
         role = ROLES.get(kind, kind)
-        index = self.registry.add_sensor(home.hub_id, role=role, address=address, name=label)
-        self.bench.add_sensor(f"{home.name}/{label}", kind, address, hub=home.hub)
+        index = self.registry.add_sensor(
+            home.hub_id, role=role, address=address, name=label, bind_key=bind_key
+        )
+        self.bench.add_sensor(f"{home.name}/{label}", kind, address, hub=home.hub, bind_key=bind_key)
         home.devices[label] = index
         return index
