@@ -36,23 +36,25 @@ def told(
     starts = [when for when, text in lines if text.startswith("kanhu: hub ") and " boot " in text]
     resets = [spell.begin for spell in dark]
     resets += [when for when, text in lines if text.startswith("ets sim: rst") or "soft reboot" in text]
-    claimed: set[float] = set()
     result = []
-    for at_s, device in sorted(presses):
-        result.append(
-            Pressed(at_s, hub, device, _heard(at_s, lamp, starts, sorted(resets), dark, full, claimed))
-        )
+    in_order = sorted(presses)
+    for number, (at_s, device) in enumerate(in_order):
+        until = at_s + SHOWN_S  # what is shown later, or after the next press, says nothing of this one
+        if number + 1 < len(in_order):
+            until = min(until, in_order[number + 1][0])
+        shown = _heard(at_s, until, lamp, starts, sorted(resets), dark, full)
+        result.append(Pressed(at_s, hub, device, shown))
     return result
 
 
 def _heard(
     at_s: float,
+    until: float,
     lamp: Sequence[tuple[float, str]],
     starts: Sequence[float],
     resets: Sequence[float],
     dark: Sequence[Spell],
     full: Sequence[Spell],
-    claimed: set[float],
 ) -> float | None:
     last_reset = max((when for when in resets if when <= at_s), default=0.0)
     next_reset = min((when for when in resets if when > at_s), default=float("inf"))
@@ -62,14 +64,8 @@ def _heard(
     shown = [name for when, name in lamp if last_reset <= when <= at_s]
     if shown and shown[-1] in RESTING:
         for when, name in lamp:
-            if at_s < when < min(next_reset, at_s + SHOWN_S) and name in (*RECEIPTS, "not_saved"):
-                if name == "not_saved" or when in claimed:
-                    break
-                claimed.add(when)
-                return when
-        if not any(at_s < when < at_s + SHOWN_S and name == "not_saved" for when, name in lamp):
-            return _quietly(at_s, next_reset, full)
-        return None
+            if at_s < when < min(next_reset, until) and name in (*RECEIPTS, "not_saved"):
+                return None if name == "not_saved" else when
     return _quietly(at_s, next_reset, full)
 
 
