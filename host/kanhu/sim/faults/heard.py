@@ -39,9 +39,11 @@ def told(
     result = []
     in_order = sorted(presses)
     for number, (at_s, device) in enumerate(in_order):
-        until = at_s + SHOWN_S  # what is shown later, or after the next press, says nothing of this one
-        if number + 1 < len(in_order):
-            until = min(until, in_order[number + 1][0])
+        # What is shown later, or after another press that nothing was shown for, may be of either.
+        until = min([at_s + SHOWN_S, *(when for when, _ in in_order[number + 1 : number + 2])])
+        before = in_order[number - 1][0] if number else 0.0
+        if at_s - before < SHOWN_S and not any(before < when <= at_s for when, _ in lamp):
+            until = at_s
         shown = _heard(at_s, until, lamp, starts, sorted(resets), dark, full)
         result.append(Pressed(at_s, hub, device, shown))
     return result
