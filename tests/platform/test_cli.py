@@ -77,9 +77,18 @@ async def test_watch_as_the_platform(url: str, daemon: Daemon, state: Path) -> N
     assert events[0]["redelivered"] is False
 
 
+# A test run that a shell has put into the background ignores Ctrl-C, and so would its children.
+AT_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from kanhu.cli import main
+main()
+"""
+
+
 async def test_watch_ends_quietly_on_ctrl_c(url: str, daemon: Daemon) -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from kanhu.cli import main; main()", "platform", "watch", "--broker", url,
+        sys.executable, "-c", AT_A_TERMINAL, "platform", "watch", "--broker", url,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
