@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
+import socket
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from cryptography import x509
 
 from helpers_broker import Broker, Mosquitto, NatsBroker
 from kanhu.pki.certificates import Certified, issue, make_ca
@@ -86,3 +90,17 @@ def reload(broker: Broker) -> None:
     """SIGHUP."""
     assert broker._process is not None
     broker._process.send_signal(signal.SIGHUP)
+
+
+def serial_served(port: int) -> int:
+    """Serial number of the certificate that a server shows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with (
+        socket.create_connection(("127.0.0.1", port), 10) as plain,
+        context.wrap_socket(plain) as wrapped,
+    ):
+        shown = wrapped.getpeercert(binary_form=True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).serial_number

@@ -38,7 +38,7 @@ START_LIMIT_S = 10.0  # a cold start takes 0.1 s here
 STOP_LIMIT_S = 5.0  # between SIGTERM and SIGKILL
 RESTART_MIN_S, RESTART_MAX_S = 0.5, 30.0  # wait before a server that ended is started again
 LIVED_S = 60.0  # a server that ran this long starts again without a longer wait than the first
-USERS_CHECK_S = 1.0
+LOOK_EVERY_S = 1.0
 LISTENING = b"Listening for MQTT clients on"  # what this server writes once the port is its own
 
 
@@ -105,9 +105,13 @@ class EmbeddedBroker:
         if block == self._authorization:
             return
         self._authorization = block
+        self.reload()  # whoever lost a right is cut off
+
+    def reload(self) -> None:
+        """Let a running server take its users and certificates anew; connections stay."""
         if (process := self._process) and self.running:
             self._write_settings()
-            process.send_signal(signal.SIGHUP)  # whoever lost a right is cut off
+            process.send_signal(signal.SIGHUP)
 
     def start(self) -> None:
         """Start and wait until it listens; LinkDown with the server's last words."""
@@ -285,14 +289,25 @@ def embedded(config: Config, registry: Registry) -> tuple[EmbeddedBroker | None,
     return made, own
 
 
-async def keep_users(broker: EmbeddedBroker | None, config: Config, registry: Registry) -> None:
-    """Let the broker know the registry's hubs as they come and go; for ever."""
-    seen = registry.version
+async def keep_current(broker: EmbeddedBroker | None, config: Config, registry: Registry) -> None:
+    """Let the broker know of hubs that come and go and of renewed certificates; for ever."""
+    seen, stamps = registry.version, _stamps(config.broker.tls)
     while True:
-        await asyncio.sleep(USERS_CHECK_S)
-        if broker is not None and config.broker.users and registry.version != seen:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if broker is None:
+            continue
+        if config.broker.users and registry.version != seen:
             seen = registry.version
             broker.authorize(_users(registry, config.data_dir / "broker"))
+        if (now := _stamps(config.broker.tls)) != stamps:
+            stamps = now
+            broker.reload()
+            log.info("the embedded broker takes its certificate anew")
+
+
+def _stamps(tls: Tls | None) -> list[int]:
+    paths = [tls.cert_file, tls.key_file] if tls else []
+    return [path.stat().st_mtime_ns for path in paths if path is not None and path.exists()]
 
 
 def _users(registry: Registry, folder: Path) -> list[User]:

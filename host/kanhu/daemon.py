@@ -15,7 +15,7 @@ import structlog
 
 from kanhu import erasure
 from kanhu.aead import AesCcm
-from kanhu.broker import embedded, keep_users
+from kanhu.broker import embedded, keep_current
 from kanhu.care import Alarms
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
@@ -249,7 +249,7 @@ class Daemon:
                 self.downlink.run(),
                 self.orders.watch_tables(),
                 self.orders.watch_gaps(),
-                keep_users(self.broker, self.config, self.registry),
+                keep_current(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),
                 self._retire(),

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from kanhu.errors import ConfigError
+from kanhu.links.mqtt_metrics import tls_metrics
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
@@ -149,6 +150,7 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
     yield GaugeMetricFamily(
         "kanhu_journal_healthy", "Whether the last write succeeded", float(journal.healthy)
     )
+    yield from tls_metrics(daemon)
     if daemon.broker is not None:
         yield CounterMetricFamily(
             "kanhu_broker_restarts",

@@ -50,7 +50,7 @@ class MqttClient:
         """Keepalive in s; window and max_queued in publishes; max_packet in bytes of one received packet."""
         if window < 1 or max_queued < 0 or window + max_queued > 60_000:
             raise ValueError("window + max_queued must be at most 60000: packet ids have 16 bits")
-        self._host = host
+        self.host = host
         self._port = port
         self._tls = tls
         self._hello = mqtt.connect(client_id, keepalive, clean, will, username, password)
@@ -73,6 +73,11 @@ class MqttClient:
     def session_present(self) -> bool:
         """Whether the broker still had this client's session when it last accepted."""
         return self._connection is not None and self._connection.session_present
+
+    @property
+    def peer_until(self) -> float | None:
+        """Unix time at which the broker's certificate ends; None without TLS."""
+        return self._connection.peer_until if self._connection is not None else None
 
     def publish_nowait(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> bool:
         """Publish without waiting for PUBACK; False (and counted) when not connected or the queue is full."""
@@ -141,7 +146,7 @@ class MqttClient:
         try:
             async with asyncio.timeout(OPEN_S):
                 await loop.create_connection(
-                    lambda: connection, self._host, self._port, ssl=context, server_hostname=name
+                    lambda: connection, self.host, self._port, ssl=context, server_hostname=name
                 )
             async with asyncio.timeout(ANSWER_S):
                 await connection.accepted

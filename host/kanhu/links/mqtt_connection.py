@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ class Connection(asyncio.BufferedProtocol):
         self.up = False  # the broker has accepted it
         self.up_since = 0.0  # loop time of that; 0 before
         self.session_present = False
+        self.peer_until: float | None = None  # Unix time at which the broker's certificate ends
         self.reason = "closed by the broker"
         self.accepted: asyncio.Future[None] = self._loop.create_future()
         self.closed: asyncio.Future[None] = self._loop.create_future()
@@ -91,6 +93,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=WRITE_HIGH)
+        if peer := transport.get_extra_info("peercert"):
+            self.peer_until = ssl.cert_time_to_seconds(peer["notAfter"])
         self._deadline = self._loop.time() + ANSWER_S
         self._timer = self._loop.call_later(1.0, self._tick)
         self._write(self._hello)

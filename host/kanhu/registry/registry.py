@@ -127,8 +127,8 @@ class Registry:
         floor = heard.boot + BOOT_STEP if heard.boot else 0
         with self._change() as db:
             db.execute(
-                "INSERT INTO hubs (id, home, created_ms, next_floor) VALUES (?,?,?,?)",
-                (hub_id, home, now, floor),
+                "INSERT INTO hubs (id, home, created_ms, next_floor, mqtt_password) VALUES (?,?,?,?,?)",
+                (hub_id, home, now, floor, secrets.token_urlsafe(PASSWORD_BYTES)),
             )
             db.execute("INSERT INTO keys VALUES (?,?,?,?)", (hub_id, heard.generation + 1, key, now))
         return hub_id, key
@@ -217,7 +217,10 @@ class Registry:
         if hub_id not in self._passwords:
             made = secrets.token_urlsafe(PASSWORD_BYTES)
             with self._change() as db:
-                db.execute("UPDATE hubs SET mqtt_password=? WHERE id=?", (made, hub_id))
+                # Another process may have made one meanwhile.
+                db.execute(
+                    "UPDATE hubs SET mqtt_password=? WHERE id=? AND mqtt_password IS NULL", (made, hub_id)
+                )
         return self._passwords[hub_id]
 
     # Sensors
