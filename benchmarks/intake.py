@@ -39,6 +39,9 @@ class Keys:
     def keys(self, hub_id: str) -> dict[int, bytes]:
         return self.by_hub.get(hub_id, {})
 
+    def remembers(self, hub_id: str) -> bool:
+        return hub_id in self.by_hub
+
 
 def payloads(keys: Keys, count: int, per_payload: int) -> list[tuple[str, bytes]]:
     """Payloads of motion events, hub after hub, each hub's in order."""

@@ -69,6 +69,9 @@ class FixedKeys:
     def keys(self, hub_id: str) -> dict[int, bytes]:
         return self.by_hub.get(hub_id, {})
 
+    def remembers(self, hub_id: str) -> bool:
+        return hub_id in self.by_hub
+
 
 class Host:
     """Journal, alarms, commands and intake over one data_dir, as the daemon puts them together."""

@@ -15,6 +15,7 @@ from kanhu.journal import Batch, Event, Journal, JournalUnavailable, Outcome
 from kanhu.journal.commands import Commands
 from kanhu.journal.plain import believed
 from kanhu.journal.times import own_anchor
+from kanhu.refusals import Refusals
 from kanhu.sealed import Message, Opener, split
 from kanhu_protocol import kinds as k
 from kanhu_protocol import seal
@@ -36,6 +37,9 @@ class Keys(Protocol):
 
     def keys(self, hub_id: str) -> dict[int, bytes]:
         """Keys by generation; empty for an unknown or revoked hub."""
+
+    def remembers(self, hub_id: str) -> bool:
+        """Whether the hub is known, revoked or not."""
 
 
 @dataclass(slots=True)
@@ -81,6 +85,7 @@ class Intake:
         self._openers: dict[str, Opener] = {}
         self._version = registry.version
         self.identities = Identities(journal)
+        self.refusals = Refusals(journal)
         self._refused: dict[bytes, None] = {}  # newest refused bytes, so that one said again is kept once
 
     async def receive(self, hub_id: str, payload: bytes, link: str) -> Receipts:
@@ -93,18 +98,20 @@ class Intake:
         opener = self._opener(hub_id)
         if opener is None:
             self.counters.refuse(link, "unknown_hub")
+            if self._journal.knows(hub_id) or self._registry.remembers(hub_id):
+                self.refusals.note(hub_id, "unknown_hub", link)
             answer.set_result(Receipts(hub_id))
             return answer
         messages, broken = split(payload)
         if broken:
-            self.counters.refuse(link, "malformed")
+            self._refuse(hub_id, link, "malformed")
         arrival = _Arrival(hub_id, link, self._journal.clock(), self._journal.batch())
         for message in messages:
             try:
                 plain = opener.open(message)
             except seal.SealError as error:
                 reason = error.args[0]
-                self.counters.refuse(link, reason if reason in REASONS else "malformed")
+                self._refuse(hub_id, link, reason if reason in REASONS else "malformed")
             else:
                 try:
                     self._take(arrival, message, plain)
@@ -117,6 +124,10 @@ class Intake:
                     return answer
         arrival.batch.hand_over(lambda error: self._answer(error, answer, arrival))
         return answer
+
+    def _refuse(self, hub_id: str, link: str, reason: str) -> None:
+        self.counters.refuse(link, reason)
+        self.refusals.note(hub_id, reason, link)
 
     def _opener(self, hub_id: str) -> Opener | None:
         if self._version != self._registry.version:
@@ -166,6 +177,7 @@ class Intake:
     def forget(self, hub_id: str) -> None:
         """A hub is being erased; its keys are gone already."""
         self.identities.forget(hub_id)
+        self.refusals.forget(hub_id)
 
     # One authentic event
 
@@ -242,7 +254,7 @@ class Intake:
 
     def _conflict(self, arrival: _Arrival, message: Message, event: Event) -> None:
         """Another event has this identity: refused, and never silent, because a person may have pressed."""
-        self.counters.refuse(arrival.link, "identity")
+        self._refuse(arrival.hub, arrival.link, "identity")
         known, batch, hub_id = self.identities.voice(arrival.hub), arrival.batch, arrival.hub
         self.identities.dispute(hub_id, message.boot)
         if known is not None and message.generation > known.generation:
@@ -277,7 +289,7 @@ class Intake:
         # It would come again for ever: receipt it, count it as lost, keep its bytes and tell the platform.
         batch, hub_id, boot, seq = arrival.batch, arrival.hub, message.boot, message.seq
         if self._journal.holds((hub_id, boot, seq)):
-            self.counters.refuse(arrival.link, "identity")
+            self._refuse(hub_id, arrival.link, "identity")
             return
         self.counters.unreadable[arrival.link] += 1
         arrival.held.append((k.P1, boot, seq))  # its class is unknown: answered by name, whatever it was

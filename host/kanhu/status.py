@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kanhu import ledger
+from kanhu import ledger, refusals, witness
 from kanhu.config import Hubs
 from kanhu.errors import DataError
 from kanhu.registry import Registry
@@ -32,6 +32,9 @@ class HubStatus:
     stored: int
     lost: int
     queued: int
+    key: int  # generation of its newest key; 0: none, it is revoked or not in the registry
+    older_keys: int  # that still open what they have sealed
+    identity: str  # ok, or in doubt: docs/what-to-do-when.md
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,18 @@ class AlarmStatus:
 
 
 @dataclass(frozen=True)
+class RefusalStatus:
+    """Messages that were refused, of one hub and for one reason (contracts, section 8), in the last week."""
+
+    hub_id: str
+    reason: str
+    link: str
+    count: int
+    last: str
+    means: str
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything `kanhu status` shows."""
 
@@ -53,6 +68,8 @@ class Status:
     running: bool
     hubs: list[HubStatus]
     alarms: list[AlarmStatus]
+    refused: list[RefusalStatus]
+    registry_older: str | None  # when an older copy of the registry was found in place of a newer one
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -95,6 +112,35 @@ def _limit_s(db: sqlite3.Connection) -> float:
     return float(row[0]) if row else limit_s(Hubs().heartbeat_s, Hubs().missed_heartbeats)
 
 
+def _means(reason: str, hub: str, registry: Registry) -> str:
+    if reason == "unknown_hub":
+        if registry.remembers(hub):
+            return "it is revoked and still speaks"
+        return "heard before, and not in this registry: is that an older copy?"
+    if reason == "unknown_key":
+        return "its key is not in this registry: an older copy, or retired"
+    return _MEANS[reason]
+
+
+_MEANS = {
+    "forged": "sealed with another key, or said in another hub's name",
+    "identity": "two boards speak as this hub",
+    "malformed": "damaged, or sent by something that is no hub",
+    "suite": "sealed in a way this version does not know",
+}
+
+
+def _in_doubt(db: sqlite3.Connection, daemon_id: str) -> set[str]:
+    said: dict[str, int] = {}
+    for (plain,) in db.execute(
+        "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC",
+        (daemon_id, k.IDENTITY_FAULT, k.IDENTITY_OK),
+    ):
+        event = events.decode(plain)
+        said.setdefault(event[k.SUBJECT], event[k.KIND])
+    return {hub for hub, kind in said.items() if kind == k.IDENTITY_FAULT}
+
+
 def _firmware(db: sqlite3.Connection, hub: str) -> str | None:
     row = db.execute(
         "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC LIMIT 1",
@@ -129,6 +175,7 @@ def _read(data_dir: Path, running: bool, registry: Registry, sums: dict[str, led
                 "SELECT hub, max(received_ms), max(boot) FROM events GROUP BY hub"
             )
         }
+        doubted = _in_doubt(db, daemon_id)
         hubs = []
         for hub in sorted((set(heard) | {hub.id for hub in registry.hubs()}) - {daemon_id}):
             last, boot = heard.get(hub, (None, 0))
@@ -152,6 +199,9 @@ def _read(data_dir: Path, running: bool, registry: Registry, sums: dict[str, led
                     one["stored"] if one else 0,
                     one["lost"] if one else 0,
                     one["queued"] if one else 0,
+                    max(registry.keys(hub), default=0),
+                    max(0, len(registry.keys(hub)) - 1),
+                    "in doubt" if hub in doubted else "ok",
                 )
             )
         alarms = [
@@ -164,6 +214,15 @@ def _read(data_dir: Path, running: bool, registry: Registry, sums: dict[str, led
                 (k.CLOSED,),
             )
         ]
+        refused = [
+            RefusalStatus(
+                one.hub, one.reason, one.link, one.count, _age(one.last_ms),
+                _means(one.reason, one.hub, registry),
+            )
+            for one in refusals.read(db, int(time.time() * 1000))
+        ]  # fmt: skip
+        older_ms = witness.read(db).older_ms
     finally:
         db.close()
-    return Status(str(daemon_id), running, hubs, alarms)
+    older = None if older_ms is None else _age(older_ms)
+    return Status(str(daemon_id), running, hubs, alarms, refused, older)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from helpers_intake import OTHER, Host, HubVoice
+from kanhu.aead import AesCcm
 from kanhu.errors import DataError
 from kanhu.registry import Registry, RegistryError
 from kanhu.registry.board import write_program
+from kanhu.registry.checks import MAX_SUPERVISION_S, bind_key
 from kanhu_protocol import cbor, down, seal
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import is_id
@@ -21,6 +23,7 @@ from kanhu_protocol.down import encode
 
 HUB = "7m3k0xq2fz"
 MAC = "A4:C1:38:0B:5E:9D"
+BIND_KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
 
 
 @pytest.fixture
@@ -102,13 +105,53 @@ def test_a_hub_holds_as_many_sensors_as_one_message_does_and_no_more(registry: R
     hub, _ = registry.add_hub(home)
     for number in range(28):
         registry.add_sensor(
-            hub, "motion", f"A4:C1:38:00:00:{number:02X}", supervision_s=86_400, index=255 - number
+            hub,
+            "motion",
+            f"A4:C1:38:00:00:{number:02X}",
+            supervision_s=MAX_SUPERVISION_S,
+            index=255 - number,
+            bind_key=BIND_KEY,
         )
     version, entries = registry.device_table(hub)
     plain = down.encode(k.DEVICES, {k.NUMBER: 2**32 - 1, k.VERSION_OF: version + 2**31, k.TABLE: entries})
-    assert len(plain) + 40 <= seal.MAX_SEALED
+    full = 2**32 - 1
+    assert seal.seal(AesCcm(bytes(16)), 65_535, HUB, seal.DOWN, full, full, full, plain)
     with pytest.raises(RegistryError, match="28 sensors"):
         registry.add_sensor(hub, "motion", MAC)
+
+
+def test_a_bind_key_is_in_the_table_and_nowhere_else(registry: Registry, home: str, tmp_path: Path) -> None:
+    hub, _ = registry.add_hub(home)
+    plain, secret = registry.add_sensor(hub, "call", MAC), None
+    secret = registry.add_sensor(hub, "call", "A4:C1:38:0B:5E:9E", bind_key=BIND_KEY)
+    assert [sensor.encrypted for sensor in registry.sensors(hub)] == [False, True]
+    assert BIND_KEY.hex() not in repr(registry.sensors(hub))
+    assert repr(BIND_KEY) not in repr(registry.sensors(hub))
+    version, entries = registry.device_table(hub)
+    assert [entry[4:] for entry in entries] == [[], [BIND_KEY]]
+    registry.set_bind_key(hub, plain, BIND_KEY)
+    registry.set_bind_key(hub, secret, None)
+    assert registry.device_table(hub) == (version + 2, [[*entries[0], BIND_KEY], entries[1][:4]])
+    with pytest.raises(RegistryError, match="no such sensor"):
+        registry.set_bind_key(hub, 99, BIND_KEY)
+    registry.remove_sensor(hub, plain)
+    registry.close()
+    assert BIND_KEY not in (tmp_path / "data" / "registry.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["231d39c1d7cc1ab1aee224cd096db932", "231D39C1-D7CC1AB1-AEE224CD-096DB932 ", "23:1d:" + "39c1" * 7],
+)
+def test_bind_keys_as_people_write_them(text: str) -> None:
+    assert bind_key(text).hex() == "".join(c for c in text.lower() if c in "0123456789abcdef")
+
+
+@pytest.mark.parametrize("text", ["", "secret", "231d39c1d7cc1ab1aee224cd096db9", "0" * 32, "231d39c1" * 5])
+def test_what_is_no_bind_key_is_not_repeated(text: str) -> None:
+    with pytest.raises(RegistryError) as found:
+        bind_key(text)
+    assert not text or text not in str(found.value)
 
 
 def test_indices_of_removed_sensors_serve_again_last(registry: Registry, home: str) -> None:

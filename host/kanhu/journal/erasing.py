@@ -76,6 +76,7 @@ async def erase(journal: Journal, hub: str, discard: bool) -> list[Identity] | N
     waiting: list[Identity] = await _read(journal.path, lambda db: undelivered(db, me, hub))
     if waiting and not discard:
         return None
+    await _unname(journal, hub)
     # Once more as long as something was written meanwhile by what was under way.
     while await _read(journal.path, lambda db: _is_there(db, me, hub)):
         await _drop_delivered(journal, hub)
@@ -83,6 +84,13 @@ async def erase(journal: Journal, hub: str, discard: bool) -> list[Identity] | N
         await _fold(journal, hub)
     await asyncio.to_thread(_scrub, journal.path, [hub.encode()])
     return waiting
+
+
+async def _unname(journal: Journal, hub: str) -> None:
+    """Out of the notes on refused and revoked hubs (kanhu.refusals, kanhu.witness), which are JSON text."""
+    batch = journal.batch()
+    batch.run("UPDATE meta SET value=replace(value, ?, '') WHERE key IN ('refusals', 'registry')", hub)
+    await batch.submit()
 
 
 async def _barrier(journal: Journal) -> None:

@@ -137,6 +137,11 @@ class Journal:
         """Commits since opening."""
         return self._writer.commits
 
+    @property
+    def written(self) -> float:
+        """When the last commit was, in seconds of time.monotonic()."""
+        return self._writer.written
+
     # Writing
 
     def batch(self) -> Batch:
@@ -184,6 +189,10 @@ class Journal:
         if found is None:
             found = self._hubs[hub] = Hub()
         return found
+
+    def knows(self, hub: str) -> bool:
+        """Whether this hub was ever heard or spoken of."""
+        return hub in self._hubs
 
     def hubs(self) -> list[str]:
         """Every hub heard or spoken of, the daemon itself included."""

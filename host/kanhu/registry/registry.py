@@ -38,6 +38,7 @@ class Registry:
         self._db = open_database(data_dir, access)
         self.path = data_dir / "registry.db"
         self.version = 0  # rises whenever anything changed, here or by another process
+        self.changes = 0  # made to this registry since it was begun, as its file has it
         self._load()
 
     @classmethod
@@ -113,6 +114,10 @@ class Registry:
     def knows(self, hub_id: str) -> bool:
         """Whether the hub is known and not revoked."""
         return hub_id in self._keys
+
+    def remembers(self, hub_id: str) -> bool:
+        """Whether the hub is known, revoked or not."""
+        return hub_id in self._hubs
 
     def add_hub(self, home: str, hub_id: str | None = None, heard: Past = NEVER) -> tuple[str, bytes]:
         """Add a hub to a home; returns its id (random when none is given) and its first key.
@@ -387,6 +392,7 @@ class Registry:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("UPDATE meta SET value=value+1 WHERE key='changes'")
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -411,6 +417,7 @@ class Registry:
                     "SELECT id, region, time_zone, name, address, phones FROM homes ORDER BY id"
                 )
             }
+            (self.changes,) = db.execute("SELECT value FROM meta WHERE key='changes'").fetchone()
             self._keys: dict[str, dict[int, bytes]] = {}
             for hub, generation, key in db.execute("SELECT hub, generation, key FROM keys"):
                 self._keys.setdefault(hub, {})[generation] = key

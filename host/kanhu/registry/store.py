@@ -56,6 +56,9 @@ MIGRATIONS = (
     """
     -- next_floor: the boot counter that the next program for a board of this hub begins with, at least.
     ALTER TABLE hubs ADD COLUMN next_floor INTEGER NOT NULL DEFAULT 0;
+    -- changes: how many there were, so that an older copy of this file can be told from a newer one.
+    CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    INSERT INTO meta VALUES ('changes', 0);
     """,
 )
 
