@@ -20,6 +20,7 @@ from kanhu_protocol import kinds as k
 
 LINK = "mqtt"
 NAME = (HUB, 1, 1)
+BIND_KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
 
 
 class NoTables:
@@ -31,6 +32,22 @@ class NoTables:
 
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
         raise AssertionError("there is none")
+
+
+class OneTable:
+    """A registry with one sensor that encrypts."""
+
+    def __init__(self) -> None:
+        self.version = 3
+
+    def refresh(self) -> bool:
+        return False
+
+    def knows(self, hub_id: str) -> bool:
+        return True
+
+    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
+        return self.version, [[4, 1, bytes(6), 0, BIND_KEY]]
 
 
 class Line:
@@ -53,7 +70,7 @@ class Line:
 class Place:
     """A host with its orders and a way down to one hub."""
 
-    def __init__(self, data_dir: Path, hub: HubVoice, clock: Clock) -> None:
+    def __init__(self, data_dir: Path, hub: HubVoice, clock: Clock, tables: NoTables | OneTable) -> None:
         self.host = Host(data_dir, hub, clock=clock)
         self.line = Line(hub)
         self.downlink = Downlink(lambda _: (1, AesCcm(hub.key)), self.host.journal.next_epoch)
@@ -63,7 +80,7 @@ class Place:
             self.host.journal,
             self.host.commands,
             self.host.alarms,
-            NoTables(),
+            tables,
             self.downlink,
             self.host.intake.identities,
         )
@@ -91,7 +108,7 @@ class Place:
         return [message[k.ALARM_STATE] for message in await self.said(k.ALARM_IS)]
 
 
-OpenPlace = Callable[[], Awaitable[Place]]
+OpenPlace = Callable[..., Awaitable[Place]]
 
 
 @pytest.fixture
@@ -105,10 +122,10 @@ async def open_place(tmp_path: Path, hub: HubVoice) -> AsyncIterator[OpenPlace]:
     running: list[Place] = []
     clock = Clock()
 
-    async def start() -> Place:
+    async def start(tables: NoTables | OneTable | None = None) -> Place:
         while running:
             await running.pop().close()
-        running.append(Place(tmp_path, hub, clock))
+        running.append(Place(tmp_path, hub, clock, tables or NoTables()))
         return running[0]
 
     yield start
@@ -204,3 +221,21 @@ async def test_the_time_is_said_once_and_not_kept(open_place: OpenPlace, hub: Hu
     await place.host.intake.receive(HUB, hub.say(k.STILL), LINK)
     assert len(await place.said(k.TIME)) == 1
     assert place.host.commands.waiting(HUB) == []
+
+
+async def test_a_device_table_goes_down_with_its_keys_and_not_into_the_journal(
+    open_place: OpenPlace, hub: HubVoice, tmp_path: Path
+) -> None:
+    tables = OneTable()
+    place = await open_place(tables)
+    await place.host.intake.receive(HUB, hub.start(1), LINK)
+    (said,) = await place.said(k.DEVICES)
+    assert (said[k.VERSION_OF], said[k.TABLE]) == (3, [[4, 1, bytes(6), 0, BIND_KEY]])
+    tables.version = 4  # changed while the daemon was away: what is said again is the table of now
+    place = await open_place(tables)
+    await place.host.intake.receive(HUB, hub.say(k.MOTION, {k.DEVICE: 2}), LINK)
+    await asyncio.sleep(0.2)
+    said = (await place.said(k.DEVICES))[0]
+    assert (said[k.VERSION_OF], said[k.TABLE]) == (4, [[4, 1, bytes(6), 0, BIND_KEY]])
+    for path in tmp_path.iterdir():
+        assert BIND_KEY not in path.read_bytes(), path.name

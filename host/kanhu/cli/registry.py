@@ -188,7 +188,7 @@ def sensor_add(
     with open_registry(data_dir, "change") as registry:
         made = registry.add_sensor(hub, role, address, name, room, supervision_s, index, secret)
     said(
-        {"hub": hub, "index": made, "encrypted": secret is not None},
+        {"hub": hub, "index": made},
         as_json,
         f"sensor {made} added to hub {hub}{', encrypted' if secret else ''}; it is told when next heard",
     )
