@@ -5,7 +5,8 @@ from __future__ import annotations
 from kanhu.sim.faults.plan import Step
 from kanhu.sim.world.world import BUTTONS, CUT_WITHIN_S, FLAP_S, HELD_S, MOVED_S, PIR, Home, World
 
-FLASH_OPERATIONS = 12  # a press takes about this many: a cut comes inside one of them
+TORN = 0.6  # share of power cuts that come inside a flash operation: one that a press then causes,
+FLASH_OPERATIONS = 12  # of about this many
 
 
 class Actions:
@@ -49,9 +50,10 @@ class Actions:
 
     def _hub_power_cut(self, hub: int, for_s: float) -> None:
         home = self._home(hub)
-        if home.hub.powered and self._world.chance.random() < 0.6:
+        if home.hub.powered and self._world.chance.random() < TORN:
             home.hub.cut_inside(self._world.chance.randrange(FLASH_OPERATIONS))
-            self._later(min(for_s, CUT_WITHIN_S) / 2, self._world.lose_power, home, "cut")
+            self._press(hub, self._world.chance.randrange(len(BUTTONS)))
+            self._later(min(for_s / 2, CUT_WITHIN_S), self._world.lose_power, home, "cut")
         else:
             self._world.lose_power(home, "cut")
         self._later(for_s, self._power_back, home)

@@ -161,14 +161,16 @@ class Connection:
         self.pump()
 
     def _subscribe(self, body: bytes) -> None:
-        assert self.session is not None
+        session = self.session
+        if session is None:
+            return
         at, granted = 2, []
         while at < len(body):
             name, at = _field(body, at)
-            self.session.filters[name.decode()] = body[at]
+            session.filters[name.decode()] = body[at]
             granted.append(body[at])
             at += 1
-            self._broker.retained_for(self.session, name.decode())
+            self._broker.retained_for(session, name.decode())
         self.end.write(bytes((0x90, 2 + len(granted))) + body[:2] + bytes(granted))
         self.pump()
 

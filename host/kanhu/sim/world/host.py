@@ -9,10 +9,10 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 from kanhu.config import Config, parse
 from kanhu.daemon import Daemon
-from kanhu.journal import journal as journal_module
 from kanhu.journal.writer import PROBE_S, Job, Writer
 from kanhu.registry import Registry
 from kanhu.sim.world.loop import Process, VirtualLoop
@@ -103,7 +103,7 @@ class SteppedWriter(Writer):
 
     async def stop(self) -> None:
         """Write what is queued and close."""
-        while self._waiting or self._busy:
+        while self._waiting or self._busy:  # noqa: ASYNC110  # of virtual time
             await asyncio.sleep(COMMIT_S[1])
         self._db.close()
 
@@ -163,18 +163,14 @@ class Host:
 
     async def _run(self) -> None:
         config: Config = parse({**self._settings, "data_dir": str(self.data_dir)}, "the world")
-        writer = journal_module.Writer
 
         def stepped(
             db: sqlite3.Connection, loop: asyncio.AbstractEventLoop, settled: Callable[[], None]
         ) -> SteppedWriter:
             return SteppedWriter(db, loop, settled, disk=self.disk, chance=self._chance)
 
-        journal_module.Writer = stepped  # type: ignore[assignment, misc]  # its thread would make chance of time
-        try:
+        with mock.patch("kanhu.journal.journal.Writer", stepped):  # its thread would make chance of time
             daemon = self.daemon = Daemon(config)
-        finally:
-            journal_module.Writer = writer  # type: ignore[misc]
         await daemon.run(asyncio.Event())
 
     def kill(self) -> None:

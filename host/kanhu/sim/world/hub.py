@@ -16,7 +16,6 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from kanhu.install.firmware import build_files
 from kanhu.sim.process import RUN, interpreter_dir
@@ -24,8 +23,7 @@ from kanhu.sim.world.net import End, Net, Way
 from kanhu_protocol import kinds as k
 
 SCRIPT = Path(__file__).parents[1] / "device" / "lockstep" / "run.py"
-HEAP = "512k"  # the unix port's objects are twice as large as an ESP32's
-GC_THRESHOLD = 8192  # bytes: boot.py's
+HEAP = "256k"  # the unix port's objects are twice as large as an ESP32's
 BLOCK = 4096  # bytes
 HUNG_S = 20.0  # real time after which a hub does not come back
 NEVER_MS = 1 << 62
@@ -134,13 +132,14 @@ class Hub:
             "now": self.now_ms,
             "lib": str(library()),
             "seed": self._chance.getrandbits(30),
-            "gc_threshold": GC_THRESHOLD,
             "flash": str(self._flash),
             "blocks": self._blocks,
             "fresh": self._fresh,
             "flash_state": self.flash_state,
             "cut_after": self.cut_after,
-            "nvs": {name: value if isinstance(value, int) else value.hex() for name, value in self.nvs.items()},
+            "nvs": {
+                name: value if isinstance(value, int) else value.hex() for name, value in self.nvs.items()
+            },
             "tick_start": self._tick_start,
             "wifi": self.wifi,
             "sntp_ms": self.sntp_ms,
@@ -148,9 +147,10 @@ class Hub:
             "kinds": (k.CALL, k.CLOCK_SET, k.DEVICE, k.COUNT, k.ALARM),
         }
         self._fresh = False
+        command = [sys.executable, "-I", "-S", "-c", RUN, interpreter_dir()]
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", RUN, interpreter_dir(), "-X", f"heapsize={HEAP}", str(SCRIPT)],
+                [*command, "-X", f"heapsize={HEAP}", str(SCRIPT)],
                 env={"KANHU_WORLD": json.dumps(conf)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -220,8 +220,7 @@ class Hub:
 
     def run(self, limit_s: float) -> bool:
         """Let it run, at most to limit_s; True when it did something that others may notice."""
-        wire = self._wire
-        assert wire is not None
+        wire = self._ours()
         self.exchanges += 1
         try:
             if self._waits:
@@ -247,11 +246,16 @@ class Hub:
             at += length
         return bool(size)
 
+    def _ours(self) -> socket.socket:
+        if self._wire is None:
+            raise HubFailed(f"hub {self.hub_id} has no power")
+        return self._wire
+
     def _receive(self, size: int) -> bytes:
-        assert self._wire is not None
+        wire = self._ours()
         data = b""
         while len(data) < size:
-            piece = self._wire.recv(size - len(data))
+            piece = wire.recv(size - len(data))
             if not piece:
                 raise EOFError("its process has ended")
             data += piece

@@ -18,12 +18,15 @@ AWAKE_S = 3.0  # a button is watched this long after power-on, and a press is ta
 def violations(world: World) -> list[Violation]:
     """Every broken promise; empty when all held."""
     rows = oracle.read_rows(world.host.data_dir / "journal.db")
+    ledger: dict[str, dict[str, int]] = {}
+    for hub, found_sums in recompute(world.host.data_dir / "journal.db").items():
+        ledger[hub] = {name: found_sums[name] for name in oracle.SUMS}  # type: ignore[literal-required]
     record = oracle.Record(
         presses=[one for home in world.homes for one in _presses(home)],
         received=world.platform.received,
         handed=list(world.platform.handed.values()),
         rows=rows,
-        ledger={hub: dict(sums) for hub, sums in recompute(world.host.data_dir / "journal.db").items()},
+        ledger=ledger,
         motions={(home.hub.hub_id, len(BUTTONS) + 1): home.motions for home in world.homes},
         sent_p1=frozenset(
             one.identity
@@ -36,9 +39,7 @@ def violations(world: World) -> list[Violation]:
             home.hub.hub_id for home in world.homes if home.flash_faults and home.losses_of_power
         ),
     )
-    lost = {
-        (hub, boot, seq) for hub, boot, first, last in rows.losses for seq in range(first, last + 1)
-    }
+    lost = {(hub, boot, seq) for hub, boot, first, last in rows.losses for seq in range(first, last + 1)}
     found = oracle.judge(record)
     for home in world.homes:
         found += [*_events(world, home, lost), *_contacts(home), *_lamp(world, home)]
@@ -110,9 +111,7 @@ def _lamp(world: World, home: Home) -> Iterator[Violation]:
         if name != "delivered":
             continue
         first = [
-            one
-            for one in home.recorded
-            if one.kind == k.CALL and one.alarm is None and one.at_s <= at_s
+            one for one in home.recorded if one.kind == k.CALL and one.alarm is None and one.at_s <= at_s
         ]
         when = world.platform.acknowledged.get(first[-1].identity) if first else None
         if when is None or when > at_s:

@@ -8,10 +8,13 @@ import math
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVarTuple, Unpack, cast
 
 SLACK_FROM_S = 0.5  # timers at least this far away may be late by
 SLACK_S = 0.1  # this much, as with the timer slack of an operating system: fewer turns of the world
+
+
+_Ts = TypeVarTuple("_Ts")
 
 
 class Process:
@@ -111,7 +114,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         for task in self._buried:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             with suppress(BaseException):
-                task.get_coro().close()  # type: ignore[union-attr]
+                task.get_coro().close()
         self._buried.clear()
 
     @staticmethod
@@ -128,8 +131,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         owner = _owner.get() if context is None else owner_of(context)
@@ -143,7 +146,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # What BaseEventLoop leaves to the platform
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: contextvars.Context | None = None,
     ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
@@ -164,7 +170,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             future.set_exception(error)
         return future
 
-    async def create_connection(  # type: ignore[override]
+    async def create_connection(
         self, protocol_factory: Any, host: Any = None, port: Any = None, **options: Any
     ) -> tuple[Any, Any]:
         """TCP in memory."""

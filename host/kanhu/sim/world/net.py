@@ -148,7 +148,7 @@ class End(asyncio.Transport):
             self.protocol.data_received(data)
             return
         while data:
-            buffer = self.protocol.get_buffer(-1)
+            buffer = memoryview(self.protocol.get_buffer(-1))
             size = min(len(buffer), len(data))
             buffer[:size] = data[:size]
             data = data[size:]
@@ -215,7 +215,7 @@ class Net:
         """As asyncio's create_connection; ConnectionRefusedError."""
         way = self.way(host, port)
         await asyncio.sleep(2 * self.delay())
-        while not way.up:
+        while not way.up:  # noqa: ASYNC110  # a SYN is sent again, whatever the way does meanwhile
             await asyncio.sleep(1.0)
         protocol = factory()
         end = self.join(protocol, host, port, (way,), contextvars.copy_context())

@@ -24,15 +24,12 @@ GIVES_UP = 0.05  # chance that a case is closed without anybody having taken it
 class Platform:
     """Its memory is on disk: what it has acknowledged survives stop() and start()."""
 
-    def __init__(
-        self, loop: VirtualLoop, net: Net, address: tuple[str, int], chance: random.Random
-    ) -> None:
+    def __init__(self, loop: VirtualLoop, net: Net, address: tuple[str, int], chance: random.Random) -> None:
         self.received: list[Arrival] = []
         self.handed: dict[Identity, Arrival] = {}  # each event once
         self.acknowledged: dict[Identity, float] = {}  # when its acknowledgement left
         self.states: dict[str, str] = {}  # alarm: open, accepted, closed
         self.mute = False
-        self.refused: list[str] = []  # replies that were not ok
         self.on_handed: list[Callable[[Arrival], None]] = []
         self._loop = loop
         self._net = net
@@ -40,9 +37,8 @@ class Platform:
         self._chance = chance
         self._process: Process | None = None
         self._client: MqttClient | None = None
-        self._due: list[Identity] = []
-        self._due_sources: dict[Identity, tuple[str, str]] = {}
-        self._replies: dict[str, bool] = {}
+        self._due: dict[Identity, tuple[str, str]] = {}  # to be acknowledged: source, id
+        self._replies: dict[str, str] = {}  # command: why it was refused, empty: it was not
         self._number = 0
 
     def start(self) -> None:
@@ -74,10 +70,8 @@ class Platform:
         message: dict[str, Any] = json.loads(payload)
         ack()
         if topic == REPLIES:
-            if not message["ok"]:
-                self.refused.append(message["error"])
             if "id" in message:
-                self._replies[message["id"]] = message["ok"]
+                self._replies[message["id"]] = message.get("error", "")
             return
         arrival = Arrival.of(self._loop.time(), message)
         self.received.append(arrival)
@@ -88,15 +82,14 @@ class Platform:
             for listener in self.on_handed:
                 listener(arrival)
         if not self.mute:
-            self._due_sources[identity] = (arrival.source, arrival.id)
             if not self._due:
                 self._loop.call_later(GATHER_S, self._acknowledge)
-            self._due.append(identity)
+            self._due[identity] = (arrival.source, arrival.id)
 
     def _acknowledge(self) -> None:
-        due, self._due = self._due, []
-        events = [dict(zip(("source", "id"), self._due_sources.pop(one), strict=True)) for one in set(due) if one in self._due_sources]
-        if self._client is not None and not self.mute and events and self._send({"command": "acknowledge", "events": events}):
+        due, self._due = self._due, {}
+        events = [{"source": source, "id": name} for source, name in due.values()]
+        if events and not self.mute and self._send({"command": "acknowledge", "events": events}):
             for identity in due:
                 self.acknowledged.setdefault(identity, self._loop.time())
 
@@ -141,5 +134,5 @@ class Platform:
             if not self.mute:
                 self._send({**command, "id": name})
             await asyncio.sleep(AGAIN_S)
-            if name in self._replies:
+            if name in self._replies and (not self._replies[name] or "already" in self._replies[name]):
                 return

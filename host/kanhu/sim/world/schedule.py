@@ -9,16 +9,17 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Iterator, MutableMapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import structlog
 
 from kanhu.sim.faults.oracle import Violation
-from kanhu.sim.faults.plan import Plan
+from kanhu.sim.faults.plan import Plan, Step
 from kanhu.sim.world import judge
 from kanhu.sim.world.actions import Actions
 from kanhu.sim.world.time import installed
@@ -45,49 +46,92 @@ class Verdict:
     trace: list[str] = field(default_factory=list)
 
 
+class Session:
+    """A world that lives as long as the block: `with Session(seed, hubs) as session: ...`."""
+
+    def __init__(self, seed: int, hubs: int = 1) -> None:
+        self._seed = seed
+        self._hubs = hubs
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.world = World(stack.enter_context(_folder()), self._seed, self._hubs)
+            stack.enter_context(installed(self.world.clock, random.Random(self._seed + 6)))
+            stack.enter_context(_logs(self.world))
+            stack.callback(self.world.end)
+            self.actions = Actions(self.world)
+            self._run(self._begin())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        self.world.loop.run_until_complete(work)
+
+    async def _begin(self) -> None:
+        self.world.build()
+        await asyncio.sleep(BEGIN_S)
+
+    def wait(self, seconds: float) -> None:
+        """Let so much virtual time pass."""
+        self._run(asyncio.sleep(max(0.0, seconds)))
+
+    def do(self, step: Step) -> None:
+        """Begin one step now."""
+
+        async def now() -> None:
+            self.actions.do(step)
+
+        self._run(now())
+
+    def play(self, plan: Plan) -> Verdict:
+        """All steps, each at its time, and the verdict."""
+        begin = self.world.loop.time()
+        for step in plan.steps:
+            self.wait(begin + step.at_s - self.world.loop.time())
+            self.do(step)
+        self.wait(begin + plan.duration_s - self.world.loop.time())
+        return self.verdict(plan)
+
+    def verdict(self, plan: Plan) -> Verdict:
+        """With every fault lifted: wait until all is settled, and judge."""
+        world = self.world
+        world.say("* every fault is lifted")
+        lifted = world.loop.time()
+        self.wait(1.0)
+        found = []
+        while why := unsettled(world):
+            if world.loop.time() - lifted > DRAIN_MAX_S:
+                found.append(
+                    Violation("not settled", f"{DRAIN_MAX_S / 3600:g} h after the last fault: {why}")
+                )
+                break
+            self.wait(DRAIN_STEP_S)
+        if world.host.daemon is not None:
+            found += judge.violations(world)
+        return Verdict(
+            plan,
+            found,
+            world.loop.time(),
+            time.monotonic() - self._began,
+            sum(len(home.contacts) for home in world.homes),
+            sum(one.heard_s is not None for home in world.homes for one in home.taken),
+            len(world.platform.handed),
+            len(world.platform.received) - len(world.platform.handed),
+            world.exercised,
+            list(world.trace),
+        )
+
+
 def run(plan: Plan, hubs: int = 1) -> Verdict:
     """Play a plan in a new world and judge it."""
-    began = time.monotonic()
-    with _folder() as folder:
-        world = World(folder, plan.seed, hubs)
-        asyncio.set_event_loop(None)
-        with installed(world.clock, random.Random(plan.seed + 6)), _logs(world):
-            try:
-                found = world.loop.run_until_complete(_play(world, plan))
-                if not found:
-                    found = judge.violations(world)
-            finally:
-                world.end()
-    return Verdict(
-        plan,
-        found,
-        world.loop.time(),
-        time.monotonic() - began,
-        sum(len(home.contacts) for home in world.homes),
-        sum(one.heard_s is not None for home in world.homes for one in home.taken),
-        len(world.platform.handed),
-        len(world.platform.received) - len(world.platform.handed),
-        world.exercised,
-        list(world.trace),
-    )
-
-
-async def _play(world: World, plan: Plan) -> list[Violation]:
-    world.build()
-    actions = Actions(world)
-    await asyncio.sleep(BEGIN_S)
-    begin = world.loop.time()
-    for step in plan.steps:
-        await asyncio.sleep(max(0.0, begin + step.at_s - world.loop.time()))
-        actions.do(step)
-    await asyncio.sleep(max(0.0, begin + plan.duration_s - world.loop.time()) + 1.0)
-    world.say("* every fault is lifted")
-    lifted = world.loop.time()
-    while why := unsettled(world):
-        if world.loop.time() - lifted > DRAIN_MAX_S:
-            return [Violation("not settled", f"{DRAIN_MAX_S / 3600:g} h after the last fault: {why}")]
-        await asyncio.sleep(DRAIN_STEP_S)
-    return []
+    with Session(plan.seed, hubs) as session:
+        return session.play(plan)
 
 
 def unsettled(world: World) -> str:
@@ -127,9 +171,9 @@ def _folder() -> Iterator[Path]:
 def _logs(world: World) -> Iterator[None]:
     """What the daemon logs goes into the world's trace, with the world's time."""
 
-    def keep(logger: Any, method: str, event: dict[str, Any]) -> str:
-        words = " ".join(f"{name}={value}" for name, value in event.items() if name not in ("event", "exc_info"))
-        world.say(f"daemon {method}: {event.get('event')} {words}")
+    def keep(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+        rest = [f"{name}={value}" for name, value in event.items() if name not in ("event", "exc_info")]
+        world.say(f"daemon {method}: {event.get('event')} {' '.join(rest)}")
         error = event.get("exc_info")
         if method == "exception" or error:
             world.say(f"daemon: {error if isinstance(error, BaseException) else sys.exc_info()[1]!r}")

@@ -159,7 +159,7 @@ class Wifi:
     async def connect(self, address):
         self._number += 1
         stream = self._streams[self._number] = Stream(self._number)
-        wire.say(b"C", self._number.to_bytes(4, "little") + ("%s:%d" % address).encode())
+        wire.say(b"C", self._number.to_bytes(4, "little") + f"{address[0]}:{address[1]}".encode())
         try:
             await asyncio.wait_for_ms(stream.opening(), _CONNECT_MS)
         except BaseException as error:

@@ -1,7 +1,7 @@
 # A NOR flash in a file with a littlefs volume on it, whose power goes inside a chosen operation.
 import os
-import vfs
 
+import vfs
 import wire
 
 _BLOCK = 4096  # bytes; the erase block of an ESP32's flash
@@ -61,7 +61,7 @@ def mount(flash, fresh):
 
 
 def state(flash, what):
-    """"full": not a block is free. "failing": nothing can be written. "well": neither."""
+    """ "full": not a block is free. "failing": nothing can be written. "well": neither."""
     flash.failing = False
     if what == "full":
         piece = bytes(_BLOCK)

@@ -2,7 +2,6 @@
 import asyncio
 import binascii
 import builtins
-import gc
 import io
 import json
 import os
@@ -15,7 +14,6 @@ import wire
 
 conf = json.loads(os.getenv("KANHU_WORLD"))
 sys.path.insert(1, conf["lib"])
-gc.threshold(conf["gc_threshold"])
 random.seed(conf["seed"])
 wire.begin(conf["fd"], conf["now"])
 
