@@ -140,8 +140,11 @@ class Retention(_Section):
 
 
 class Log(_Section):
+    """What is said, how, and where to."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["console", "json"] = "console"
+    file: Placed | None = None  # instead of standard error
 
 
 class Config(_Section):

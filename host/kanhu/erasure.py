@@ -42,6 +42,7 @@ async def _erase(daemon: Daemon, hub: str, discard: bool) -> None:
     for part in (daemon.alarms, daemon.downlink, daemon.silence, daemon.intake, daemon.orders):
         part.forget(hub)
     daemon.commands.drop(hub)
+    daemon.witness.look()  # it forgets whom the registry has asked to erase
     gone = await erase(daemon.journal, hub, discard)
     if gone is None:
         return  # the platform is to have its last events first

@@ -45,6 +45,13 @@ class Silence:
                 self._silent.add(hub_id)
                 yield hub_id, now - heard
 
+    def state(self, hub_id: str, now: float) -> str:
+        """heard (within the limit), silent (said so), or cannot_tell."""
+        if hub_id in self._silent:
+            return "silent"
+        heard = self._heard.get(hub_id)
+        return "heard" if heard is not None and now - heard <= self.limit_s else "cannot_tell"
+
     def forget(self, hub_id: str) -> None:
         """Nobody waits for this hub any more."""
         self._heard.pop(hub_id, None)

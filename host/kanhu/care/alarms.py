@@ -101,6 +101,10 @@ class Alarms:
         """(host UTC ms, what, operator, reason) of each step, oldest first."""
         return self._journal.reader.rows(sql.HISTORY, name)
 
+    def forget(self, hub: str) -> None:
+        """A hub is being erased: its alarms are nobody's any more."""
+        self._live = {name: alarm for name, alarm in self._live.items() if name[0] != hub}
+
     # Events
 
     def note(self, batch: Batch, event: Event, kept: bool = True) -> None:

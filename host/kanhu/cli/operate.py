@@ -57,7 +57,7 @@ def journal_dir(data_dir: Path | None, config: Path) -> Path:
 def run(config: ConfigFile = DEFAULT_CONFIG) -> None:
     """Run the daemon until Ctrl-C or SIGTERM."""
     settings = configuration.load(config)
-    configure(settings.log.level, settings.log.format)
+    configure(settings.log.level, settings.log.format, settings.log.file)
     asyncio.run(_run(settings))
 
 
@@ -112,6 +112,20 @@ def _show_status(found: Status) -> None:
         )
     if not found.alarms:
         console.print("no open alarm")
+    for hub in found.hubs:
+        if hub.identity != "ok":
+            console.print(f"[red]identity of hub {hub.hub_id} in doubt[/]: more than one board speaks as it")
+        if hub.older_keys and hub.key:
+            console.print(f"hub {hub.hub_id}: {hub.older_keys} older keys: kanhu registry hub retire-keys")
+    for one in found.refused:
+        console.print(
+            f"[yellow]refused {one.count} of hub {one.hub_id}[/] ({one.reason}, {one.link}, {one.last}): "
+            + one.means
+        )
+    if found.registry_older:
+        console.print(f"[red]the registry was replaced by an older copy[/], found {found.registry_older}")
+    if found.refused or found.registry_older or any(hub.identity != "ok" for hub in found.hubs):
+        console.print("what to do: docs/what-to-do-when.md")
 
 
 def ledger(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
@@ -78,6 +79,7 @@ class Writer:
         self._urgent = threading.Event()
         self.error: str | None = None  # why the last attempt to write failed
         self.commits = 0
+        self.written = float("-inf")  # when last, monotonic s
         self._thread = threading.Thread(target=self._run, name="kanhu-journal", daemon=True)
         self._thread.start()
 
@@ -128,6 +130,7 @@ class Writer:
         if error is None:
             self.error = None
             self.commits += 1
+            self.written = time.monotonic()
             self._loop.call_soon_threadsafe(self._tell, jobs, None)
         else:
             self.error = explain(error)
