@@ -32,25 +32,26 @@ class Papers:
         self.key_file = folder / "server.key"
         self.good()
 
-    def _use(self, made: Certified) -> None:
+    def use(self, made: Certified) -> None:
+        """The broker's certificate and key from its next start or reload on."""
         self.cert_file.write_bytes(made.pem)
         self.key_file.write_bytes(made.key_pem)
         self.key_file.chmod(0o600)
 
     def good(self, ca: Certified | None = None) -> None:
         """A server's certificate as it should be."""
-        self._use(issue(ca or self.ca, "broker", [NAME, "127.0.0.1"]))
+        self.use(issue(ca or self.ca, "broker", [NAME, "127.0.0.1"]))
 
     def wrong_name(self) -> None:
-        self._use(issue(self.ca, "broker", ["elsewhere.lan", "192.0.2.7"]))
+        self.use(issue(self.ca, "broker", ["elsewhere.lan", "192.0.2.7"]))
 
     def expired(self) -> None:
         long_ago = datetime.now(UTC) - timedelta(days=3)
-        self._use(issue(self.ca, "broker", [NAME, "127.0.0.1"], days=2, now=long_ago))
+        self.use(issue(self.ca, "broker", [NAME, "127.0.0.1"], days=2, now=long_ago))
 
     def not_yet(self) -> None:
         later = datetime.now(UTC) + timedelta(days=3)
-        self._use(issue(self.ca, "broker", [NAME, "127.0.0.1"], now=later))
+        self.use(issue(self.ca, "broker", [NAME, "127.0.0.1"], now=later))
 
     def unknown_ca(self) -> None:
         self.good(self.stranger)

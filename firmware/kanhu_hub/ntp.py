@@ -20,7 +20,8 @@ async def keep(app, log, drop):
                 utc_ms = await app.board.sntp(*app.config.ntp)
                 if app.clock.set(utc_ms, SNTP):
                     app.recorder.record(k.CLOCK_SET, {})
-                wait_ms = _OK_MS
+                if not app.clock.fault:  # else: refused, and perhaps only for now
+                    wait_ms = _OK_MS
             except OSError as error:
                 log("ntp: %r" % error)
             drop("kanhu_hub.board.sntp")

@@ -1,8 +1,14 @@
-"""TLS under the MQTT link: a private CA, the broker's name checked, and no handshake before the time is known."""
+"""TLS under the MQTT link: a private CA, the broker's name checked, no handshake before the time is known."""
+
+import asyncio
+
+from micropython import const
 
 import tls
-
 from kanhu_hub.links import LinkError
+
+_TIME_TRIES = const(20)
+_TIME_MS = const(500)  # between tries; all of them take less than a session gives a connection to open
 
 # What mbedTLS says of a certificate -> what to do. Its error text names every reason that applies.
 _REASONS = (
@@ -12,11 +18,12 @@ _REASONS = (
     ("trusted CA", "certificate of an unknown CA: provision again"),
     ("invalid cert", "no usable CA in NVS: provision again"),
     ("INVALID_RECORD", "broker speaks no TLS on this port"),
+    ("CONN_EOF", "broker ended the handshake: is this its TLS port?"),
 )
 
 
 class Tls:
-    """The network `net` of a link, its connections wrapped; nvs blob `ca`: certificates in DER, one or more."""
+    """The network `net` of a link, its connections wrapped; nvs blob `ca`: DER certificates, one or more."""
 
     def __init__(self, net, host, nvs, clock):
         self.up = net.up
@@ -30,9 +37,13 @@ class Tls:
 
     async def connect(self, address):
         """(reader, writer) of a TLS connection whose handshake goes on with the first reads and writes."""
-        if self._clock.source is None:
+        for _ in range(_TIME_TRIES):
+            if self._clock.source is not None:
+                break
+            await asyncio.sleep_ms(_TIME_MS)
+        else:
             # Certificates would be judged by a clock that starts in 2000.
-            raise LinkError("time not known yet: no TLS before it is")
+            raise LinkError("time not known yet: no TLS before it is (ntp)")
         if not self._context:
             self._context = self._trusting(self._nvs.blob("ca") or b"")
         stream, _ = await self._net.connect(address)
