@@ -4,10 +4,11 @@
 SHELL := /bin/bash
 ARGS ?=
 
-.PHONY: help demo test fuzz format clean
+.PHONY: help demo test faults fuzz format clean
 help:
 	@echo "make demo    two simulated hubs, daemon and platform in this terminal; ARGS=... go to kanhu demo"
 	@echo "make test    the whole check: lint, types, tests; ARGS=... go to pytest"
+	@echo "make faults  1,000 schedules of faults on accelerated time; ARGS=... such as --schedules 100 or --seed 7"
 	@echo "make fuzz    coverage-guided fuzzing of every decoder; ARGS=... such as --seconds 600"
 	@echo "make format  ruff's formatter and automatic fixes"
 	@echo "make clean   remove the virtual environment and caches"
@@ -19,6 +20,10 @@ demo:
 test:
 	@scripts/setup.sh test
 	@scripts/check.sh $(ARGS)
+
+faults:
+	@scripts/setup.sh test
+	@.venv/bin/python -m kanhu.sim.world $(ARGS)
 
 fuzz:
 	@scripts/setup.sh test

@@ -125,7 +125,7 @@ class Actions:
         self._world.host.put_back(self._world.old_registry)
 
     def _host_disk_full(self) -> None:
-        self._world.host.disk.full = True
+        self._world.host.disk.full = self._world.host.disk.was_full = True
 
     def _host_disk_free(self) -> None:
         self._world.host.disk.full = False

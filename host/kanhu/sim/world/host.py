@@ -29,6 +29,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.full = False
+        self.was_full = False
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Let the journal grow, or not by a page."""

@@ -34,7 +34,7 @@ def violations(world: World) -> list[Violation]:
             for one in home.recorded
             if k.class_of(one.kind) == 1 and _must_arrive(home, one)
         ),
-        lossy=frozenset(home.hub.hub_id for home in world.homes if home.flash_faults),
+        lossy=frozenset(_lossy(world)),
         forgetful=frozenset(
             home.hub.hub_id for home in world.homes if home.flash_faults and home.losses_of_power
         ),
@@ -49,6 +49,13 @@ def violations(world: World) -> list[Violation]:
             found.append(Violation("identity fault", str(event.data)))
     found += [Violation("the daemon failed", text) for text in world.host.failures]
     return found
+
+
+def _lossy(world: World) -> Iterator[str]:
+    """Who may have given identities to what was never kept: hubs without flash, a daemon without disk."""
+    yield from (home.hub.hub_id for home in world.homes if home.flash_faults)
+    if world.host.disk.was_full and world.host.daemon is not None:
+        yield world.host.daemon.journal.daemon_id
 
 
 def _presses(home: Home) -> list[Pressed]:

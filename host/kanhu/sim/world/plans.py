@@ -5,11 +5,10 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from kanhu.sim.faults.plan import DEFAULT_WEIGHTS, FAULTS, Plan, Step
+from kanhu.sim.faults.plan import DEFAULT_WEIGHTS, Plan, Step
 
 CALM_S = 150.0  # a fault that begins this long after another has ended counts as a pair with it
 LONGEST_S = 180.0  # of one fault; a hub's patience (60 s) and a daemon's (300 s at the most) are exceeded
-OUTAGE = "outage"
 OUTAGE_EVERY_S = 6 * 3600.0  # during a long outage of the platform, something else goes wrong this often
 EPISODE_S = 240.0
 
@@ -36,7 +35,7 @@ def outage(seed: int, hours: float) -> tuple[Plan, int]:
     end_s = 60.0 + hours * 3600.0
     steps = [Step(60.0, "platform_down"), Step(end_s, "platform_up")]
     begin_s, number = 0.0, 0
-    while begin_s + EPISODE_S < end_s + OUTAGE_EVERY_S:
+    while begin_s < end_s:
         episode = Plan.draw(
             seed + number,
             EPISODE_S,
@@ -50,6 +49,3 @@ def outage(seed: int, hours: float) -> tuple[Plan, int]:
         begin_s += min(OUTAGE_EVERY_S, max(EPISODE_S, hours * 3600.0 / 4))
         number += 1
     return Plan(seed, tuple(sorted(steps, key=lambda step: step.at_s))), 1
-
-
-__all__ = ["FAULTS", "of_seed", "outage"]
