@@ -71,12 +71,11 @@ async def erase(journal: Journal, hub: str, discard: bool) -> list[Identity] | N
 
     Nobody may bring events of it meanwhile. Returns the undelivered events that went with it (discard), or
     None when there are some and they are to be delivered first. Killed at any point, it is done again."""
-    await _barrier(journal)
+    await _barrier(journal, hub)
     me = journal.daemon_id
     waiting: list[Identity] = await _read(journal.path, lambda db: undelivered(db, me, hub))
     if waiting and not discard:
         return None
-    await _unname(journal, hub)
     # Once more as long as something was written meanwhile by what was under way.
     while await _read(journal.path, lambda db: _is_there(db, me, hub)):
         await _drop_delivered(journal, hub)
@@ -86,16 +85,10 @@ async def erase(journal: Journal, hub: str, discard: bool) -> list[Identity] | N
     return waiting
 
 
-async def _unname(journal: Journal, hub: str) -> None:
-    """Out of the notes on refused and revoked hubs (kanhu.refusals, kanhu.witness), which are JSON text."""
+async def _barrier(journal: Journal, hub: str) -> None:
+    # Out of the notes on refused and revoked hubs too (kanhu.refusals, kanhu.witness), which are JSON text.
     batch = journal.batch()
     batch.run("UPDATE meta SET value=replace(value, ?, '') WHERE key IN ('refusals', 'registry')", hub)
-    await batch.submit()
-
-
-async def _barrier(journal: Journal) -> None:
-    batch = journal.batch()
-    batch.run("SELECT 1")
     await batch.submit()
 
 
