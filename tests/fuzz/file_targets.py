@@ -120,3 +120,30 @@ def hub_files() -> Run:
         assert Devices(path).all() is not None
 
     return run
+
+
+def broker_log() -> Run:
+    """A broker's log, in which strangers' names stand: the same counts however it grows, bounded memory."""
+    import structlog
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    from kanhu.links import mqtt_refusals
+
+    path = room() / "broker.log"
+
+    def counted(data: bytes, step: int) -> dict[str, int]:
+        path.write_bytes(b"")
+        refusals = mqtt_refusals.Refusals(path)
+        with path.open("ab", buffering=0) as log:
+            for start in range(0, len(data), step):
+                log.write(data[start : start + step])
+                refusals.read()
+        assert len(refusals._told) <= mqtt_refusals.TOLD_MAX
+        assert len(refusals._wanted) <= mqtt_refusals.OPEN_MAX
+        assert refusals.counts.keys() == set(mqtt_refusals.REASONS)
+        return dict(refusals.counts)
+
+    def run(data: bytes) -> None:
+        assert counted(data, len(data) or 1) == counted(data, max(1, len(data) // 3))
+
+    return run

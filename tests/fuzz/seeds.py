@@ -95,6 +95,19 @@ def _host_config() -> list[bytes]:
     ]
 
 
+def _broker_log() -> list[bytes]:
+    return [
+        b'[7] [ERR] 127.0.0.1:5 - mid:9 - "a" - Publish Violation - User "a", Subject "b"\n',
+        b'[7] [ERR] x - Subscription Violation "u" - Subscription Violation\n',
+        b'authentication error - User "u"\n',
+        b"[7] [ERR] 10.0.0.1:99 - mid:4 - TLS handshake error: eof\n1: OpenSSL Error[0]: unknown\n",
+        b"1: Denied PUBLISH from a (d0, q1, r0, m1, 'b', ... (1 bytes))\n",
+        b"1: Client a disconnected, not authorised.\n",
+        b"1: Received SUBSCRIBE from a\n1: \tb (QoS 1)\n1: \tc (QoS 0)\n1: a 1 b\n1: Sending SUBACK to a\n",
+        b"no line of its own",
+    ]
+
+
 _SETTINGS = {
     "links": ["mqtt", "serial"], "ntp": ["pool.ntp.org", 123], "buttons": [[1, 4, 5], [2, 6, None]],
     "pirs": [[3, 13]], "pir_warm_up": 30, "lamp": 2, "buzzer": 15, "mains": None, "heartbeat": 300,
@@ -198,8 +211,9 @@ def of(target: str, max_len: int) -> list[bytes]:
         found += [b"\x3f" + both, b"\x3fa line of the log\r\nanother" + b"x" * 900]
     else:
         makers = {
-            "commands": _commands, "city-event": _city_events, "host-config": _host_config,
-            "hub-config": _hub_config, "settings": _settings, "hub-files": _hub_files,
+            "broker-log": _broker_log, "commands": _commands, "city-event": _city_events,
+            "host-config": _host_config, "hub-config": _hub_config,
+            "settings": _settings, "hub-files": _hub_files,
         }  # fmt: skip
         found = makers[target]() if target in makers else [b"0"]
     return [raw for raw in found if len(raw) <= max_len]

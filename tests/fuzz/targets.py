@@ -127,6 +127,22 @@ TARGETS = {
         words=(*_JSON, "specversion", "1.0", "org.kanhu.", "data", "kanhuseq", "kanhuclass", "time"),
         packages=("kanhu.platform.event", "kanhu.uplink"),
     ),
+    "broker-log": Target(
+        file_targets.broker_log,
+        tuple(f"kanhu.links.mqtt_refusals:Refusals.{name}" for name in ("read", "_line", "_refused")),
+        75,
+        peak_bytes=2 * 1024 * 1024,  # it reads a mebibyte at once
+        words=(
+            "\\x0a",
+            "1: ",
+            "Denied PUBLISH from ",
+            "Received SUBSCRIBE from ",
+            "\\x09a (QoS 1)",
+            "Sending SUBACK to ",
+        )
+        + ("[ERR] ", "Publish Violation", "Subscription Violation", "authentication error - User "),
+        packages=("kanhu.links.mqtt_refusals",),
+    ),
     "host-config": Target(
         file_targets.host_config,
         ("kanhu.config:load", "kanhu.config:parse", "kanhu.config:Hubs", "kanhu.hosts"),

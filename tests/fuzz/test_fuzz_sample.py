@@ -31,6 +31,7 @@ def fuzz(room: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]], s
     return ran.returncode, {one["target"]: one for one in json.loads(ran.stdout)["targets"]}, ran.stderr
 
 
+@pytest.mark.timeout(400)  # by count of decoders, not by the clock: a busy machine takes longer
 def test_every_decoder_holds(tmp_path: Path) -> None:
     status, reports, said = fuzz(tmp_path, "--seconds", "9", "--jobs", "2")
     wrong = {name: report["faults"] for name, report in reports.items() if report["faults"]}
