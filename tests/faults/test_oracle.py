@@ -12,7 +12,7 @@ import pytest
 from kanhu import ledger
 from kanhu.journal import schema
 from kanhu.sim.faults import oracle
-from kanhu.sim.faults.heard import Spell, told
+from kanhu.sim.faults.heard import Made, Spell, told
 from kanhu.sim.faults.oracle import Arrival, Pressed, Record, Rows
 
 HUB, DAEMON = "k3v9m2x7qa", "dddddddddd"
@@ -214,50 +214,53 @@ def test_arrivals_are_read_from_cloudevents_and_bad_ones_are_refused() -> None:
 
 STARTED = [(0.0, "kanhu: hub h boot 1, 0 alarms open"), (0.1, "kanhu: lamp well")]
 FOREVER = float("inf")
+Lines = list[tuple[float, str]]
 
 
 def heard(
-    press: float, lines: list[tuple[float, str]], dark: tuple[Spell, ...] = (), full: tuple[Spell, ...] = ()
+    lines: Lines, noticed: float | None = None, dark: tuple[Spell, ...] = (), full: tuple[Spell, ...] = ()
 ) -> bool:
-    return told([(press, 1)], [*STARTED, *lines], dark, full, HUB)[-1].heard_s is not None
+    """Whether a press at 5.0 counts as heard."""
+    return told([Made(5.0, 1, noticed)], [*STARTED, *lines], dark, full, HUB)[-1].heard_s is not None
 
 
 def test_a_press_is_heard_when_the_lamp_says_so_before_the_power_goes() -> None:
-    shown = [(5.05, "kanhu: lamp heard")]
-    assert heard(5.0, shown)
-    assert heard(5.0, shown, dark=(Spell(5.1, 6.0),))
-    assert not heard(5.0, [], dark=(Spell(5.1, 6.0),))
-    assert not heard(5.0, [(7.0, "kanhu: lamp heard")], dark=(Spell(5.1, 6.0),))
-    assert heard(5.0, [(5.05, "kanhu: lamp stored")])
+    cut = (Spell(5.1, 6.0),)
+    for name in ("heard", "stored", "delivered"):
+        assert heard([(5.05, f"kanhu: lamp {name}")], dark=cut)
+    assert not heard([], dark=cut)
+    assert not heard([(7.0, "kanhu: lamp heard")], dark=cut)
 
 
 def test_a_press_that_flash_did_not_take_is_not_heard() -> None:
     full = (Spell(4.0, FOREVER),)
-    assert not heard(5.0, [(5.05, "kanhu: lamp not_saved")], full=full)
-    assert heard(5.0, [(5.05, "kanhu: lamp heard")], full=full)
+    assert not heard([(5.05, "kanhu: lamp not_saved")], 5.2, full=full)
+    assert heard([(5.05, "kanhu: lamp heard")], 5.2, full=full)
 
 
 def test_a_press_of_a_hub_that_is_off_or_starting_is_not_heard() -> None:
-    assert not told([(-1.0, 1)], STARTED, (), (), HUB)[0].heard_s
-    assert not heard(5.0, [], dark=(Spell(4.0, 6.0),))
-    assert not heard(0.1, [(0.2, "kanhu: lamp heard")])
-    assert not heard(5.0, [(4.0, "ets sim: rst by watchdog"), (6.0, "kanhu: lamp heard")])
+    assert not told([Made(-1.0, 1, 0.5)], STARTED, (), (), HUB)[0].heard_s
+    assert not heard([], dark=(Spell(4.0, 6.0),))
+    assert not heard([(4.0, "ets sim: rst by watchdog"), (6.0, "kanhu: lamp heard")], 5.2)
 
 
-def test_a_quiet_hub_with_power_has_to_hear_every_press() -> None:
-    assert heard(5.0, [])  # it stayed at rest: nothing excuses it
+def test_a_hub_that_ran_on_has_to_hear_every_press() -> None:
+    assert heard([], 5.2)  # its lamp stayed at rest: nothing excuses it
+    assert not heard([], None)
 
 
-def test_a_further_press_counts_when_the_hub_keeps_power_and_room() -> None:
+def test_a_further_press_counts_when_the_hub_noticed_it_with_room_on_its_flash() -> None:
     first = [(4.0, "kanhu: lamp heard")]
-    assert heard(5.0, first)
-    assert not heard(5.0, first, dark=(Spell(5.3, 6.0),))
-    assert not heard(5.0, first, full=(Spell(4.5, FOREVER),))
+    assert heard(first, 5.2)
+    assert not heard(first, None)
+    assert not heard(first, 5.2, full=(Spell(4.5, FOREVER),))
+    assert not heard(first, 5.2, full=(Spell(5.1, FOREVER),))
+    assert heard(first, 5.2, full=(Spell(5.3, FOREVER),))
 
 
 def test_a_showing_after_two_presses_may_be_of_either() -> None:
     lines = [*STARTED, (5.05, "kanhu: lamp heard")]
-    cut = told([(5.0, 1), (5.02, 2)], lines, (Spell(5.1, 6.0),), (), HUB)
+    cut = told([Made(5.0, 1, None), Made(5.02, 2, None)], lines, (Spell(5.1, 6.0),), (), HUB)
     assert [one.heard_s for one in cut] == [None, None]
-    calm = told([(5.0, 1), (5.02, 2)], lines, (), (), HUB)
-    assert all(one.heard_s is not None for one in calm)
+    calm = told([Made(5.0, 1, 5.3), Made(5.02, 2, 5.4)], lines, (), (), HUB)
+    assert [one.heard_s for one in calm] == [5.3, 5.4]

@@ -68,6 +68,7 @@ class Hub:
         self._stopped.set()
         self._ended_hard: set[int] = set()
         self._why: str = ""
+        self._rounds: dict[int, asyncio.Future[bool]] = {}
         self._full: bool | None = None  # the flash has been filled, or has room again; None: never touched
         self._scanner: Scanner | None = None
         self._central: Central | None = None
@@ -176,6 +177,9 @@ class Hub:
         raw = self._process is not None and self._process.raw
         why = self._why or ("soft_reset" if status >= 0 else "panic")
         self._process = None
+        for answer in self._rounds.values():
+            answer.set_result(False)
+        self._rounds.clear()
         self._nvs.forget_uncommitted()
         self._stop_scan()
         if self._central:
@@ -222,6 +226,8 @@ class Hub:
         match message:
             case ["o", int(pin), int(level), int(up_us)]:
                 self._on_pin(pin, bool(level), self._reset_at + up_us / 1e6 / self.speed)
+            case ["round", int(number)] if number in self._rounds:
+                self._rounds.pop(number).set_result(True)
             case ["feed"]:
                 self._feed()
             case ["wdt", timeout]:
@@ -311,6 +317,16 @@ class Hub:
             if wire.adc is not None:
                 self._process.tell("a", wire.adc, wire.microvolts())
             self._process.tell("p", wire.pin, wire.level())
+
+    async def _round(self) -> bool:
+        """True once the hub has read all it was told before; False: its run ended first."""
+        if self._process is None:
+            return False
+        number = max(self._rounds, default=0) + 1
+        answer: asyncio.Future[bool] = self._loop.create_future()
+        self._rounds[number] = answer
+        self._process.tell("round", number)
+        return await answer
 
     def _fill_flash(self, full: bool) -> None:
         self._full = full

@@ -114,6 +114,7 @@ def start(main):
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = []
     _bench.handlers["full"] = _fill
+    _bench.handlers["round"] = lambda number: _bench.send("round", number)
     if state["full"] is not None:
         _fill(state["full"])
     _bench.send("hi", _bench.up_us())

@@ -9,9 +9,6 @@ from .oracle import Pressed
 
 RECEIPTS = ("heard", "stored", "delivered")
 RESTING = ("well", "cannot_tell", "fault", "accepted")
-SHOWN_S = 1.5  # from a press to its "heard" on a machine with much to do
-QUIET_S = 0.6  # of undisturbed power after a further press: it is in flash a few ms after its debouncing
-READY_S = 0.3  # from "the hub has started" until its inputs are read
 
 
 class Spell(NamedTuple):
@@ -21,63 +18,57 @@ class Spell(NamedTuple):
     end: float
 
 
+class Made(NamedTuple):
+    """One press. noticed_s: when the hub, up all the time, had surely written it down; None: it went off."""
+
+    at_s: float
+    device: int
+    noticed_s: float | None
+
+
 def told(
-    presses: Sequence[tuple[float, int]],
+    presses: Sequence[Made],
     lines: Sequence[tuple[float, str]],
     dark: Sequence[Spell],
     full: Sequence[Spell],
     hub: str,
 ) -> list[Pressed]:
-    """presses: (monotonic s, device); lines: the hub's log; dark: without power; full: flash full.
+    """lines: the hub's log; dark: spells without power; full: with a full flash.
 
     A press that opens an alarm is heard when the lamp says so. A further press changes no lamp: it counts as
-    heard when the hub was up, with room on its flash, and kept its power QUIET_S longer."""
+    heard when the hub noticed it with room on its flash, and so does any press that its lamp passed over."""
     lamp = [(when, text.split()[-1]) for when, text in lines if text.startswith("kanhu: lamp ")]
-    starts = [when for when, text in lines if text.startswith("kanhu: hub ") and " boot " in text]
     resets = [spell.begin for spell in dark]
     resets += [when for when, text in lines if text.startswith("ets sim: rst") or "soft reboot" in text]
     result = []
-    in_order = sorted(presses)
-    for number, (at_s, device) in enumerate(in_order):
-        # What is shown later, or after another press that nothing was shown for, may be of either.
-        until = min([at_s + SHOWN_S, *(when for when, _ in in_order[number + 1 : number + 2])])
-        before = in_order[number - 1][0] if number else 0.0
-        if at_s - before < SHOWN_S and not any(before < when <= at_s for when, _ in lamp):
-            until = at_s
-        shown = _heard(at_s, until, lamp, starts, sorted(resets), dark, full)
-        result.append(Pressed(at_s, hub, device, shown))
+    in_order = sorted(presses, key=lambda press: press.at_s)
+    for number, press in enumerate(in_order):
+        # What is shown after the next press, or after one that nothing was shown for, may be of either.
+        until = in_order[number + 1].at_s if number + 1 < len(in_order) else float("inf")
+        before = in_order[number - 1].at_s if number else float("-inf")
+        if number and not any(before < when <= press.at_s for when, _ in lamp):
+            until = press.at_s
+        until = min([until, *(when for when in resets if when > press.at_s)])
+        since = max([0.0, *(when for when in resets if when <= press.at_s)])
+        result.append(Pressed(press.at_s, hub, press.device, _heard(press, since, until, lamp, full)))
     return result
 
 
 def _heard(
-    at_s: float,
+    press: Made,
+    since: float,
     until: float,
     lamp: Sequence[tuple[float, str]],
-    starts: Sequence[float],
-    resets: Sequence[float],
-    dark: Sequence[Spell],
     full: Sequence[Spell],
 ) -> float | None:
-    last_reset = max((when for when in resets if when <= at_s), default=0.0)
-    next_reset = min((when for when in resets if when > at_s), default=float("inf"))
-    started = max((when for when in starts if when <= at_s), default=None)
-    if started is None or started < last_reset or at_s < started + READY_S or _within(at_s, dark):
-        return None
-    shown = [name for when, name in lamp if last_reset <= when <= at_s]
-    if shown and shown[-1] in RESTING:
+    shown = [name for when, name in lamp if since <= when <= press.at_s]
+    if not shown:
+        return None  # off, or still starting
+    if shown[-1] in RESTING:
         for when, name in lamp:
-            if at_s < when < min(next_reset, until) and name in (*RECEIPTS, "not_saved"):
+            if press.at_s < when < until and name in (*RECEIPTS, "not_saved"):
                 return None if name == "not_saved" else when
-    return _quietly(at_s, next_reset, full)
-
-
-def _quietly(at_s: float, next_reset: float, full: Sequence[Spell]) -> float | None:
-    """A press of a hub that is up, has room and keeps its power has to be heard, lamp or not."""
-    until = at_s + QUIET_S
-    if next_reset <= until or any(spell.begin <= until and at_s <= spell.end for spell in full):
+    noticed = press.noticed_s
+    if noticed is None or any(spell.begin <= noticed and press.at_s <= spell.end for spell in full):
         return None
-    return until
-
-
-def _within(at_s: float, spells: Sequence[Spell]) -> bool:
-    return any(spell.begin <= at_s <= spell.end for spell in spells)
+    return noticed
