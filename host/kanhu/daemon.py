@@ -35,12 +35,14 @@ from kanhu.registry import Registry
 from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
+from kanhu.witness import Witness
 from kanhu_protocol import events
 from kanhu_protocol import kinds as k
 
 log = structlog.get_logger("kanhu")
 
 SILENCE_CHECK_S = 1.0
+NOTES_EVERY_S = 1.0
 RETIRE_FIRST_S = 600.0  # after a start, when hubs and platform have caught up
 RETIRE_EVERY_S = 86_400.0
 SILENCE_ROWS = 10_000  # newest of our own events on silence that a start reads
@@ -61,6 +63,8 @@ class Daemon:
         self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, self.counters)
         self._aeads: dict[tuple[str, int], AesCcm] = {}
         self._aeads_version = self.registry.version
+        self.witness = Witness(self.journal, self.registry)
+        self.witness.look()  # before anybody is believed
         self.downlink = Downlink(self._key_of, self.journal.next_epoch)
         self.orders = Orders(
             self.journal,
@@ -211,6 +215,13 @@ class Daemon:
                     )
             await asyncio.sleep(1.0)
 
+    async def _keep_notes(self) -> None:
+        """Remember who was refused, and which registry was seen last."""
+        while True:
+            self.witness.look()
+            self.intake.refusals.save()
+            await asyncio.sleep(NOTES_EVERY_S)
+
     async def _retire(self) -> None:
         """Let old delivered events go, soon after a start and then once a day; the ledger still balances."""
         await asyncio.sleep(RETIRE_FIRST_S)
@@ -235,6 +246,7 @@ class Daemon:
             if metrics:
                 metrics.stop()
             await self.city.settle()
+            self.intake.refusals.save()
             await self.journal.close()
             self.registry.close()
             if self.broker:
@@ -253,6 +265,7 @@ class Daemon:
                 self._watch_silence(),
                 self._watch_health(),
                 self._retire(),
+                self._keep_notes(),
                 erasure.watch(self),
             ]
             tasks = [asyncio.ensure_future(part) for part in parts]

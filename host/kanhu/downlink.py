@@ -6,6 +6,7 @@ repaired when the hub says its event again. Commands are said again until the hu
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -24,6 +25,9 @@ LINK_STICKS_S = 2.0  # a hub heard on two links at a time: counters must not ove
 TIME_AGAIN_S = 30.0  # a hub without a clock is told the time at most this often
 SINGLES_MAX = 20  # identities in one receipt and, below, cumulative pairs: at the longest 11 bytes each,
 UPTO_MAX = 10  # so a receipt stays below seal.MAX_SEALED
+
+# Another daemon may begin the same epoch, in the same second: then no nonce of one is one of the other's.
+COUNTER_START = 1 << 30
 
 Identity = tuple[int, int]  # (boot, seq)
 
@@ -91,7 +95,7 @@ class Downlink:
         self._key_of = key_of
         self._next_epoch = next_epoch
         self._epoch = next_epoch(int(time.time()))
-        self._counter = 0
+        self._counter = secrets.randbelow(COUNTER_START)
         self._hubs: dict[str, _Hub] = {}
         self._links: dict[str, HubLink] = {}
         self._wake = asyncio.Event()
@@ -145,7 +149,7 @@ class Downlink:
         if (epoch, counter) <= (self._epoch, self._counter):
             return False
         log.warning("a hub has heard a later message than ours; raising our epoch", hub=hub_id, epoch=epoch)
-        self._epoch, self._counter = self._next_epoch(epoch + 1), 0
+        self._epoch, self._counter = self._next_epoch(epoch + 1), secrets.randbelow(COUNTER_START)
         self.overtaken += 1
         hub = self._hub(hub_id)
         hub.overtaken += 1

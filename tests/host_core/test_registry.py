@@ -454,6 +454,19 @@ async def test_a_lost_registry_gives_out_no_key_and_boot_again(tmp_path: Path) -
     assert (board.committed["generation"], board.committed["boot"]) == (5, 11_200)
 
 
+async def test_a_table_changed_in_an_older_registry_is_above_the_hubs(tmp_path: Path) -> None:
+    registry = Registry.open(tmp_path)
+    registry.add_hub(registry.add_home(), HUB)
+    host = Host(tmp_path, HubVoice())
+    await host.commands.create(HUB, k.DEVICES, {k.VERSION_OF: 7, k.TABLE: []})
+    registry.add_sensor(HUB, "call", MAC)
+    assert registry.device_table(HUB)[0] == 8
+    registry.remove_sensor(HUB, 3)
+    assert registry.device_table(HUB)[0] == 9
+    await host.journal.close()
+    registry.close()
+
+
 async def test_keys_are_retired_when_nothing_is_left_to_open(tmp_path: Path) -> None:
     registry = Registry.open(tmp_path)
     _, key = registry.add_hub(registry.add_home(), HUB)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kanhu.errors import DataError
 from kanhu.sealed import split
+from kanhu_protocol import down
 from kanhu_protocol import kinds as k
 
 _BOOT = """
@@ -22,11 +23,16 @@ UNION ALL SELECT * FROM (
 """
 
 
+_TABLE = "SELECT payload FROM commands WHERE hub=? AND type=? ORDER BY number DESC LIMIT 1"
+
+
 class Past(NamedTuple):
-    """The highest boot and key generation a hub was heard with or spoke of; 0: none."""
+    """The highest boot and key generation a hub was heard with or spoke of, and the newest device table it
+    was sent; 0: none."""
 
     boot: int = 0
     generation: int = 0
+    table: int = 0
 
 
 def past(data_dir: Path, hub: str) -> Past:
@@ -38,6 +44,7 @@ def past(data_dir: Path, hub: str) -> Past:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
         try:
             (boot,) = db.execute(_BOOT, (hub,)).fetchone()
+            tables = db.execute(_TABLE, (hub, k.DEVICES)).fetchall()
             generations = [split(sealed)[0][0].generation for (sealed,) in db.execute(_SEALED, (hub, k.BOOT))]
         finally:
             db.close()
@@ -45,4 +52,5 @@ def past(data_dir: Path, hub: str) -> Past:
         raise DataError(
             f"{path}: {error}; without it no boot can be told that the hub has not used: put it right first"
         ) from None
-    return Past(boot or 0, max(generations, default=0))
+    table = down.decode(tables[0][0])[k.VERSION_OF] if tables else 0
+    return Past(boot or 0, max(generations, default=0), table)

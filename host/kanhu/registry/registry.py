@@ -13,7 +13,7 @@ from typing import Any
 
 from kanhu.aead import KEY_BYTES
 from kanhu.journal.identity import new_id
-from kanhu.journal.past import Past
+from kanhu.journal.past import Past, past
 from kanhu_protocol import cbor, names
 
 from . import checks
@@ -280,13 +280,14 @@ class Registry:
             checks.plain_text(name, "name"), checks.plain_text(room, "room"),
             checks.supervision(supervision_s), _now_ms(), bind_key,
         )  # fmt: skip
+        version = self._next_table(hub_id)
         with self._change() as db:
             db.execute(
                 "INSERT INTO sensors (hub, device, role, address, name, room, supervision_s, added_ms, "
                 "bind_key) VALUES (?,?,?,?,?,?,?,?,?)",
                 row,
             )
-            db.execute("UPDATE hubs SET table_version=table_version+1 WHERE id=?", (hub_id,))
+            db.execute("UPDATE hubs SET table_version=max(table_version+1, ?) WHERE id=?", (version, hub_id))
         return index
 
     def remove_sensor(self, hub_id: str, index: int) -> None:
@@ -302,13 +303,18 @@ class Registry:
         self.hub(hub_id)
         if all(sensor.index != index for sensor in self._sensors.get(hub_id, ())):
             raise RegistryError(f"index {index}: hub {hub_id} has no such sensor")
+        version = self._next_table(hub_id)
         with self._change() as db:
             db.execute(
                 f"UPDATE sensors SET {change} WHERE hub=? AND device=? "  # noqa: S608  # fixed columns
                 "AND removed_ms IS NULL",
                 (value, hub_id, index),
             )
-            db.execute("UPDATE hubs SET table_version=table_version+1 WHERE id=?", (hub_id,))
+            db.execute("UPDATE hubs SET table_version=max(table_version+1, ?) WHERE id=?", (version, hub_id))
+
+    def _next_table(self, hub_id: str) -> int:
+        # Above what an older copy of this file has forgotten: the hub would not take the table otherwise.
+        return max(self.hub(hub_id).table_version, past(self.path.parent, hub_id).table) + 1
 
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
         """(version, [[index, role, address, supervision_s, key?], ..]) for DEVICES (contracts, section 5)."""
