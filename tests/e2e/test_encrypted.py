@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kanhu.registry.registry import MAX_SENSORS
 from kanhu.sim import sensors
 from kanhu.sim.city import City
 from kanhu.sim.sensors import BUTTON, PACKET_ID, Advert
@@ -32,6 +33,9 @@ def press(town: Town, city: City, home: Home) -> Any:
 def test_replays_downgrades_and_a_changed_battery(town: Town, city: City) -> None:
     home = town.add_home("north")
     index = town.add_sensor(home, "pendant", "button", KEY)
+    for number in range(MAX_SENSORS - 1):  # the longest device table there is
+        address = f"A4:C1:38:FF:00:{number:02X}"
+        town.registry.add_sensor(home.hub_id, "smoke", address, supervision_s=86_400, bind_key=OTHER_KEY)
     town.wait_ready()
     city.close_after_s = 0.1
     pendant = town.bench.sensors["north/pendant"][0]
