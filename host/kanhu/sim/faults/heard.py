@@ -36,7 +36,8 @@ def told(
     """lines: the hub's log; dark: spells without power; full: with a full flash.
 
     A press that opens an alarm is heard when the lamp says so. A further press changes no lamp: it counts as
-    heard when the hub noticed it with room on its flash, and so does any press that its lamp passed over."""
+    heard when the hub noticed it with room on its flash, and so does any press that its lamp passed over. A
+    press during which the power went stands twice: it may be reported before and after."""
     lamp = [(when, text.split()[-1]) for when, text in lines if text.startswith("kanhu: lamp ")]
     resets = [spell.begin for spell in dark]
     resets += [when for when, text in lines if text.startswith("ets sim: rst") or "soft reboot" in text]
@@ -51,6 +52,9 @@ def told(
         until = min([until, *(when for when in resets if when > press.at_s)])
         since = max([0.0, *(when for when in resets if when <= press.at_s)])
         result.append(Pressed(press.at_s, hub, press.device, _heard(press, since, until, lamp, full)))
+        if press.noticed_s is None and any(since <= when <= press.at_s for when, _ in lamp):
+            # The power went during it: a hub that starts with a closed contact takes it for a press anew.
+            result.append(Pressed(press.at_s, hub, press.device, None))
     return result
 
 

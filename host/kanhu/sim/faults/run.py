@@ -412,9 +412,11 @@ class World:
 
 def _read_url(url: str) -> str:
     for _ in range(5):  # a computer with much to do may not answer in the time a scrape has
-        with contextlib.suppress(urllib.error.HTTPError):
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310  # the daemon said http:
-                return str(answer.read().decode())
+        with (
+            contextlib.suppress(urllib.error.HTTPError),
+            urllib.request.urlopen(url, timeout=10) as answer,  # noqa: S310  # the daemon said http:
+        ):
+            return str(answer.read().decode())
     raise TimeoutError(f"no metrics from {url}")
 
 
