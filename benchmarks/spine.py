@@ -32,6 +32,7 @@ UP_MS = 777_600_000  # nine days
 BRIDGE, SAVING = "bridge", "bridge saving"
 NOT_SLOWER = 0.9  # of the other revision's events/s
 SLOW_DISK = 0.7  # of the events/s without the delay
+RESTART_S = 30.0  # a Python process starts slowly on a busy machine; what it holds is not lost meanwhile
 CITY_WINDOW = 1000  # platform.window of the daemon's configuration; the default is for one street
 
 
@@ -259,7 +260,8 @@ class Turn:
         sizes, result = self.sizes, {}
         half = sizes.killed / sizes.rate / 2
         for name, silent in (("flow", False), ("backlog", True)):
-            span = self.begin("paced", sizes.killed, rate=sizes.rate)
+            more = {"stalled_s": RESTART_S} if self.mode == "kanhu" else {}
+            span = self.begin("paced", sizes.killed, rate=sizes.rate, **more)
             time.sleep(half / 2)
             if silent:
                 self.city.signal(signal.SIGSTOP)

@@ -70,14 +70,14 @@ class Source:
     def acknowledged(self) -> int:
         return self.board.counters[Board.ACKNOWLEDGED]
 
-    def settle(self, wanted: int) -> None:
-        """Until so many are acknowledged, or nothing has arrived for STALLED_S; hubs say again meanwhile."""
+    def settle(self, wanted: int, stalled_s: float) -> None:
+        """Until so many are acknowledged, or nothing has arrived for stalled_s; hubs say again meanwhile."""
         before, since, again = -1, time.monotonic(), time.monotonic() + AGAIN_S
         while (now := self.acknowledged()) < wanted:
             moment = time.monotonic()
             if now != before:
                 before, since = now, moment
-            elif moment - since > STALLED_S:
+            elif moment - since > stalled_s:
                 return
             if self.kanhu and moment > again:
                 self.say_again()
@@ -164,7 +164,7 @@ class Source:
         else:
             self.full(first, last)
         if phase.get("settle", True):
-            self.settle(phase["wanted"])
+            self.settle(phase["wanted"], phase.get("stalled_s", STALLED_S))
         return {"began": began, "said_again": self.said_again}
 
 
