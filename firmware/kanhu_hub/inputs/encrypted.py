@@ -1,4 +1,4 @@
-"""Encrypted BTHome v2 (bthome.io/encryption): opened, and judged by its counter. Imported when first needed."""
+"""Encrypted BTHome v2 (bthome.io/encryption): opened, judged by its counter. Imported when first needed."""
 
 from micropython import const
 
