@@ -9,19 +9,22 @@ from kanhu.sim.faults.plan import DEFAULT_WEIGHTS, Plan, Step
 
 CALM_S = 150.0  # a fault that begins this long after another has ended counts as a pair with it
 LONGEST_S = 180.0  # of one fault; a hub's patience (60 s) and a daemon's (300 s at the most) are exceeded
+FAVOURITES, OFTEN = 3, 6.0  # each schedule has so many kinds so much more often: these then meet many times
 OUTAGE_EVERY_S = 6 * 3600.0  # during a long outage of the platform, something else goes wrong this often
 EPISODE_S = 240.0
 
 
 def of_seed(seed: int) -> tuple[Plan, int]:
-    """(plan, number of hubs) of one schedule: some minutes in which 3 to 10 things go wrong."""
+    """(plan, number of hubs) of one schedule: some minutes in which 4 to 14 things go wrong."""
     chance = random.Random(f"schedule {seed}")
     hubs = chance.choice((1, 1, 1, 2))
+    often = chance.sample(sorted(DEFAULT_WEIGHTS), FAVOURITES)
     plan = Plan.draw(
         seed,
         chance.uniform(60.0, 400.0),
+        {name: weight * (OFTEN if name in often else 1) for name, weight in DEFAULT_WEIGHTS.items()},
         hubs=hubs,
-        faults=(3, 10),
+        faults=(4, 14),
         fault_s=(1.0, LONGEST_S),
         press_every_s=chance.choice((8.0, 20.0, 45.0)),
         motion_every_s=30.0,
