@@ -25,6 +25,7 @@ from kanhu.journal.erasing import PREFIX, TABLES, erase
 from kanhu.journal.retention import retire
 from kanhu.journal.schema import MIGRATIONS
 from kanhu.registry import Registry
+from kanhu.witness import Witness
 from kanhu_protocol import kinds as k
 
 NAME, ADDRESS, PHONE = "张秀英 Zhang", "武昌区中山路 7 号", "+86 27 8888 1234"
@@ -76,7 +77,7 @@ class Street:
         await host.journal.host_event(k.HUB_SILENT, {k.SUBJECT: hub.hub_id, k.SPAN_MS: 5})
         await host.journal.host_event(k.HUB_SILENT, {k.SUBJECT: other.hub_id, k.SPAN_MS: 5})
         if deliver:
-            await host.journal.mark_delivered(host.journal.undelivered(limit=-1))
+            await host.journal.mark_delivered(host.journal.undelivered(limit=10_000))
         return host
 
     def traces(self) -> dict[str, int]:
@@ -175,7 +176,7 @@ async def test_retention_and_moved_rows_leave_no_bytes_either(street: Street, ka
         for voice in (street.hub, street.neighbour):
             said = [voice.say(k.MOTION, {k.DEVICE: 2}) for _ in range(10)]
             await host.intake.receive(voice.hub_id, b"".join(said), "mqtt")
-    await host.journal.mark_delivered(host.journal.undelivered(limit=-1))
+    await host.journal.mark_delivered(host.journal.undelivered(limit=10_000))
     await host.journal.close()
     before = street.sums()
     done = await asyncio.to_thread(
@@ -207,7 +208,7 @@ async def test_what_the_platform_has_not_had_is_not_dropped_by_accident(street: 
 async def test_a_call_that_waits_is_not_forgotten(street: Street, kanhu: Kanhu) -> None:
     host = await street.live()
     await host.intake.receive(street.hub.hub_id, street.hub.say(k.CALL, {k.DEVICE: 1}), "mqtt")
-    await host.journal.mark_delivered(host.journal.undelivered(limit=-1))
+    await host.journal.mark_delivered(host.journal.undelivered(limit=10_000))
     await host.journal.close()
     forget = ("registry", "forget", street.home, "--data-dir", street.data)
     done = await asyncio.to_thread(kanhu, *forget, "--yes")
@@ -341,3 +342,19 @@ async def test_an_export_holds_all_of_it_and_no_secret(street: Street, kanhu: Ka
     nowhere = kanhu("registry", "export-home", "nobody", "--data-dir", street.data, "--out", "x.json")
     assert "not known" in nowhere.stderr
     assert not (street.data.parent / "x.json").exists()
+
+
+async def test_a_revoked_hub_and_who_was_refused_are_forgotten_too(street: Street, kanhu: Kanhu) -> None:
+    host = await street.live()
+    with closing(Registry.open(street.data)) as registry:
+        registry.revoke_hub(street.hub.hub_id)
+        Witness(host.journal, registry).look()
+        host.intake.refusals.note(street.hub.hub_id, "unknown_hub", "mqtt")
+        host.intake.refusals.save()
+    await host.journal.close()
+    before = street.sums()
+    done = await asyncio.to_thread(
+        kanhu, "registry", "forget", street.home, "--data-dir", street.data, "--yes"
+    )
+    assert done.returncode == 0, done.stderr
+    await gone(street, before)

@@ -54,6 +54,15 @@ class Job(Protocol):
 def connect(path: Path) -> sqlite3.Connection:
     """Open the journal for writing: WAL, every commit synced (synchronous=FULL)."""
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    try:
+        _prepare(db)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection) -> None:
     db.execute(f"PRAGMA busy_timeout={BUSY_MS}")
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")
@@ -63,7 +72,6 @@ def connect(path: Path) -> sqlite3.Connection:
     db.execute("PRAGMA secure_delete=ON")  # what retention or erasure deletes leaves no bytes behind
     db.execute("PRAGMA foreign_keys=ON")
     migrate(db)
-    return db
 
 
 class Writer:

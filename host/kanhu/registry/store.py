@@ -84,6 +84,7 @@ def open_database(data_dir: Path, access: Access = "make") -> sqlite3.Connection
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o077:
         raise DataError(f"{path} holds keys and others may read it (mode {mode:04o}): run chmod 600 {path}")
+    db: sqlite3.Connection | None = None
     try:
         # Not mode=ro: what a killed writer left half done has to be taken back before it can be read.
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=10)
@@ -106,11 +107,17 @@ def open_database(data_dir: Path, access: Access = "make") -> sqlite3.Connection
         elif version < len(MIGRATIONS):
             raise DataError(f"{path} is of an older kanhu: start `kanhu run` once")
         db.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        raise DataError(f"{path}: {error}; run this as the daemon's user, with room on its disk") from None
-    except sqlite3.Error as error:
-        raise DataError(f"{path}: {error}; restore it from a backup, or move it away to start anew") from None
+    except BaseException as error:
+        if db is not None:
+            db.close()  # and with it ends what it has begun
+        raise (_cure(path, error) if isinstance(error, sqlite3.Error) else error) from None
     return db
+
+
+def _cure(path: Path, error: sqlite3.Error) -> DataError:
+    if isinstance(error, sqlite3.OperationalError):
+        return DataError(f"{path}: {error}; run this as the daemon's user, with room on its disk")
+    return DataError(f"{path}: {error}; restore it from a backup, or move it away to start anew")
 
 
 def _migrate(db: sqlite3.Connection, version: int) -> None:
