@@ -221,7 +221,7 @@ def heard(
     lines: Lines, noticed: float | None = None, dark: tuple[Spell, ...] = (), full: tuple[Spell, ...] = ()
 ) -> bool:
     """Whether a press at 5.0 counts as heard."""
-    return told([Made(5.0, 1, noticed)], [*STARTED, *lines], dark, full, HUB)[-1].heard_s is not None
+    return told([Made(5.0, 1, noticed)], [*STARTED, *lines], dark, full, HUB)[0].heard_s is not None
 
 
 def test_a_press_is_heard_when_the_lamp_says_so_before_the_power_goes() -> None:
