@@ -8,7 +8,8 @@ ARGS ?=
 help:
 	@echo "make demo    two simulated hubs, daemon and platform in this terminal; ARGS=... go to kanhu demo"
 	@echo "make test    the whole check: lint, types, tests; ARGS=... go to pytest"
-	@echo "make faults  1,000 schedules of faults on accelerated time; ARGS=... such as --schedules 100 or --seed 7"
+	@echo "make faults  1,000 schedules of faults on accelerated time, then 50 on real processes;"
+	@echo "             ARGS=... such as --schedules 100 or --seed 7: those on accelerated time only"
 	@echo "make fuzz    coverage-guided fuzzing of every decoder; ARGS=... such as --seconds 600"
 	@echo "make format  ruff's formatter and automatic fixes"
 	@echo "make clean   remove the virtual environment and caches"
@@ -24,6 +25,7 @@ test:
 faults:
 	@scripts/setup.sh test
 	@.venv/bin/python -m kanhu.sim.world $(ARGS)
+	$(if $(strip $(ARGS)),,@.venv/bin/python -m kanhu.sim.faults --schedules 50)
 
 fuzz:
 	@scripts/setup.sh test
