@@ -53,6 +53,9 @@ class _Transport:
     def get_write_buffer_size(self) -> int:
         return 0
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
     def is_closing(self) -> bool:
         return self.closing
 
