@@ -20,6 +20,9 @@ from kanhu.cli.operate import DEFAULT_CONFIG, AsJson, ConfigFile, DataDir, journ
 from kanhu.cli.show import said
 
 
+PAGE = 4096  # bytes; SQLite reports a copy in pages of its default size
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -33,9 +36,9 @@ def _bar() -> Iterator[copying.Progress]:
         tasks: dict[str, TaskID] = {}
 
         def show(what: str, done: int, total: int) -> None:
+            unit = PAGE if what.startswith("copying") else 1
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            unit = 4096 if what.startswith("copying") else 1  # SQLite counts pages
+                tasks[what] = bar.add_task(what, total=total * unit)
             bar.update(tasks[what], completed=done * unit, total=total * unit)
 
         yield show
