@@ -33,7 +33,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 def add_hub(
     bench: Bench, broker: Broker, ca: bytes | None, host: str = NAME, ntp: bool = True, port: int = 0
 ) -> Hub:
-    """A hub that is told to speak TLS with the broker; thirty of its seconds pass in one."""
+    """A hub that is told to speak TLS with the broker; fifteen of its seconds pass in one."""
     bench.folder.mkdir(exist_ok=True)
     if ca is not None:
         nvs = Nvs(bench.folder / f"{HUB}.nvs")
@@ -50,7 +50,7 @@ def add_hub(
         "pirs": [],
         "heartbeat": 5,
     }
-    return bench.add_hub(HUB, config=config, key=bytes(range(16)), speed=30, wiring={"call": 4})
+    return bench.add_hub(HUB, config=config, key=bytes(range(16)), speed=15, wiring={"call": 4})
 
 
 WRONG = {

@@ -87,7 +87,8 @@ def write_program(
                     hub=hub_id,
                     generation=generation,
                     key=key.hex(),
-                    config=config.hex(), trusted=trusted,
+                    config=config.hex(),
+                    trusted=trusted,
                     check=check.format(hub=hub_id, key=key.hex()),
                     raise_boot=raise_boot,
                 )
