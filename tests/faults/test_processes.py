@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import helpers_e2e
 from kanhu.sim.faults import coverage
 from kanhu.sim.faults.__main__ import WINDOW_S, draw, main
 from kanhu.sim.faults.plan import FAULTS, Plan, Step
@@ -17,7 +18,7 @@ from kanhu.sim.faults.run import World, run
 
 SAMPLE, SEED = 4, 834  # four plans in a row with every fault and 51 of the 78 pairs
 LIMIT_S = 90.0
-GIVE_UP_S = 4.0  # for what will never settle
+GIVE_UP_S = 2.0  # for what will never settle
 
 
 def test_the_sample_has_every_fault() -> None:
@@ -55,6 +56,7 @@ class Forgetful(World):
 
     def hub_power_cut(self, hub: int, for_s: float) -> None:
         home = self.homes[hub]
+        helpers_e2e.wait_for(lambda: self.noticed[hub], what="nothing was pressed")
         self.town.bench.cut_power(home.hub)
         self.image(home.hub_id).write_bytes(self.new[home.hub_id])
         self.town.bench.power(home.hub)
@@ -76,6 +78,7 @@ class Amnesiac(World):
                 shutil.copyfile(source / name, target / name)
 
     def daemon_kill(self, for_s: float) -> None:
+        helpers_e2e.wait_for(lambda: any(event.name == "call" for event in self.handed()), what="no call")
         self._stop_daemon()
         self._copy(self.town.folder / "old", self.town.daemon.data_dir)
         self._start_daemon()
@@ -83,7 +86,7 @@ class Amnesiac(World):
 
 def test_a_hub_that_forgets_a_heard_press_is_found_out(tmp_path: Path) -> None:
     steps = (
-        Step(0.0, "broker_restart", {"for_s": 1.8}),  # nothing leaves the hub before it forgets
+        Step(0.0, "broker_restart", {"for_s": 3.0}),  # nothing leaves the hub before it forgets
         Step(0.2, "press", {"hub": 0, "button": 0}),
         Step(1.2, "hub_power_cut", {"hub": 0, "for_s": 0.1}),
     )

@@ -109,13 +109,8 @@ def main(words: Sequence[str] | None = None) -> int:
         _say(number, len(plans), outcome)
         if outcome.violations:
             failed.append(outcome)
+            _show(outcome)
     print(coverage.table())
-    for outcome in failed:
-        print(f"\n== seed {outcome.plan.seed} broke its promises; replay with --replay and this plan:")
-        print(outcome.plan.dumps(), end="")
-        print(outcome.log[-LOG_CHARS:])
-        for one in outcome.violations:
-            print(f"!! {one.rule}: {one.text}")
     result = {
         "seeds": [plan.seed for plan in plans],
         "failed": [outcome.plan.seed for outcome in failed],
@@ -138,6 +133,13 @@ def _say(number: int, of: int, outcome: Outcome) -> None:
         f"{outcome.settled_s:.1f} s, {outcome.seconds:.1f} s in all; {what}",
         flush=True,
     )
+
+
+def _show(outcome: Outcome) -> None:
+    print(f"== seed {outcome.plan.seed} broke its promises; --replay takes this plan:")
+    print(outcome.plan.dumps(), end="")
+    print(outcome.log[-LOG_CHARS:])
+    print("\n".join(f"!! {one.rule}: {one.text}" for one in outcome.violations), flush=True)
 
 
 if __name__ == "__main__":
