@@ -105,17 +105,19 @@ async def connected(broker: Broker, papers: Papers) -> None:
         await until(lambda: b"online" in there, 15)
 
 
-async def test_no_handshake_before_the_time_is_known(bench: Bench, papers: Papers, nats: TlsNats) -> None:
+async def test_no_handshake_before_the_time_is_known(
+    bench: Bench, papers: Papers, tls_broker: Broker
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         door.settimeout(0.1)
-        hub = add_hub(bench, nats, papers.ca.der, ntp=False, port=door.getsockname()[1])
+        hub = add_hub(bench, tls_broker, papers.ca.der, ntp=False, port=door.getsockname()[1])
         said = f"mqtt: {NAME}: time not known yet: no TLS before it is (ntp)"
         await asyncio.to_thread(hub.wait_log, said, 10)
         with pytest.raises(TimeoutError):
             door.accept()  # nobody has knocked
-    bench.route(NAME, 8883, "127.0.0.1", nats.port)
+    bench.route(NAME, 8883, "127.0.0.1", tls_broker.port)
     bench.serve_time("time.lan")
-    await connected(nats, papers)
+    await connected(tls_broker, papers)
     assert hub.boots == 1
 
 
