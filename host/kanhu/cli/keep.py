@@ -19,7 +19,6 @@ from kanhu import restore as putting
 from kanhu.cli.operate import DEFAULT_CONFIG, AsJson, ConfigFile, DataDir, journal_dir
 from kanhu.cli.show import said
 
-
 PAGE = 4096  # bytes; SQLite reports a copy in pages of its default size
 
 
