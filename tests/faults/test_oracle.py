@@ -240,7 +240,10 @@ def test_a_press_that_flash_did_not_take_is_not_heard() -> None:
 
 def test_a_press_of_a_hub_that_is_off_or_starting_is_not_heard() -> None:
     assert not told([Made(-1.0, 1, 0.5)], STARTED, (), (), HUB)[0].heard_s
-    assert not heard([], dark=(Spell(4.0, 6.0),))
+    off = (Spell(4.0, 4.1),)
+    assert not heard([], 5.2, dark=off)
+    assert not heard([(4.05, "kanhu: lamp well")], 5.2, dark=off)  # the last words of the run before
+    assert heard([(4.5, "kanhu: lamp cannot_tell")], 5.2, dark=off)
     assert not heard([(4.0, "ets sim: rst by watchdog"), (6.0, "kanhu: lamp heard")], 5.2)
 
 

@@ -33,14 +33,15 @@ def told(
     full: Sequence[Spell],
     hub: str,
 ) -> list[Pressed]:
-    """lines: the hub's log; dark: spells without power; full: with a full flash.
+    """lines: the hub's log; dark: from before a power cut until the hub was dead and its last words
+    read; full: spells with a full flash.
 
     A press that opens an alarm is heard when the lamp says so. A further press changes no lamp: it counts as
     heard when the hub noticed it with room on its flash, and so does any press that its lamp passed over. A
     press during which the power went stands twice: it may be reported before and after."""
     lamp = [(when, text.split()[-1]) for when, text in lines if text.startswith("kanhu: lamp ")]
-    resets = [spell.begin for spell in dark]
-    resets += [when for when, text in lines if text.startswith("ets sim: rst") or "soft reboot" in text]
+    own = [when for when, text in lines if text.startswith("ets sim: rst") or "soft reboot" in text]
+    resets = [*dark, *(Spell(when, when) for when in own)]
     result = []
     in_order = sorted(presses, key=lambda press: press.at_s)
     for number, press in enumerate(in_order):
@@ -49,8 +50,8 @@ def told(
         before = in_order[number - 1].at_s if number else float("-inf")
         if number and not any(before < when <= press.at_s for when, _ in lamp):
             until = press.at_s
-        until = min([until, *(when for when in resets if when > press.at_s)])
-        since = max([0.0, *(when for when in resets if when <= press.at_s)])
+        until = min([until, *(spell.begin for spell in resets if spell.begin > press.at_s)])
+        since = max([0.0, *(spell.end for spell in resets if spell.begin <= press.at_s)])
         result.append(Pressed(press.at_s, hub, press.device, _heard(press, since, until, lamp, full)))
         if press.noticed_s is None and any(since <= when <= press.at_s for when, _ in lamp):
             # The power went during it: a hub that starts with a closed contact takes it for a press anew.

@@ -157,9 +157,9 @@ class World:
         home = self.homes[hub]
         begin = time.monotonic()
         self.town.bench.cut_power(home.hub)
+        self.dark[home.hub_id].append(Spell(begin, time.monotonic()))
         time.sleep(for_s)
         self.town.bench.power(home.hub)
-        self.dark[home.hub_id].append(Spell(begin, time.monotonic()))
 
     def hub_clock_jump(self, hub: int, off_s: float) -> None:
         """The time server is wrong, and the hub asks it: it does so when it starts."""
