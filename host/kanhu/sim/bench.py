@@ -224,21 +224,24 @@ class Bench:
         self._wait(push(), duration_ms / 1000 + 10)
 
     def press_watched(self, name: str, duration_ms: int = PRESS_MS, hub: Hub | str | None = None) -> bool:
-        """Press a wired button for at least that long and until the hub, however slow this computer is, has
-        had its time to notice and to write it down; False when its run ended before."""
+        """Press a wired button, and let go of it, each for at least that long and until the hub, however slow
+        this computer is, has had its time to notice and write it down; False when its run ended before."""
         owner, contact = self._wire(name, hub)
 
         async def rounds(count: int) -> bool:
             return all([await owner._round() for _ in range(count)])
 
+        async def hold(closed: bool) -> bool:
+            await contact.contact(closed, lambda: owner._show(contact), owner.speed)
+            noticed = await rounds(2)
+            await asyncio.sleep(max(duration_ms / 1000 / owner.speed, SHORTEST))
+            return noticed and await rounds(3)
+
         async def push() -> bool:
             await rounds(2)
             self._record(owner.running and contact.line == "ok", owner.hub_id, name, contact.kind)
-            await contact.contact(True, lambda: owner._show(contact), owner.speed)
-            noticed = await rounds(2)
-            await asyncio.sleep(max(duration_ms / 1000 / owner.speed, SHORTEST))
-            noticed = noticed and await rounds(3)
-            await contact.contact(False, lambda: owner._show(contact), owner.speed)
+            noticed = await hold(True)
+            await hold(False)
             return noticed
 
         return self._wait(push(), duration_ms / 1000 + 60)
