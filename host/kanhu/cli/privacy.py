@@ -13,9 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from kanhu import export
 from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said
-from kanhu.erasure import erase_all
 from kanhu.errors import ConfigError, DataError
 from kanhu.journal import JournalLocked
 from kanhu.journal.erasing import undelivered
@@ -33,6 +31,8 @@ def export_home(
     as_json: AsJson = False,
 ) -> None:
     """Write everything that is held of a home into a file, for the person who asks for it."""
+    from kanhu import export  # other commands start without it
+
     with open_registry(data_dir, "read") as registry:
         events = export.write(data_dir, registry, home, out)
     said(
@@ -113,6 +113,8 @@ def _finish(data_dir: Path, registry: Registry) -> None:
         for hub in registry.erasures():
             registry.erased(hub)
         return
+    from kanhu.erasure import erase_all  # other commands start without it
+
     try:
         asyncio.run(erase_all(data_dir, registry))
     except JournalLocked:
