@@ -25,7 +25,6 @@ log = structlog.get_logger(__name__)
 Pair = tuple[int, int]  # boot, seq
 
 UNREADABLE = 3  # names.DETAILS[EVENTS_LOST]
-REFUSED_KEPT = 1000  # rows of the refused table
 
 
 class Keys(Protocol):
@@ -86,7 +85,6 @@ class Intake:
         self._version = registry.version
         self.identities = Identities(journal)
         self.refusals = Refusals(journal)
-        self._refused: dict[bytes, None] = {}  # newest refused bytes, so that one said again is kept once
 
     async def receive(self, hub_id: str, payload: bytes, link: str) -> Receipts:
         """Take a CBOR sequence of sealed events that a link says is this hub's."""
@@ -261,7 +259,7 @@ class Intake:
             self._own(
                 arrival, message
             )  # a new board whose boot counter was not raised is the hub all the same
-        fresh = self._keep_refused(arrival, message, "identity")
+        fresh = self.refusals.keep(batch, hub_id, message, arrival.link, "identity")
         detail = BOOT_TWICE if message.seq == 0 and event.kind == k.BOOT else SAME_IDENTITY
         about: dict[int, Any] = {}
         if event.cls == k.P1 and fresh:
@@ -299,27 +297,5 @@ class Intake:
         self._own(arrival, message)
         batch.lose(hub_id, boot, seq, seq, UNREADABLE, None)
         batch.then(lambda: self._journal.hub(hub_id).heard(boot))
-        self._keep_refused(arrival, message, "unreadable")
+        self.refusals.keep(batch, hub_id, message, arrival.link, "unreadable")
         batch.add_own(k.EVENTS_LOST, {k.SUBJECT: hub_id, k.LOST: [[boot, seq, seq]], k.DETAIL: UNREADABLE})
-
-    def _keep_refused(self, arrival: _Arrival, message: Message, reason: str) -> bool:
-        """Keep what was refused, once; False when it is kept already."""
-        where = (arrival.hub, message.boot, message.seq, message.raw)
-        if message.raw in self._refused or self._journal.reader.rows(
-            "SELECT 1 FROM refused WHERE hub=? AND boot=? AND seq=? AND sealed=? LIMIT 1", where
-        ):
-            return False
-        self._refused[message.raw] = None
-        while len(self._refused) > REFUSED_KEPT:
-            del self._refused[next(iter(self._refused))]
-        arrival.batch.run(
-            "INSERT INTO refused (hub, boot, seq, link, reason, sealed, received_ms) VALUES (?,?,?,?,?,?,?)",
-            arrival.hub, message.boot, message.seq, arrival.link, reason, message.raw, arrival.now,
-        )  # fmt: skip
-        arrival.batch.run("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?", REFUSED_KEPT)
-
-        def not_kept() -> None:
-            self._refused.pop(message.raw, None)
-
-        arrival.batch.otherwise(not_kept)
-        return True

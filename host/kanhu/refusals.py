@@ -8,10 +8,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kanhu.journal import Batch, Journal
+from kanhu.sealed import Message
 
 KEY = "refusals"  # in the journal's meta table
 KEPT = 500  # hub and reason; the one that was refused last longest ago goes
+BYTES_KEPT = 1000  # rows of the refused table
 WORDS = 7 * 86_400_000  # ms for which a refusal is still told of
+
+_IS_KEPT = "SELECT 1 FROM refused WHERE hub=? AND boot=? AND seq=? AND sealed=? LIMIT 1"
+_KEEP = "INSERT INTO refused (hub, boot, seq, sealed, link, reason, received_ms) VALUES (?,?,?,?,?,?,?)"
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Refusals:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._changed = False
+        self._kept: dict[bytes, None] = {}  # the newest bytes kept, some of them not yet on disk
         rows = journal.reader.rows("SELECT value FROM meta WHERE key=?", (KEY,))
         self._by: dict[tuple[str, str], Refusal] = {
             (one.hub, one.reason): one for one in _read(rows, journal.clock())
@@ -47,6 +53,23 @@ class Refusals:
         while len(self._by) > KEPT:
             del self._by[next(iter(self._by))]
         self._changed = True
+
+    def keep(self, batch: Batch, hub: str, message: Message, link: str, reason: str) -> bool:
+        """Keep the bytes of an authentic message that is not stored; False when they are kept already."""
+        where = (hub, message.boot, message.seq, message.raw)
+        if message.raw in self._kept or self._journal.reader.rows(_IS_KEPT, where):
+            return False
+        self._kept[message.raw] = None
+        while len(self._kept) > BYTES_KEPT:
+            del self._kept[next(iter(self._kept))]
+        batch.run(_KEEP, *where, link, reason, self._journal.clock())
+        batch.run("DELETE FROM refused WHERE id <= (SELECT max(id) FROM refused) - ?", BYTES_KEPT)
+
+        def not_kept() -> None:
+            self._kept.pop(message.raw, None)
+
+        batch.otherwise(not_kept)
+        return True
 
     def forget(self, hub: str) -> None:
         """A hub is being erased."""

@@ -34,7 +34,7 @@ class HubStatus:
     queued: int
     key: int  # generation of its newest key; 0: none, it is revoked or not in the registry
     older_keys: int  # that still open what they have sealed
-    identity: str  # ok, or in doubt: docs/what-to-do-when.md
+    identity: str  # ok, or the reason of the identity.fault that stands (docs/what-to-do-when.md)
 
 
 @dataclass(frozen=True)
@@ -130,15 +130,18 @@ _MEANS = {
 }
 
 
-def _in_doubt(db: sqlite3.Connection, daemon_id: str) -> set[str]:
-    said: dict[str, int] = {}
+def _in_doubt(db: sqlite3.Connection, daemon_id: str) -> dict[str, str]:
+    """Why, by hub: the reason of the newest identity.fault that stands."""
+    said: dict[str, str | None] = {}
     for (plain,) in db.execute(
         "SELECT plain FROM events WHERE hub=? AND kind IN (?, ?) ORDER BY n DESC",
         (daemon_id, k.IDENTITY_FAULT, k.IDENTITY_OK),
     ):
         event = events.decode(plain)
-        said.setdefault(event[k.SUBJECT], event[k.KIND])
-    return {hub for hub, kind in said.items() if kind == k.IDENTITY_FAULT}
+        detail = event.get(k.DETAIL, 0)
+        reason = names.DETAILS[k.IDENTITY_FAULT].get(detail, str(detail))
+        said.setdefault(event[k.SUBJECT], reason if event[k.KIND] == k.IDENTITY_FAULT else None)
+    return {hub: reason for hub, reason in said.items() if reason is not None}
 
 
 def _firmware(db: sqlite3.Connection, hub: str) -> str | None:
@@ -201,7 +204,7 @@ def _read(data_dir: Path, running: bool, registry: Registry, sums: dict[str, led
                     one["queued"] if one else 0,
                     max(registry.keys(hub), default=0),
                     max(0, len(registry.keys(hub)) - 1),
-                    "in doubt" if hub in doubted else "ok",
+                    doubted.get(hub, "ok"),
                 )
             )
         alarms = [

@@ -157,7 +157,7 @@ def test_another_board_in_a_hubs_place_and_the_old_one_back(town: Town, city: Ci
             told.data["alarm"],
         )
         status = read_status(town.daemon.data_dir)
-        assert [one.identity for one in status.hubs if one.hub_id == hub_id] == ["in doubt"]
+        assert [one.identity for one in status.hubs if one.hub_id == hub_id] == ["same_identity_other_bytes"]
         wire.publish(
             "kanhu/1/commands",
             json.dumps(

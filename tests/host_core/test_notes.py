@@ -61,7 +61,9 @@ async def test_status_says_what_a_refusal_means(open_host, hub: HubVoice, tmp_pa
         (HUB, "identity", 1, "two boards speak as this hub"),
         (HUB, "unknown_hub", 1, "heard before, and not in this registry: is that an older copy?"),
     }
-    assert [(one.hub_id, one.identity, one.key) for one in status.hubs] == [(HUB, "in doubt", 0)]
+    assert [(one.hub_id, one.identity, one.key) for one in status.hubs] == [
+        (HUB, "same_identity_other_bytes", 0)
+    ]
     json.dumps(status.as_dict())
 
 

@@ -114,9 +114,11 @@ def _show_status(found: Status) -> None:
         console.print("no open alarm")
     for hub in found.hubs:
         if hub.identity != "ok":
-            console.print(f"[red]identity of hub {hub.hub_id} in doubt[/]: more than one board speaks as it")
+            console.print(f"[red]identity of hub {hub.hub_id} in doubt[/]: {hub.identity}")
         if hub.older_keys and hub.key:
-            console.print(f"hub {hub.hub_id}: {hub.older_keys} older keys: kanhu registry hub retire-keys")
+            console.print(
+                f"hub {hub.hub_id} has older keys ({hub.older_keys}); kanhu registry hub retire-keys --help"
+            )
     for one in found.refused:
         console.print(
             f"[yellow]refused {one.count} of hub {one.hub_id}[/] ({one.reason}, {one.link}, {one.last}): "
