@@ -175,6 +175,11 @@ class Orders:
         for alarm in self._alarms.live(event.hub):
             self._tell_again(alarm)
             self._say_delivered(alarm)
+        # A closing that its flash did not take is forgotten: the lamp would say for ever that somebody comes.
+        for boot, seq in self._commands.refused_alarms(event.hub):
+            refused = self._alarms.get((event.hub, boot, seq))
+            if refused is not None and refused.state == k.CLOSED:
+                self._tell_again(refused)
         self._table_reported(event)
 
     # Device tables

@@ -170,6 +170,24 @@ async def test_the_daemon_dies_after_the_answer(open_place: OpenPlace, hub: HubV
     assert await place.states() == [k.ACCEPTED]
 
 
+async def test_a_closing_that_a_hub_could_not_save_is_said_again_when_it_has_restarted(
+    open_place: OpenPlace, hub: HubVoice
+) -> None:
+    place = await open_place()
+    await call(place, hub)
+    await place.host.alarms.accept(NAME, "op-7")
+    await confirm(place, hub)
+    await place.host.alarms.close(NAME, "op-7", "helped")
+    (closing,) = place.host.commands.waiting(HUB)
+    refusal = hub.say(k.COMMAND_REFUSED, {k.COMMAND: closing.number, k.DETAIL: 3})
+    await place.host.intake.receive(HUB, refusal, LINK)
+    await place.states()
+    for boot in (2, 3):  # its flash still has the alarm as accepted
+        await place.host.intake.receive(HUB, hub.start(boot), LINK)
+        assert await place.states() == ([k.CLOSED] if boot == 2 else [])
+        await confirm(place, hub)
+
+
 async def test_an_accepted_alarm_is_said_again_after_a_start(open_place: OpenPlace, hub: HubVoice) -> None:
     place = await open_place()
     await call(place, hub)

@@ -47,6 +47,18 @@ class Commands:
         """Commands the hub has not confirmed, oldest first."""
         return list(self._waiting.get(hub, {}).values())
 
+    def refused_alarms(self, hub: str) -> list[tuple[int, int]]:
+        """(boot, seq) of the alarms whose newest ALARM_IS the hub refused: its flash had failed."""
+        newest: dict[tuple[int, int], str] = {}
+        for payload, state in self._journal.reader.rows(
+            "SELECT payload, state FROM commands WHERE hub=? AND type=? AND number >= "
+            "(SELECT min(number) FROM commands WHERE hub=? AND type=? AND state='refused') ORDER BY number",
+            (hub, k.ALARM_IS, hub, k.ALARM_IS),
+        ):
+            boot, seq = down.decode(payload)[k.ALARM_NAME]
+            newest[boot, seq] = state
+        return [name for name, state in newest.items() if state == "refused"]
+
     async def create(self, hub: str, kind: int, fields: dict[int, Any]) -> Command:
         """Persist a command of its own; JournalUnavailable: there is none."""
         batch = self._journal.batch()
