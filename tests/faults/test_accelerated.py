@@ -1,5 +1,5 @@
-"""Faults on accelerated time: a sample of `make faults`, a state machine that invents schedules of its own, and
-proof that a broken promise would be seen."""
+"""Faults on accelerated time: a sample of `make faults`, schedules that hypothesis invents, and proof that a
+broken promise would be seen."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,8 @@ class Platform:
         self._due: dict[Identity, tuple[str, str]] = {}  # to be acknowledged: source, id
         self._replies: dict[str, str] = {}  # command: why it was refused, empty: it was not
         self._number = 0
+        self._openings: Counter[str] = Counter()
+        self._in_hands: set[str] = set()  # alarms that an operator sees to
 
     def start(self) -> None:
         """Connect, with the session it had."""
@@ -50,7 +53,7 @@ class Platform:
         self._loop.spawn(process, self._run(self._client))
         for alarm, state in self.states.items():
             if state != "closed":
-                self._loop.spawn(process, self._operate(alarm))
+                self._see_to(alarm)
 
     def stop(self) -> None:
         """kill -9."""
@@ -59,6 +62,7 @@ class Platform:
             self._net.abandon(self._process)
         self._process = self._client = None
         self._due.clear()
+        self._in_hands.clear()
 
     async def _run(self, client: MqttClient) -> None:
         async def connected() -> None:
@@ -111,21 +115,30 @@ class Platform:
 
     def _open(self, alarm: str) -> None:
         self.states[alarm] = "open"
-        if self._process is not None:
+        self._openings[alarm] += 1
+        self._see_to(alarm)
+
+    def _see_to(self, alarm: str) -> None:
+        if self._process is not None and alarm not in self._in_hands:
+            self._in_hands.add(alarm)
             self._loop.spawn(self._process, self._operate(alarm))
 
     async def _operate(self, alarm: str) -> None:
         operator = f"operator{self._chance.randrange(3)}"
-        if self.states[alarm] == "open":
-            await asyncio.sleep(self._chance.uniform(*ACCEPT_S))
-            if self._chance.random() >= GIVES_UP:
-                await self._until_answered({"command": "accept", "alarm": alarm, "operator": operator})
-            self.states[alarm] = "accepted"
-        await asyncio.sleep(self._chance.uniform(*CLOSE_S))
-        await self._until_answered(
-            {"command": "close", "alarm": alarm, "operator": operator, "reason": "helped"}
-        )
+        opening = 0
+        while opening != self._openings[alarm]:  # opened again meanwhile: somebody has to go again
+            opening = self._openings[alarm]
+            if self.states[alarm] == "open":
+                await asyncio.sleep(self._chance.uniform(*ACCEPT_S))
+                if self._chance.random() >= GIVES_UP:
+                    await self._until_answered({"command": "accept", "alarm": alarm, "operator": operator})
+                self.states[alarm] = "accepted"
+            await asyncio.sleep(self._chance.uniform(*CLOSE_S))
+            await self._until_answered(
+                {"command": "close", "alarm": alarm, "operator": operator, "reason": "helped"}
+            )
         self.states[alarm] = "closed"
+        self._in_hands.discard(alarm)
 
     async def _until_answered(self, command: dict[str, Any]) -> None:
         while True:
