@@ -9,7 +9,7 @@ from typing import Any
 
 from helpers_mqtt import running
 from helpers_scripted_broker import Peer, ScriptedBroker
-from kanhu.config import Broker
+from kanhu.config import Broker, HubsBroker
 from kanhu.links.mqtt import MqttLink
 from kanhu.links.mqtt_sessions import two_sessions
 
@@ -28,7 +28,7 @@ class Inlet:
 async def test_a_down_message_that_is_not_taken_is_said_to_be() -> None:
     """Without a broker, and with one that takes no more."""
     async with ScriptedBroker(Peer.serve) as broker:
-        link = MqttLink(Broker(port=broker.port), "d0d0d0d0d0", Inlet())
+        link = MqttLink(HubsBroker(port=broker.port), "d0d0d0d0d0", Inlet())
         assert link.send_down("k3v9m2x7qa", b"x") is False
         async with running(link.urgent):
             assert link.send_down("k3v9m2x7qa", b"x") is True
