@@ -214,14 +214,38 @@ def test_copies_that_come_mixed_are_no_replay(hear):
 def test_a_counter_that_went_back_is_a_call_that_says_so(hear):
     hear(press(5_000, 4_711))
     done = hear(press(5_000, 0, copies=5) + press(15_000, 1, copies=5), 30_000)
+    assert hear(press(5_000, 2, copies=5)).of(k.CALL)[0][1][k.FLAGS] == k.UNVERIFIED  # after a reboot, too
     assert [kind for kind in done.kinds if kind in (k.CALL, k.SENSOR_DOUBTED)] == [
         k.CALL,
         k.SENSOR_DOUBTED,
         k.CALL,
     ]
-    assert flags(done) == [k.UNVERIFIED, 0]  # the lower counter is where it counts from now on
+    assert flags(done) == [k.UNVERIFIED, k.UNVERIFIED]
     assert doubts(done) == [(1, WENT_BACK, 1)]
-    assert flags(hear(press(5_000, 2))) == [0]
+
+
+def test_recordings_in_their_order_are_all_marked_and_the_sensor_itself_is_not(hear):
+    hear([s for n in range(20, 30) for s in press(1_000 + 1_000 * (n - 20), n)])
+    done = hear([s for n in range(5) for s in press(5_000 * (n + 1), n)] + press(30_000, 30), 40_000)
+    assert flags(done) == [k.UNVERIFIED] * 5 + [0]
+
+
+def test_a_day_of_low_counters_is_a_new_battery(hear):
+    day = 86_400_000
+    hear(press(5_000, 4_711))
+    done = hear(
+        [*press(5_000, 0), *press(day, 1), *press(day + 60_000, 2), *press(day + 120_000, 3)], day + 130_000
+    )
+    assert flags(done) == [k.UNVERIFIED, k.UNVERIFIED, k.UNVERIFIED, 0]
+    assert flags(hear(press(5_000, 4))) == [0]
+
+
+def test_a_caller_nobody_pressed_for_days_is_not_taken_for_restarted(hear):
+    day = 86_400_000
+    hear(press(5_000, 4_711))
+    assert (
+        flags(hear([*press(day + 90_000, 0), *press(day + 120_000, 1)], day + 130_000)) == [k.UNVERIFIED] * 2
+    )
 
 
 def test_the_same_counter_with_other_words_is_not_a_repeat(hear):
@@ -396,7 +420,7 @@ def test_a_full_heap_loses_no_press_and_its_doubt_stays_with_it(hear):
 def test_as_a_plain_model_says_over_any_counters_and_reboots(hear, tmp_path_factory, heard, reboots):
     """Never silence for a caller: a message not lately heard is a call, flagged where it did not rise."""
     folder = tmp_path_factory.mktemp("hub")
-    expected, recent, at, boots = [], [], 1_000, [[]]
+    expected, recent, highest, at, boots = [], [], -1, 1_000, [[]]
     for number, (counter, copies) in enumerate(heard):
         if number in reboots:
             boots.append([])
@@ -404,6 +428,7 @@ def test_as_a_plain_model_says_over_any_counters_and_reboots(hear, tmp_path_fact
         boots[-1] += press(at, counter, copies)
         at += 5_000
         if counter not in recent:
-            expected.append(k.UNVERIFIED if recent and counter <= recent[-1] else 0)
+            expected.append(k.UNVERIFIED if counter <= highest else 0)
+            highest = max(highest, counter)
             recent = [*recent[-7:], counter]
     assert [flag for steps in boots for flag in flags(hear(steps, 250_000, folder=folder))] == expected

@@ -18,6 +18,7 @@ _RESTART = const(3)  # rising counters that prove a restart, where no life hangs
 _MIXED_MS = const(10_000)  # ours: copies of two messages may come mixed for this long
 _SAVE_MS = const(15_000)  # ours: what caused no event is written this often at most, for the flash's sake
 _AGAIN_MS = const(600_000)  # ours: a doubt that stays is said this often, with its count
+_RESTARTED_MS = const(86_400_000)  # ours: no message above the highest for so long: a new battery, no replay
 _LIFE = (0x17, 0x1C, 0x29)  # BTHome objects carbon monoxide, gas, smoke
 
 
@@ -26,13 +27,13 @@ class Counters:
 
     def __init__(self, path, table):
         self._path = path
-        self.rows = {}  # address: (proof of the key, messages: _USED bytes each, newest last)
+        self.rows = {}  # address: (proof of the key, messages: _USED bytes each, newest last; highest counter)
         self._dirty_ms = -1
         ours = [entry[2] for entry in table]
         try:
-            for address, proof, used in cbor.loads(store.read(path) or b"\x80", _MAX_BYTES):
+            for address, proof, used, highest in cbor.loads(store.read(path) or b"\x80", _MAX_BYTES):
                 if address in ours:
-                    self.rows[address] = proof, used
+                    self.rows[address] = proof, used, highest
         except (ValueError, TypeError):
             pass  # each sensor's next message is its first one
 
@@ -69,15 +70,20 @@ class Guard:
         self._used = b""
         self._new = None
         self._below = self._rising = 0
+        self._highest = -1
         self._age_ms = 0  # of the newest message
+        self._low_ms = -1  # since the counter went back
         self.flags = 0
         self._ccm = None
         if key:
             self._ccm = Ccm(key, 4)
             self._proof = self._ccm.seal(bytes(13), b"", b"")  # no message has this nonce
-            proof, used = counters.rows.get(address, (b"", b""))
+            proof, used, highest = counters.rows.get(address, (b"", b"", -1))
             if proof == self._proof:
                 self._used = used
+                self._highest = highest
+                if int.from_bytes(used[-_USED:-4], "little") < highest:
+                    self._low_ms = 0
 
     def open(self, service):
         """Service data as if it had been sent plain; None when it must not be believed."""
@@ -106,7 +112,7 @@ class Guard:
             return self._doubt(FORGED)
         service = bytes((info & ~(bthome.ENCRYPTED | bthome.MAC_INCLUDED),)) + plain
         counter = int.from_bytes(new[:4], "little")
-        if used and counter <= int.from_bytes(used[-_USED:-4], "little"):
+        if counter <= self._highest:
             # A changed battery restarts the counter: that must not cost a call.
             if self._sensor.role in (2, 3, 4) and not any(
                 what in _LIFE and value for what, value in bthome.objects(service)
@@ -115,6 +121,7 @@ class Guard:
                 self._below = counter
                 if self._rising < _RESTART:
                     return self._doubt(WENT_BACK)
+                self._low_ms = _RESTARTED_MS  # proven
             self.flags = k.UNVERIFIED
         self._new = new
         return service
@@ -123,9 +130,16 @@ class Guard:
         """The message was read; said: it caused events, which are safe by now."""
         if self._new:
             self._used = self._used[_USED * (1 - _KEPT) :] + self._new
-            self._new = None
             self._age_ms = self._rising = 0
-            self._counters.put(self._address, (self._proof, self._used), said)
+            counter = int.from_bytes(self._new[:4], "little")
+            self._new = None
+            if not self.flags or self._low_ms >= _RESTARTED_MS:
+                # Above the highest: a sensor that counts on from there shows that the lower ones were replays.
+                self._highest = counter
+                self._low_ms = -1
+            elif self._low_ms < 0:
+                self._low_ms = 0
+            self._counters.put(self._address, (self._proof, self._used, self._highest), said)
         if self.flags:
             self._doubt(WENT_BACK)
 
@@ -142,6 +156,8 @@ class Guard:
     def passed(self, ms):
         """ms went by."""
         self._age_ms += ms
+        if self._low_ms >= 0:
+            self._low_ms += ms
         for detail, doubt in list(self._doubts.items()):
             doubt[0] -= ms
             if doubt[0] <= 0:
