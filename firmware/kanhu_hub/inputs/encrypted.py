@@ -27,7 +27,7 @@ class Counters:
 
     def __init__(self, path, table):
         self._path = path
-        self.rows = {}  # address: (proof of the key, messages: _USED bytes each, newest last; highest counter)
+        self.rows = {}  # address: (proof of the key, messages: _USED bytes each, newest last; highest)
         self._dirty_ms = -1
         ours = [entry[2] for entry in table]
         try:
@@ -134,7 +134,7 @@ class Guard:
             counter = int.from_bytes(self._new[:4], "little")
             self._new = None
             if not self.flags or self._low_ms >= _RESTARTED_MS:
-                # Above the highest: a sensor that counts on from there shows that the lower ones were replays.
+                # Above the highest: a sensor that counts on from there shows that lower ones were replays.
                 self._highest = counter
                 self._low_ms = -1
             elif self._low_ms < 0:
