@@ -47,10 +47,11 @@ def test_every_decoder_holds(tmp_path: Path) -> None:
         assert report["floor"] >= 65, name
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("target", "seconds", "fault"),
     [
-        ("planted-crash", 20, "IndexError"),
+        ("planted-crash", 150, "IndexError"),  # it ends when it has found it, after about a second
         ("planted-growth", 1, "memory grows"),
         ("planted-peak", 1, "one input takes"),
     ],
