@@ -104,7 +104,7 @@ def stranger(number: int, rng: random.Random) -> Advert:
     return Advert(b"\xd0\x00\x00\x00\x00" + bytes((number,)), -80, rng.randbytes(rng.randint(0, 31)))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_a_minute_of_crowded_air_and_ten_thousand_events(tmp_path: Path) -> None:
     files = build_files()
     files["/boot.py"] = BEFORE.encode() + files["/boot.py"]
@@ -140,7 +140,7 @@ def test_a_minute_of_crowded_air_and_ten_thousand_events(tmp_path: Path) -> None
             sent = bench._air.sent - sent_before
             host.wait("presses", lambda: len(host.times) >= PRESSES, 2)
             in_time = host.done
-            host.wait("events", lambda: host.done >= EVENTS, 120)  # a busy machine takes longer
+            host.wait("events", lambda: host.done >= EVENTS, 180)  # a busy machine takes longer
             more = len(host.beats) + 2
             host.wait("last heartbeats", lambda: len(host.beats) >= more, 20)
         finally:
