@@ -25,7 +25,7 @@ from kanhu_protocol import kinds as k
 SCRIPT = Path(__file__).parents[1] / "device" / "lockstep" / "run.py"
 HEAP = "256k"  # the unix port's objects are twice as large as an ESP32's
 BLOCK = 4096  # bytes
-HUNG_S = 20.0  # real time after which a hub does not come back
+HUNG_S = 60.0  # real time after which a hub does not come back
 NEVER_MS = 1 << 62
 CREDIT_BYTES = 512  # acknowledged to a hub's TCP at once
 POWER_ON, SOFT = 1, 5  # names.RESETS

@@ -75,5 +75,6 @@ def die(why, text=""):
     """Say why, and wait for the end."""
     say(b"Z", (why + " " + text).encode())
     _exchange(_NEVER)
-    while True:
-        _stream.read(1)
+    while _stream.read(1):  # until the world ends this, or itself
+        pass
+    raise SystemExit
