@@ -68,6 +68,12 @@ class Clock:
             self._raise_floor(utc_ms)
         return True
 
+    def lend(self):
+        """Put the board's clock, not ours, to the floor: True when there is one."""
+        if self._floor:
+            self._board.set_rtc(self._floor)
+        return self._floor > 0
+
     def keep_floor(self):
         """Remember the time reached, so that it is never set back below it; call every few minutes."""
         now = self.now_ms()

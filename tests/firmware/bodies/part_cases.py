@@ -197,7 +197,10 @@ def test_clock_floor():
     board.time.ms += 1000000
     one.keep_floor()
     assert int.from_bytes(nvs.values["floor"], "big") == UTC + 3600000
-    again, _ = clock(nvs)
+    again, board = clock(nvs)
+    assert again.lend()
+    assert board.rtc == UTC + 3600000  # for certificates
+    assert again.utc_ms(0) is None  # and for nothing else
     for source in (SNTP, HOST):
         assert not again.set(UTC + 3599999, source)
         assert again.fault == WENT_BACK
@@ -205,7 +208,9 @@ def test_clock_floor():
     assert again.set(UTC + 3600000, SNTP)
     assert not again.fault
     nvs.values["floor"] = b"bad"
-    third, _ = clock(nvs)
+    third, board = clock(nvs)
+    assert not third.lend()
+    assert board.rtc is None
     assert third.set(1, SNTP)
 
 
