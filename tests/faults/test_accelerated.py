@@ -17,7 +17,7 @@ from kanhu.sim.world import plans, schedule
 from kanhu.sim.world.cli import Job, Totals, jobs, play
 from kanhu.sim.world.host import SteppedWriter
 
-SAMPLE = range(1, 25)  # seeds; `make faults` plays 1,000
+SAMPLE = range(1, 49)  # seeds; `make faults` plays 1,000
 OUTAGE_H = 3.0  # of the platform; 72 h in `make faults`
 PER_TEST = 6
 
@@ -225,7 +225,7 @@ class Faults(RuleBasedStateMachine):
 
 TestFaults = Faults.TestCase
 TestFaults.settings = settings(
-    max_examples=12,
+    max_examples=40,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
