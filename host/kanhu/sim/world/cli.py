@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m kanhu.sim.world", description=__doc__)
     parser.add_argument("--schedules", type=int, default=SCHEDULES, help="how many (%(default)s)")
     parser.add_argument("--first", type=int, default=1, help="seed of the first (%(default)s)")
-    parser.add_argument("--outages", type=int, default=2, help="long ones among them (%(default)s)")
+    parser.add_argument("--outages", type=int, default=1, help="long ones among them (%(default)s)")
     parser.add_argument("--outage", type=float, metavar="HOURS", help=f"of each ({OUTAGE_HOURS:g})")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)")
     parser.add_argument("--seed", type=int, help="play this one alone and print what happened")
