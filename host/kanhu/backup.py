@@ -51,9 +51,9 @@ class Manifest:
 
 def make(data_dir: Path, target: Path, now_ms: int, progress: Progress) -> Manifest:
     """Back data_dir up into target, a new folder (mode 0700, files 0600); DataError, and then no folder."""
-    part = target.with_name(f"{target.name}.part")
+    part = target.parent / f"{target.name}.part"
     try:
-        if target.exists():
+        if not target.name or target.exists():  # "." and "/" have no name
             raise DataError(f"{target}: there already; name a new folder, such as one with today's date")
         _make_folder(part)
         try:

@@ -174,6 +174,63 @@ def test_a_rotation_keeps_old_and_new_trusted_until_it_is_over(run: Run, authori
     assert trusted() == ["CN=second"]
 
 
+@pytest.mark.parametrize("step", ["begin", "switch", "finish"])
+def test_a_rotation_cut_off_before_any_rename_goes_on(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    class Cut(BaseException):
+        pass
+
+    steps: dict[str, Callable[[], object]] = {
+        "begin": lambda: authority.begin("second"), "switch": authority.switch, "finish": authority.finish,
+    }  # fmt: skip
+    replace, unlink = Path.replace, Path.unlink
+    cuts, done = 0, False
+    while not done:
+        authority.init("first", force=True)
+        authority.issue("broker", ["broker.lan"], force=True)
+        for before in list(steps)[: list(steps).index(step)]:
+            steps[before]()
+        left = cuts
+
+        def count() -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Cut
+
+        def counted_replace(path: Path, target: Path) -> Path:
+            count()
+            return replace(path, target)
+
+        def counted_unlink(path: Path, missing_ok: bool = False) -> None:
+            if not path.name.endswith(".new"):
+                count()
+            unlink(path, missing_ok)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", counted_replace)
+            patch.setattr(Path, "unlink", counted_unlink)
+            try:
+                steps[step]()
+                done = True
+            except Cut:
+                cuts += 1
+        signer = authority.folder / f"{authority.entry('broker').issuer}.crt"
+        assert signer.read_bytes() in authority.bundle.read_bytes(), "who trusts the bundle trusts the broker"
+        if not done:  # as the folder says
+            if not authority.rotation():
+                steps["begin"]()
+            if "switch" in authority.rotation():
+                steps["switch"]()
+            authority.renew("broker")
+            authority.finish()
+            assert "second" in authority.entry("ca").certificate.subject.rfc4514_string()
+            assert authority.entry("broker").issuer == "ca"
+            assert authority.bundle.read_bytes() == (authority.folder / "ca.crt").read_bytes()
+    assert cuts >= {"begin": 3, "switch": 6, "finish": 2}[step]
+
+
 def test_a_leaf_does_not_outlive_its_ca() -> None:
     ca = make_ca("short", days=10)
     made = issue(ca, "x", ["a.lan"])

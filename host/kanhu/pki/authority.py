@@ -67,9 +67,9 @@ class Authority:
             made = make_ca(name, days)
         except (ValueError, OverflowError) as error:
             raise PkiError(f"the CA: {error}") from None
+        self._put("ca", made)
         for old in ("ca-next.crt", "ca-next.key", "ca-old.crt"):
             (self.folder / old).unlink(missing_ok=True)
-        self._put("ca", made)
         self._write_bundle()
 
     def issue(
@@ -101,7 +101,7 @@ class Authority:
     def begin(self, name: str, days: float = CA_DAYS) -> None:
         """A second CA that is trusted but does not sign yet."""
         self._ca()
-        if (self.folder / "ca-next.key").exists() or (self.folder / "ca-old.crt").exists():
+        if self._trusts_next() or (self.folder / "ca-old.crt").exists():
             raise PkiError(f"a rotation is under way in {self.folder}: {self.rotation()}")
         try:
             self._put("ca-next", make_ca(name, days))
@@ -111,11 +111,18 @@ class Authority:
 
     def switch(self) -> list[str]:
         """The new CA signs from now on; everything issued is renewed. Returns the names."""
-        if not (self.folder / "ca-next.key").exists():
+        if not (self.folder / "ca-next.key").exists() or not (
+            self._trusts_next() or (self.folder / "ca-old.crt").exists()
+        ):
             raise PkiError("no new CA waits: kanhu pki rotate begin")
         issued = [entry.name for entry in self.entries() if entry.kind != "CA"]
-        (self.folder / "ca.crt").replace(self.folder / "ca-old.crt")
-        (self.folder / "ca-next.crt").replace(self.folder / "ca.crt")
+        ca, ca_next, ca_old = (self.folder / f"{name}.crt" for name in ("ca", "ca-next", "ca-old"))
+        # Cut off after any step, the same command goes on from there.
+        if not ca_old.exists():
+            write_private(self.folder / ".ca-old.crt.new", ca.read_bytes(), 0o644)
+            (self.folder / ".ca-old.crt.new").replace(ca_old)
+        if ca_next.exists():
+            ca_next.replace(ca)
         (self.folder / "ca-next.key").replace(self.folder / "ca.key")  # the old key signs no more
         for name in issued:
             self.renew(name)
@@ -130,12 +137,14 @@ class Authority:
         left = [e.name for e in self.entries() if e.kind != "CA" and not _signed(ca, e.certificate)]
         if left:
             raise PkiError(f"still of the CA before: {', '.join(left)}; kanhu pki renew them first")
+        self._write_bundle("ca")  # before its file goes: cut off in between, this is done again
         (self.folder / "ca-old.crt").unlink()
-        self._write_bundle()
 
     def rotation(self) -> str:
         """What is to be done next in a rotation; empty when none is under way."""
-        if (self.folder / "ca-next.key").exists():
+        if (self.folder / "ca-next.key").exists() and (self.folder / "ca-old.crt").exists():
+            return "kanhu pki rotate switch was cut off: give it again"
+        if self._trusts_next():
             return f"give {BUNDLE} to daemons and hubs, then kanhu pki rotate switch"
         if (self.folder / "ca-old.crt").exists():
             return "have brokers load their new certificates, then kanhu pki rotate finish"
@@ -203,12 +212,22 @@ class Authority:
         except OSError as error:
             raise PkiError(f"{error.filename or self.folder}: {error.strerror}") from None
 
-    def _write_bundle(self) -> None:
-        cas = [self.folder / f"{name}.crt" for name in ("ca", "ca-next", "ca-old")]
-        data = b"".join(path.read_bytes() for path in cas if path.exists())
+    def _trusts_next(self) -> bool:
+        """Whether the next CA is whole: begin ends with the bundle."""
+        found = self.folder / "ca-next.crt"
+        try:
+            return found.exists() and found.read_bytes() in self.bundle.read_bytes()
+        except OSError as error:
+            raise PkiError(f"{error.filename}: {error.strerror}") from None
+
+    def _write_bundle(self, *names: str) -> None:
+        cas = [self.folder / f"{name}.crt" for name in names or ("ca", "ca-next", "ca-old")]
         new = self.folder / f".{BUNDLE}.new"
-        write_private(new, data, 0o644)
-        new.replace(self.bundle)
+        try:
+            write_private(new, b"".join(path.read_bytes() for path in cas if path.exists()), 0o644)
+            new.replace(self.bundle)
+        except OSError as error:
+            raise PkiError(f"{error.filename or new}: {error.strerror}") from None
 
 
 def _signed(ca: x509.Certificate, certificate: x509.Certificate) -> bool:
