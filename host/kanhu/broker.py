@@ -104,8 +104,12 @@ class EmbeddedBroker:
         block = nats(found, self._hashed)
         if block == self._authorization:
             return
-        self._authorization = block
-        self.reload()  # whoever lost a right is cut off
+        before, self._authorization = self._authorization, block
+        try:
+            self.reload()  # whoever lost a right is cut off
+        except OSError:
+            self._authorization = before  # so that it is written the next time
+            raise
 
     def reload(self) -> None:
         """Let a running server take its users and certificates anew; connections stay."""
@@ -291,18 +295,26 @@ def embedded(config: Config, registry: Registry) -> tuple[EmbeddedBroker | None,
 
 async def keep_current(broker: EmbeddedBroker | None, config: Config, registry: Registry) -> None:
     """Let the broker know of hubs that come and go and of renewed certificates; for ever."""
+    if broker is None:
+        await asyncio.Event().wait()
+        return
     seen, stamps = registry.version, _stamps(config.broker.tls)
+    complained = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        if broker is None:
-            continue
-        if config.broker.users and registry.version != seen:
-            seen = registry.version
-            broker.authorize(_users(registry, config.data_dir / "broker"))
-        if (now := _stamps(config.broker.tls)) != stamps:
-            stamps = now
-            broker.reload()
-            log.info("the embedded broker takes its certificate anew")
+        try:
+            if config.broker.users and (version := registry.version) != seen:
+                broker.authorize(_users(registry, config.data_dir / "broker"))
+                seen = version
+            if (now := _stamps(config.broker.tls)) != stamps:
+                broker.reload()
+                stamps = now
+                log.info("the embedded broker takes its certificate anew")
+            complained = False
+        except (KanhuError, OSError) as error:  # a full disk: calls go on meanwhile
+            if not complained:
+                log.error("the embedded broker's settings cannot be written; trying again", error=str(error))
+            complained = True
 
 
 def _stamps(tls: Tls | None) -> list[int]:

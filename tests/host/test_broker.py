@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -18,7 +20,9 @@ from structlog.testing import capture_logs
 
 from kanhu import broker as subject
 from kanhu.broker import EmbeddedBroker, free_port
+from kanhu.config import parse
 from kanhu.errors import LinkDown
+from kanhu.registry import Registry
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -168,3 +172,34 @@ def test_one_that_was_left_is_ended_before_another_starts(tmp_path: Path) -> Non
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(left, signal.SIGKILL)
+
+
+async def test_settings_that_cannot_be_written_end_nothing_and_are_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "LOOK_EVERY_S", 0.01)
+    settings = parse({"data_dir": str(tmp_path), "broker": {"enabled": True, "users": True}}, "test")
+    with contextlib.closing(Registry.open(tmp_path)) as registry:
+        home = registry.add_home()
+        made, _ = subject.embedded(settings, registry)
+        assert made is not None
+        tried = []
+
+        def reload() -> None:
+            tried.append(made._authorization)
+            if len(tried) < 3:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(made, "reload", reload)
+        task = asyncio.create_task(subject.keep_current(made, settings, registry))
+        await asyncio.sleep(0)
+        registry.add_hub(home)
+        with capture_logs() as logs:
+            async with asyncio.timeout(10):
+                while len(tried) < 3 and not task.done():
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
+        assert not task.done()
+        assert len(tried) == 3, "and then no more"
+        assert [one["log_level"] for one in logs] == ["error"]
+        task.cancel()
