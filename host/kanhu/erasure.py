@@ -11,6 +11,7 @@ import structlog
 from kanhu.errors import KanhuError
 from kanhu.journal import Journal
 from kanhu.journal.erasing import erase
+from kanhu.journal.event import Identity
 from kanhu.registry import Registry
 
 if TYPE_CHECKING:
@@ -39,17 +40,25 @@ async def watch(daemon: Daemon) -> None:
 async def _erase(daemon: Daemon, hub: str, discard: bool) -> None:
     if daemon.registry.knows(hub):
         return  # not seen yet that its keys are gone
+    _forget(daemon, hub)
+    daemon.witness.look()  # it forgets whom the registry has asked to erase
+
+    def dropped(gone: list[Identity]) -> None:
+        _forget(daemon, hub)  # what was on its way to the disk has come back since
+        for identity in gone:
+            daemon.uplink.acknowledged(identity)  # so that it is not published again
+
+    gone = await erase(daemon.journal, hub, discard, dropped)
+    if gone is None:
+        return  # the platform is to have its last events first
+    daemon.registry.erased(hub)
+    log.info("a hub has been erased", undelivered=len(gone))
+
+
+def _forget(daemon: Daemon, hub: str) -> None:
     for part in (daemon.alarms, daemon.downlink, daemon.silence, daemon.intake, daemon.orders):
         part.forget(hub)
     daemon.commands.drop(hub)
-    daemon.witness.look()  # it forgets whom the registry has asked to erase
-    gone = await erase(daemon.journal, hub, discard)
-    if gone is None:
-        return  # the platform is to have its last events first
-    for identity in gone:
-        daemon.uplink.acknowledged(identity)  # so that it is not published again
-    daemon.registry.erased(hub)
-    log.info("a hub has been erased", undelivered=len(gone))
 
 
 async def erase_all(data_dir: Path, registry: Registry) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import structlog
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 SAME_IDENTITY, BOOT_TWICE, REPLACED_BOARD, BOOT_NOT_RAISED, OTHER_HOST = range(1, 6)
 FAULT_EVERY_MS = 3_600_000  # one identity.fault per hub, reason and hour; the rest is only counted
 QUIET_MS = 3_600_000  # an hour of the hub's own events without another incident: identity.ok
+DISPUTED = "disputed"  # in the journal's meta table
 _SAID_MAX = 10_000  # newest of our own events on identity that a start reads
 
 
@@ -37,7 +39,9 @@ class Identities:
         self._backlog: dict[tuple[str, int], tuple[int, int] | None] = {}  # hub, generation: see _left_behind
         self._said: dict[tuple[str, int], int] = {}  # hub, detail: when last raised
         self._standing: dict[str, int] = {}  # hub with a fault: when it last gave a reason
-        self._disputed: set[tuple[str, int]] = set()  # hub, boot that two boards say is theirs
+        kept = journal.reader.rows("SELECT value FROM meta WHERE key=?", (DISPUTED,))
+        # hub, boot that two boards say is theirs
+        self._disputed = {(hub, boot) for hub, boot in json.loads(kept[0][0])} if kept else set()
         rows = journal.reader.rows(
             "SELECT kind, plain, received_ms FROM events WHERE hub=? AND kind IN (?, ?) "
             "ORDER BY n DESC LIMIT ?",
@@ -89,7 +93,7 @@ class Identities:
         if known is None or heard > known:
             self._voices[hub] = heard
             if known is not None and heard.generation > known.generation and heard.boot <= known.boot:
-                self._disputed.add((hub, heard.boot))
+                self.dispute(batch, hub, heard.boot)
                 self.fault(batch, hub, BOOT_NOT_RAISED, now)
                 return True
         elif heard.generation < known.generation:
@@ -121,9 +125,13 @@ class Identities:
                 return found
         return None
 
-    def dispute(self, hub: str, boot: int) -> None:
-        """Two boards have spoken under this boot."""
+    def dispute(self, batch: Batch, hub: str, boot: int) -> None:
+        """Two boards have spoken under this boot; kept over a restart of the daemon."""
+        if (hub, boot) in self._disputed:
+            return
         self._disputed.add((hub, boot))
+        batch.run("INSERT OR REPLACE INTO meta VALUES (?,?)", DISPUTED, json.dumps(sorted(self._disputed)))
+        batch.otherwise(lambda: self._disputed.discard((hub, boot)))
 
     def fault(
         self,

@@ -83,6 +83,7 @@ class Intake:
         self.counters = counters
         self._openers: dict[str, Opener] = {}
         self._version = registry.version
+        self._forgotten: set[str] = set()  # their names must not come back while they are erased
         self.identities = Identities(journal)
         self.refusals = Refusals(journal)
 
@@ -96,7 +97,8 @@ class Intake:
         opener = self._opener(hub_id)
         if opener is None:
             self.counters.refuse(link, "unknown_hub")
-            if self._journal.knows(hub_id) or self._registry.remembers(hub_id):
+            known = self._journal.knows(hub_id) or self._registry.remembers(hub_id)
+            if known and hub_id not in self._forgotten:
                 self.refusals.note(hub_id, "unknown_hub", link)
             answer.set_result(Receipts(hub_id))
             return answer
@@ -174,6 +176,7 @@ class Intake:
 
     def forget(self, hub_id: str) -> None:
         """A hub is being erased; its keys are gone already."""
+        self._forgotten.add(hub_id)
         self.identities.forget(hub_id)
         self.refusals.forget(hub_id)
 
@@ -254,7 +257,7 @@ class Intake:
         """Another event has this identity: refused, and never silent, because a person may have pressed."""
         self._refuse(arrival.hub, arrival.link, "identity")
         known, batch, hub_id = self.identities.voice(arrival.hub), arrival.batch, arrival.hub
-        self.identities.dispute(hub_id, message.boot)
+        self.identities.dispute(batch, hub_id, message.boot)
         if known is not None and message.generation > known.generation:
             self._own(
                 arrival, message

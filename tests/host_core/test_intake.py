@@ -179,6 +179,16 @@ async def test_a_new_key_whose_boot_was_not_raised(host: Host, hub: HubVoice) ->
     assert host.intake.generation(HUB) == 2
 
 
+async def test_a_boot_of_two_boards_stays_one_over_a_restart(open_host, hub: HubVoice) -> None:
+    """Else "all up to" of the daemon's next run would have a board forget a call that only it has."""
+    host = await open_host()
+    one, other = hub.say(k.MOTION), hub.sealed(events.encode(k.STILL, 3, {}), 1, 0)
+    await host.intake.receive(HUB, one + other, LINK)
+    host = await open_host()
+    receipts = await host.intake.receive(HUB, hub.say(k.MOTION), LINK)
+    assert (receipts.upto, receipts.single) == ([], [(1, 1)])
+
+
 async def test_a_replay_is_no_sign_of_life(host: Host, hub: HubVoice) -> None:
     beat = hub.say(k.STILL)
     assert (await host.intake.receive(HUB, beat, LINK)).alive

@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from helpers_mqtt import until
 from kanhu import config, ledger
 from kanhu.broker import free_port
 from kanhu.daemon import Daemon
-from kanhu.journal import Journal, erasing
+from kanhu.journal import Journal, JournalUnavailable, erasing
 from kanhu.journal.erasing import PREFIX, TABLES, erase
+from kanhu.journal.event import Identity
 from kanhu.journal.retention import retire
 from kanhu.journal.schema import MIGRATIONS
 from kanhu.registry import Registry
@@ -313,6 +315,81 @@ async def test_a_running_daemon_forgets_without_a_pause(street: Street) -> None:
     sums = street.sums()
     assert street.hub.hub_id not in sums
     assert sums[street.neighbour.hub_id]["stored"] == before[street.neighbour.hub_id]["stored"] + 2
+
+
+async def test_calls_are_kept_while_a_backup_holds_the_log(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log cannot be emptied then: that is tried again, and nobody who calls waits for it."""
+    monkeypatch.setattr(erasing, "TRIES", 2)
+    host = await street.live()
+    del host.keys.by_hub[street.hub.hub_id]
+    with closing(sqlite3.connect(host.journal.path, isolation_level=None)) as backup:
+        backup.execute("BEGIN")
+        backup.execute("SELECT count(*) FROM events").fetchone()
+        work = asyncio.ensure_future(erase(host.journal, street.hub.hub_id, False))
+        longest = 0.0
+        while not work.done():
+            begun = time.monotonic()
+            call = street.neighbour.say(k.CALL, {k.DEVICE: 1})
+            assert await host.intake.receive(street.neighbour.hub_id, call, "mqtt")
+            longest = max(longest, time.monotonic() - begun)
+            await asyncio.sleep(0.02)
+        assert longest < 2.0
+        with pytest.raises(JournalUnavailable, match="could not be emptied"):
+            await work
+    assert await erase(host.journal, street.hub.hub_id, False) == []
+    await host.journal.close()
+
+
+async def test_late_words_about_a_forgotten_hub(street: Street) -> None:
+    """An acknowledgement and messages that come while it is erased bring nothing back."""
+    host = await street.live(deliver=False)
+    late = [one for one in host.journal.undelivered(limit=10_000) if one.hub == street.hub.hub_id]
+    del host.keys.by_hub[street.hub.hub_id]
+    host.intake.forget(street.hub.hub_id)
+    await host.intake.receive(street.hub.hub_id, street.hub.say(k.MOTION, {k.DEVICE: 2}), "mqtt")
+    host.intake.refusals.save()
+    told: list[list[Identity]] = []
+    assert await erase(host.journal, street.hub.hub_id, True, told.append) == told[0] != []
+    await host.journal.mark_delivered(late)
+    assert not host.journal.knows(street.hub.hub_id)
+    await host.intake.receive(street.neighbour.hub_id, street.neighbour.say(k.MOTION, {k.DEVICE: 2}), "mqtt")
+    await host.journal.close()
+    files = b"".join(path.read_bytes() for path in street.data.glob("journal.db*"))
+    assert street.hub.hub_id.encode() not in files
+    street.sums()
+
+
+async def test_a_daemon_outlives_a_disk_without_room_for_erasing(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await (await street.live()).journal.close()
+    with closing(Registry.open(street.data)) as registry:
+        registry.forget_home(street.home, False)
+    real, full = erasing._run, sqlite3.OperationalError("database or disk is full")
+    tried = 0
+
+    def run(path: Path, statement: str, wait_s: float) -> Any:
+        nonlocal tried
+        tried += 1
+        if tried == 1:
+            raise full
+        return real(path, statement, wait_s)
+
+    monkeypatch.setattr(erasing, "_run", run)
+    settings = {
+        "data_dir": str(street.data), "metrics": {"enabled": False},
+        "broker": {"enabled": True, "port": free_port()},
+    }  # fmt: skip
+    daemon, stop = Daemon(config.parse(settings, "test")), asyncio.Event()
+    task = asyncio.create_task(daemon.run(stop))
+    await until(lambda: task.done() or not daemon.registry.erasures())
+    assert not task.done()
+    stop.set()
+    await task
+    assert tried > 1
+    assert street.traces()["hub"] == 0
 
 
 async def test_an_export_holds_all_of_it_and_no_secret(street: Street, kanhu: Kanhu) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sqlite3
-import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -22,12 +21,14 @@ from .errors import JournalUnavailable
 from .event import Identity
 from .journal import Journal
 from .ranges import Ranges
+from .writer import explain
 
 ERASED = 4  # losses.reason: forgotten; stands in that table only, no event says it
 PREFIX = "erased-"  # of what stands for a forgotten hub; "-" is in no id
 STEP = 2000  # events deleted in one commit, so that calls are stored in between
 TRIES = 20  # to find the journal unread for the moment that emptying its log takes
 TRY_AGAIN_S = 0.5
+VACUUM_WAIT_S = 5.0  # for whoever is writing
 SCAN_STEP = 1 << 20  # bytes
 # A larger journal is not written anew while calls wait: 256 MiB take 2 to 5 s.
 MAX_VACUUM = 256 << 20  # bytes
@@ -66,11 +67,24 @@ def tombstone() -> str:
     return PREFIX + "".join(secrets.choice(ID_ALPHABET) for _ in range(10))
 
 
-async def erase(journal: Journal, hub: str, discard: bool) -> list[Identity] | None:
+async def erase(
+    journal: Journal, hub: str, discard: bool, dropped: Callable[[list[Identity]], None] | None = None
+) -> list[Identity] | None:
     """Erase a hub from the journal, also from its file's bytes; the ledger balances after every commit.
 
     Nobody may bring events of it meanwhile. Returns the undelivered events that went with it (discard), or
-    None when there are some and they are to be delivered first. Killed at any point, it is done again."""
+    None when there are some and they are to be delivered first; dropped is told of them as soon as they are
+    out of the tables. Killed at any point, it is done again.
+    JournalUnavailable: not all of it is erased, and it is to be asked for again."""
+    try:
+        return await _erase(journal, hub, discard, dropped)
+    except sqlite3.Error as error:
+        raise JournalUnavailable(explain(error)) from error
+
+
+async def _erase(
+    journal: Journal, hub: str, discard: bool, dropped: Callable[[list[Identity]], None] | None
+) -> list[Identity] | None:
     await _barrier(journal, hub)
     me = journal.daemon_id
     waiting: list[Identity] = await _read(journal.path, lambda db: undelivered(db, me, hub))
@@ -81,14 +95,19 @@ async def erase(journal: Journal, hub: str, discard: bool) -> list[Identity] | N
         await _drop_delivered(journal, hub)
         await _drop_own(journal, hub)
         await _fold(journal, hub)
-    await asyncio.to_thread(_scrub, journal.path, [hub.encode()])
+    if dropped:
+        dropped(waiting)
+    await _scrub(journal.path, [hub.encode()])
     return waiting
 
 
 async def _barrier(journal: Journal, hub: str) -> None:
-    # Out of the notes on refused and revoked hubs too (kanhu.refusals, kanhu.witness), which are JSON text.
+    # Out of the notes on refused, revoked and disputed hubs too (kanhu.refusals, kanhu.witness,
+    # kanhu.identities), which are JSON text.
     batch = journal.batch()
-    batch.run("UPDATE meta SET value=replace(value, ?, '') WHERE key IN ('refusals', 'registry')", hub)
+    batch.run(
+        "UPDATE meta SET value=replace(value, ?, '') WHERE key IN ('refusals', 'registry', 'disputed')", hub
+    )
     await batch.submit()
 
 
@@ -187,26 +206,33 @@ async def _fold(journal: Journal, hub: str) -> None:
     await batch.submit()
 
 
-def _scrub(path: Path, traces: list[bytes]) -> None:
+async def _scrub(path: Path, traces: list[bytes]) -> None:
     """Old bytes out of the log and the file, where moving rows about may have left some."""
-    _empty_log(path)
-    if path.stat().st_size <= MAX_VACUUM and _holds(path, traces):
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as db:
-            db.execute("VACUUM")
-        _empty_log(path)
+    await _empty_log(path)
+    if await asyncio.to_thread(_holds, path, traces):
+        await asyncio.to_thread(_run, path, "VACUUM", VACUUM_WAIT_S)
+        await _empty_log(path)
 
 
-def _empty_log(path: Path) -> None:
+async def _empty_log(path: Path) -> None:
     for _ in range(TRIES):
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=5)) as db:
-            (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # Without waiting: who waits for readers here keeps the writer, and with it every call, waiting too.
+        busy, _, _ = await asyncio.to_thread(_run, path, "PRAGMA wal_checkpoint(TRUNCATE)", 0)
         if not busy:
             return
-        time.sleep(TRY_AGAIN_S)
+        await asyncio.sleep(TRY_AGAIN_S)
     raise JournalUnavailable("the journal's log could not be emptied: something reads it without pause")
 
 
+def _run(path: Path, statement: str, wait_s: float) -> Any:
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=wait_s)) as db:
+        return db.execute(statement).fetchone()
+
+
 def _holds(path: Path, traces: list[bytes]) -> bool:
+    """Whether a journal that is small enough to be written anew holds one of these."""
+    if path.stat().st_size > MAX_VACUUM:
+        return False
     overlap = max(map(len, traces)) - 1
     with path.open("rb") as file:
         tail = b""

@@ -356,7 +356,7 @@ class Journal:
         delivered = []
         for event in events:
             event.delivered_ms = now
-            if self.hub(event.hub).deliver(event.boot, event.seq):
+            if self.holds(event.identity) and self.hub(event.hub).deliver(event.boot, event.seq):
                 delivered.append(event)
         _call(self.on_delivered, delivered)
 
