@@ -37,7 +37,8 @@ writes are done, each of them whole. Unreadable is a file of which the next star
 byte. Lost is a press that was called heard (receipt 1) and is in no event, no count and at no host,
 or one that came from nowhere. Others forgotten: events of P2 to P4 that flash was said to have; a
 P5 event that is there with other bytes; the device table, the alarms' states, the replay counters,
-the settings, the clock's floor and the mains state once they were said to be kept.
+the settings, the clock's floor, the mains state and a supervisor's reset cause once they were said
+to be kept.
 """
 
 TAIL = """
@@ -45,8 +46,8 @@ TAIL = """
 
 The wear of flash, a supply that sags instead of ending, and the ESP-IDF's own NVS code are not in
 it. P5 events that are given up because storage is short are no loss here: the host sees the gap and
-asks (contracts, section 5). A cut between the commit that clears a supervisor's reset cause and the
-boot event that says it loses that cause: the next boot event says what the chip says.
+asks (contracts, section 5). A cut between the boot event that says a supervisor's reset cause and the
+commit that clears it makes the next boot event say it once more.
 """
 
 

@@ -36,11 +36,6 @@ def assemble(app, board, folder, log, make_links=None):
         # Then flash keeps it. When that fails too there is no identity to be had: the hub starts again.
         store.replace(folder + "/boot", boot.to_bytes(4, "big") + bytes(4))
     reset = nvs.i32("reset", 0) or board.reset_cause()
-    if nvs.i32("reset", 0):
-        try:
-            nvs.set_i32("reset", 0)
-        except OSError:
-            pass
     aead = Ccm(nvs.blob("key"))
     generation = nvs.i32("generation", 1)
     devices = Devices(folder + "/devices")
@@ -115,8 +110,14 @@ def start(app, firmware, log, drop):
         fields[k.PREVIOUS] = list(app.outbox.last)
     open_alarms = recall.load(app.alarms, app.recorder, app.outbox, app.clock)
     app.recorder.record(k.BOOT, fields)
+    nvs = app.board.nvs
+    if nvs.i32("reset", 0):  # a power cut before this says it twice, but cannot lose it
+        try:
+            nvs.set_i32("reset", 0)
+        except OSError:
+            pass
     boot = app.recorder.boot
-    if app.board.nvs.i32("boot", 0) < boot:
+    if nvs.i32("boot", 0) < boot:
         # The boot counter stands on flash: no receipt for an older event may write less there.
         app.outbox.last = max(app.outbox.last, (boot, 0))
     log("hub %s boot %d, %d alarms open" % (app.config.hub_id, app.recorder.boot, open_alarms))

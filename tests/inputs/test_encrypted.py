@@ -291,6 +291,12 @@ def test_where_no_life_hangs_on_it_three_rising_counters_prove_a_restart(hear):
     assert k.FLAGS not in done.of(k.DOOR_OPEN)[0][1]
 
 
+def test_copies_do_not_spoil_the_proof_of_a_restart(hear):
+    hear([adv(5_000, DOOR, 90, "1a00")])
+    opened = [adv(5_000 + 2_000 * n + 100 * i, DOOR, n, "1a01") for n in range(3) for i in range(4)]
+    assert [ms for ms, _ in hear(opened).of(k.DOOR_OPEN)] == [9_000]
+
+
 def test_motion_that_may_be_a_replay_is_no_motion(hear):
     steps = [adv(5_000, PIR, 90, "2101"), *(adv(100_000 + 100 * i, PIR, 20 - i, "2101") for i in range(5))]
     assert hear(steps, 120_000).kinds == [k.MOTION, k.SENSOR_DOUBTED]

@@ -50,11 +50,11 @@ class Counters:
         self._dirty_ms += ms
         if self._dirty_ms >= _SAVE_MS:
             self._dirty_ms = 0
-            rows = [(address,) + row for address, row in self.rows.items()]
             try:
+                rows = [(address,) + row for address, row in self.rows.items()]
                 store.replace(self._path, cbor.dumps(rows, _MAX_BYTES))
                 self._dirty_ms = -1
-            except OSError:
+            except (OSError, MemoryError, ValueError):
                 pass  # another time
 
 
@@ -69,8 +69,8 @@ class Guard:
         self._doubts = {}  # DETAIL: [ms until it may be said again, how often since]
         self._used = b""
         self._new = None
-        self._below = self._rising = 0
-        self._highest = -1
+        self._rising = 0
+        self._below = self._highest = -1
         self._age_ms = 0  # of the newest message
         self._low_ms = -1  # since the counter went back
         self.flags = 0
@@ -117,8 +117,9 @@ class Guard:
             if self._sensor.role in (2, 3, 4) and not any(
                 what in _LIFE and value for what, value in bthome.objects(service)
             ):  # motion, door, window
-                self._rising = self._rising + 1 if counter > self._below else 1
-                self._below = counter
+                if counter != self._below:  # else a copy
+                    self._rising = self._rising + 1 if counter > self._below else 1
+                    self._below = counter
                 if self._rising < _RESTART:
                     return self._doubt(WENT_BACK)
                 self._low_ms = _RESTARTED_MS  # proven

@@ -210,6 +210,9 @@ class Life:
             "alarm": [alarm.state for alarm in app.alarms.alarms if alarm.kind == k.CALL],
             "counters": Counters(DATA + "/devices.heard", TABLE).rows.get(ADDRESS),
         }
+        if "reset" in self.promised:
+            read = [app.recorder.read(sealed) for sealed in found.values()]
+            have["reset"] = max(event[k.RESET] for event in read if event[k.KIND] == k.BOOT)
         for what, value in self.promised.items():
             if have[what] != value and have[what] != self.offered.get(what, value):
                 bad.append(what)
@@ -290,13 +293,13 @@ def _config(life):
 
 
 def _reset(life):
-    life.app.supervisor._leave(6)
+    life.promise("reset", 6, lambda: life.app.supervisor._leave(6))  # a boot event will say so
 
 
 def _counters(life):
     counters = Counters(DATA + "/devices.heard", TABLE)
     for number in range(3):
-        row = (b"proof678", bytes([number]) * 8)
+        row = (b"proof678", bytes([number]) * 8, number)
         life.press(device=5)  # an encrypted caller: its event first, then its counter
         life.promise("counters", row, lambda row=row: counters.put(ADDRESS, row, True))
 
