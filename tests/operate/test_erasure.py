@@ -20,7 +20,9 @@ from helpers_intake import Clock, Host, HubVoice
 from helpers_mqtt import until
 from kanhu import config, ledger
 from kanhu.broker import free_port
+from kanhu.cli import privacy
 from kanhu.daemon import Daemon
+from kanhu.errors import DataError
 from kanhu.journal import Journal, JournalUnavailable, erasing
 from kanhu.journal.erasing import PREFIX, TABLES, erase
 from kanhu.journal.event import Identity
@@ -219,6 +221,23 @@ async def test_a_call_that_waits_is_not_forgotten(street: Street, kanhu: Kanhu) 
     done = await asyncio.to_thread(kanhu, *forget, "--discard-undelivered")
     assert done.returncode == 2
     assert "give --yes" in done.stderr
+
+
+async def test_a_call_while_the_question_stands_is_not_forgotten(
+    street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, loop = await street.live(), asyncio.get_running_loop()
+
+    def ask(question: str) -> None:
+        call = host.intake.receive(street.hub.hub_id, street.hub.say(k.CALL, {k.DEVICE: 1}), "mqtt")
+        assert asyncio.run_coroutine_threadsafe(call, loop).result(10)
+
+    monkeypatch.setattr(privacy, "_ask", ask)
+    with pytest.raises(DataError, match=r"1 alarm\(s\) not closed"):
+        await asyncio.to_thread(privacy.forget, street.home, street.data, False, False, False)
+    await host.journal.close()
+    with closing(Registry.open(street.data)) as registry:
+        assert registry.home(street.home)
 
 
 async def test_killed_anywhere_it_is_done_again(street: Street, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,8 @@ def forget(
                 _refuse_unfinished(data_dir, home, hubs)
             if not yes:
                 _ask(f"Forget home {home} and its {len(hubs)} hub(s) for ever?")
+                if not discard:  # somebody may have called while the question stood
+                    _refuse_unfinished(data_dir, home, hubs)
             registry.forget_home(home, discard)
         _finish(data_dir, registry)
     older = sorted(str(path) for path in data_dir.glob("before-restore-*"))
