@@ -55,6 +55,21 @@ def test_a_seed_replays_to_the_last_step() -> None:
     assert Plan.loads(first.plan.dumps()) == first.plan
 
 
+def test_a_full_disk_takes_no_commit_and_costs_nothing() -> None:
+    full = Plan(
+        7,
+        (
+            Step(10.0, "host_disk_full"),
+            Step(11.0, "press", {"hub": 0, "button": 0}),
+            Step(40.0, "host_disk_free"),
+        ),
+    )
+    verdict = schedule.run(full)
+    held(verdict)
+    assert verdict.heard == 1
+    assert verdict.exercised["commits refused by a full disk"] > 1
+
+
 def test_the_named_run_has_every_fault_and_nearly_every_pair() -> None:
     todo = jobs(1, 1000, 2, 72.0)
     assert len(todo) == 1000

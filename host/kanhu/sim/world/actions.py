@@ -128,7 +128,9 @@ class Actions:
         self._world.host.disk.full = self._world.host.disk.was_full = True
 
     def _host_disk_free(self) -> None:
-        self._world.host.disk.full = False
+        disk = self._world.host.disk
+        disk.full = False
+        self._world.exercised["commits refused by a full disk"] = disk.refused
 
     def _host_clock_jump(self, off_s: float) -> None:
         self._world.clock.wrong_s = off_s

@@ -13,7 +13,8 @@ from unittest import mock
 
 from kanhu.config import Config, parse
 from kanhu.daemon import Daemon
-from kanhu.journal.writer import PROBE_S, Job, Writer
+from kanhu.journal.errors import JournalUnavailable
+from kanhu.journal.writer import PROBE_S, Job, Row, Statement, Writer
 from kanhu.registry import Registry
 from kanhu.sim.world.loop import Process, VirtualLoop
 from kanhu.sim.world.net import Net
@@ -30,6 +31,7 @@ class Disk:
     def __init__(self) -> None:
         self.full = False
         self.was_full = False
+        self.refused = 0  # commits
 
     def apply(self, db: sqlite3.Connection) -> None:
         """Let the journal grow, or not by a page."""
@@ -38,6 +40,24 @@ class Disk:
             db.execute(f"PRAGMA max_page_count={pages}")
         else:
             db.execute(f"PRAGMA max_page_count={NO_LIMIT}")
+
+
+class _Log:
+    """What every commit needs beside its rows: room in SQLite's log. On a full disk there is none."""
+
+    def __init__(self, disk: Disk) -> None:
+        self.rows: list[Row] = []
+        self.statements: list[Statement] = [
+            ("INSERT OR REPLACE INTO meta (key, value) VALUES ('log', randomblob(65536))", ())
+        ]
+        self.delivered: list[int] = []
+        self.delivered_ms = 0
+        self.urgent = False
+        self._disk = disk
+
+    def settled(self, error: JournalUnavailable | None) -> None:
+        """Counted."""
+        self._disk.refused += error is not None
 
 
 class _Later:
@@ -86,7 +106,7 @@ class SteppedWriter(Writer):
     def _write(self) -> None:
         jobs, self._waiting = self._waiting, []
         self._disk.apply(self._db)
-        self._settle(jobs)
+        self._settle([*jobs, _Log(self._disk)] if self._disk.full else jobs)
         if self.error is not None and self._prober is None:
             self._prober = self._timers.call_later(PROBE_S, self._probe_again)
         if self._waiting:
@@ -96,7 +116,7 @@ class SteppedWriter(Writer):
 
     def _probe_again(self) -> None:
         self._prober = None
-        if self.error is not None:
+        if self.error is not None and not self._disk.full:
             self._disk.apply(self._db)
             self._probe()
         if self.error is not None:
