@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
+import os
+import re
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,8 +23,8 @@ from kanhu.errors import LinkDown
 from kanhu.links.mqtt_client import MqttClient
 from kanhu.links.mqtt_connection import OnMessage
 from kanhu.links.mqtt_refusals import Refusals
-from kanhu.registry import Registry
-from kanhu.registry.broker_users import export
+from kanhu.registry import Registry, RegistryError
+from kanhu.registry.broker_users import export, kept_password, users
 
 
 @pytest.fixture
@@ -137,6 +141,38 @@ async def test_a_wrong_password_is_refused_and_counted(guarded: Running, registr
     guarded.stop()
     refusals.read()
     assert refusals.counts["password"] >= 1
+
+
+def test_a_hub_does_not_come_in_by_the_servers_own_port(registry: Registry, tmp_path: Path) -> None:
+    """There, the right that a nats-server's MQTT sessions need would show it everybody's messages."""
+    broker = EmbeddedBroker(tmp_path / "broker")
+    broker.authorize(users(registry, "daemon's", "platform's"))
+    broker.start()
+    try:
+        own = re.search(r"Listening for client connections on \S+:(\d+)", broker.log_file.read_text())
+        assert own is not None
+        hub = {"user": "safe000001", "pass": registry.mqtt_password("safe000001"), "verbose": True}
+        with socket.create_connection(("127.0.0.1", int(own[1])), 5) as line, line.makefile("rb") as said:
+            assert said.readline().startswith(b"INFO ")
+            line.sendall(b"CONNECT " + json.dumps(hub).encode() + b"\r\nSUB $MQTT.sub.> 1\r\n")
+            assert b"Authorization Violation" in said.readline()
+    finally:
+        broker.stop()
+
+
+def test_a_password_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty one, left by a power cut, would be an empty password."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "daemon.password"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(RegistryError, match="No space left"):
+            kept_password(path)
+    assert not path.exists()
+    assert len(kept_password(path)) == 32 == len(path.read_text()) - 1
 
 
 def test_files_hold_no_password_and_are_private(registry: Registry, tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def nats(found: Iterable[User], hashed: dict[str, str] | None = None) -> dict[st
             {
                 "user": user.name,
                 "password": hashed[user.password],
+                # On the server's own port the right to $MQTT.sub.> would be one to everybody's messages.
+                "allowed_connection_types": ["MQTT"],
                 "permissions": {
                     "publish": {"allow": [subject(topic) for topic in user.publish]},
                     # Its own way to hand QoS 1 messages to an MQTT client.
@@ -161,7 +163,9 @@ def kept_password(path: Path) -> str:
     try:
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_private(path, new_password().encode() + b"\n")
+            new = path.with_name(f".{path.name}.new")
+            write_private(new, new_password().encode() + b"\n")
+            new.replace(path)  # whole or not there: an empty password would let anybody in
         return path.read_text(encoding="utf-8").rstrip("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RegistryError(f"{path}: {getattr(error, 'strerror', None) or 'not text'}") from None
