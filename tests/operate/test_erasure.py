@@ -343,6 +343,7 @@ async def test_calls_are_kept_while_a_backup_holds_the_log(
     monkeypatch.setattr(erasing, "TRIES", 2)
     host = await street.live()
     del host.keys.by_hub[street.hub.hub_id]
+    host.keys.version += 1
     with closing(sqlite3.connect(host.journal.path, isolation_level=None)) as backup:
         backup.execute("BEGIN")
         backup.execute("SELECT count(*) FROM events").fetchone()
@@ -366,13 +367,16 @@ async def test_late_words_about_a_forgotten_hub(street: Street) -> None:
     host = await street.live(deliver=False)
     late = [one for one in host.journal.undelivered(limit=10_000) if one.hub == street.hub.hub_id]
     del host.keys.by_hub[street.hub.hub_id]
+    host.keys.version += 1
     host.intake.forget(street.hub.hub_id)
     await host.intake.receive(street.hub.hub_id, street.hub.say(k.MOTION, {k.DEVICE: 2}), "mqtt")
     host.intake.refusals.save()
     told: list[list[Identity]] = []
     assert await erase(host.journal, street.hub.hub_id, True, told.append) == told[0] != []
+    host.intake.refusals.save()
     await host.journal.mark_delivered(late)
     assert not host.journal.knows(street.hub.hub_id)
+    assert host.intake.identities.boot(street.hub.hub_id) == 0
     await host.intake.receive(street.neighbour.hub_id, street.neighbour.say(k.MOTION, {k.DEVICE: 2}), "mqtt")
     await host.journal.close()
     files = b"".join(path.read_bytes() for path in street.data.glob("journal.db*"))

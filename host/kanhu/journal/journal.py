@@ -314,6 +314,7 @@ class Journal:
     def replace(self, hub: str, stand_in: str, books: Hub) -> None:
         """A hub has been erased: other books stand in its place."""
         self._hubs.pop(hub, None)
+        self._dirty = {one for one in self._dirty if one[0] != hub}
         if books.announced:
             self._hubs[stand_in] = books
 
