@@ -370,7 +370,6 @@ async def test_late_words_about_a_forgotten_hub(street: Street) -> None:
     host.keys.version += 1
     host.intake.forget(street.hub.hub_id)
     await host.intake.receive(street.hub.hub_id, street.hub.say(k.MOTION, {k.DEVICE: 2}), "mqtt")
-    host.intake.refusals.save()
     told: list[list[Identity]] = []
     assert await erase(host.journal, street.hub.hub_id, True, told.append) == told[0] != []
     host.intake.refusals.save()
