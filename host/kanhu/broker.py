@@ -39,6 +39,9 @@ STOP_LIMIT_S = 5.0  # between SIGTERM and SIGKILL
 RESTART_MIN_S, RESTART_MAX_S = 0.5, 30.0  # wait before a server that ended is started again
 LIVED_S = 60.0  # a server that ran this long starts again without a longer wait than the first
 LOOK_EVERY_S = 1.0
+LOG_MAX = (
+    16 << 20
+)  # bytes of the server's log; a stranger who knocks for ever must not fill the journal's disk
 LISTENING = b"Listening for MQTT clients on"  # what this server writes once the port is its own
 
 
@@ -116,6 +119,11 @@ class EmbeddedBroker:
         if (process := self._process) and self.running:
             self._write_settings()
             process.send_signal(signal.SIGHUP)
+
+    def trim_log(self) -> None:
+        """Begin the server's log anew when it has grown long; OSError."""
+        if self.log_file.exists() and self.log_file.stat().st_size > LOG_MAX:
+            os.truncate(self.log_file, 0)  # it is opened for appending
 
     def start(self) -> None:
         """Start and wait until it listens; LinkDown with the server's last words."""
@@ -303,6 +311,7 @@ async def keep_current(broker: EmbeddedBroker | None, config: Config, registry: 
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         try:
+            broker.trim_log()
             if config.broker.users and (version := registry.version) != seen:
                 broker.authorize(_users(registry, config.data_dir / "broker"))
                 seen = version

@@ -203,3 +203,15 @@ async def test_settings_that_cannot_be_written_end_nothing_and_are_written_later
         assert len(tried) == 3, "and then no more"
         assert [one["log_level"] for one in logs] == ["error"]
         task.cancel()
+
+
+def test_its_log_does_not_fill_the_disk(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker.start()
+    broker.trim_log()
+    assert subject.LISTENING in broker.log_file.read_bytes()
+    monkeypatch.setattr(subject, "LOG_MAX", 100)
+    broker.trim_log()
+    assert broker.log_file.stat().st_size == 0
+    broker.reload()
+    wait_for(lambda: broker.log_file.stat().st_size > 0)
+    assert b"\0" not in broker.log_file.read_bytes(), "written at its new end"
