@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from helpers_mqtt import until
-from kanhu import broker, config
+from kanhu import broker, config, ending
 from kanhu import daemon as subject
 from kanhu.broker import free_port
 from kanhu.daemon import Daemon
@@ -94,7 +94,7 @@ def test_the_first_time_is_minutes_after_a_start() -> None:
 async def test_a_part_that_overlooks_a_cancellation_does_not_keep_the_daemon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(subject, "CANCEL_AGAIN_S", 0.05)
+    monkeypatch.setattr(ending, "CANCEL_AGAIN_S", 0.05)
     overlooked = 0
 
     async def deaf() -> None:
@@ -108,6 +108,6 @@ async def test_a_part_that_overlooks_a_cancellation_does_not_keep_the_daemon(
 
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
-    await asyncio.wait_for(subject._end([task]), 5)
+    await asyncio.wait_for(ending.end([task]), 5)
     assert task.cancelled()
     assert overlooked == 2
