@@ -70,6 +70,19 @@ def test_a_full_disk_takes_no_commit_and_costs_nothing() -> None:
     assert verdict.exercised["commits refused by a full disk"] > 1
 
 
+def test_a_full_flash_of_a_hub_takes_no_more_events() -> None:
+    with schedule.Session(7) as session:
+        home = session.world.homes[0]
+        session.wait(10.0)
+        home.hub.set_flash("full")
+        for number in range(8):
+            session.do(Step(session.world.loop.time(), "motion", {"hub": 0}))
+            session.do(Step(session.world.loop.time(), "press", {"hub": 0, "button": number % 2}))
+            session.wait(5.0)
+        assert not all(one.saved for one in home.recorded)
+        assert all(one.saved for one in home.recorded if one.at_s < 10.0)
+
+
 def test_the_named_run_has_every_fault_and_nearly_every_pair() -> None:
     todo = jobs(1, 1000, 2, 72.0)
     assert len(todo) == 1000

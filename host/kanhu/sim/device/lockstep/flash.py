@@ -64,16 +64,15 @@ def state(flash, what):
     """ "full": not a block is free. "failing": nothing can be written. "well": neither."""
     flash.failing = False
     if what == "full":
-        piece = bytes(_BLOCK)
-        try:
-            with open("/flash/ballast", "ab") as file:
-                while True:
-                    file.write(piece)
-        except OSError:
-            pass
+        for size in (_BLOCK, _BLOCK // 8):  # the second takes the block that appending to the first needed
+            try:
+                while True:  # closed each time: littlefs drops a file whose write failed
+                    with open(f"/flash/ballast{size}", "ab") as file:
+                        file.write(bytes(size))
+            except OSError:
+                pass
     else:
-        try:
-            os.remove("/flash/ballast")
-        except OSError:
-            pass
+        for name in os.listdir("/flash"):
+            if name.startswith("ballast"):
+                os.remove("/flash/" + name)
     flash.failing = what == "failing"
