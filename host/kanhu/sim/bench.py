@@ -233,9 +233,11 @@ class Bench:
 
         async def hold(closed: bool) -> bool:
             await contact.contact(closed, lambda: owner._show(contact), owner.speed)
+            run = owner._process
             noticed = await rounds(2)
             await asyncio.sleep(max(duration_ms / 1000 / owner.speed, SHORTEST))
-            return noticed and await rounds(3)
+            # A hub that started anew meanwhile answers, too, and knows nothing of it.
+            return noticed and await rounds(3) and owner._process is run
 
         async def push() -> bool:
             await rounds(2)
