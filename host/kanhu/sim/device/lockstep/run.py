@@ -2,6 +2,7 @@
 import asyncio
 import binascii
 import builtins
+import gc
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import board as boards
 import flash as flashes
 import wire
 
+gc.threshold(8192)  # as boot.py does: without it the heap falls to pieces
 conf = json.loads(os.getenv("KANHU_WORLD"))
 sys.path.insert(1, conf["lib"])
 random.seed(conf["seed"])
