@@ -15,7 +15,8 @@ class Devices:
         raw = store.read(path)
         if raw:
             try:
-                self.version, self.entries = cbor.loads(raw, 16384)
+                version, entries = cbor.loads(raw, 16384)
+                self.version, self.entries = version + 0, entries + []
             except (ValueError, TypeError):
                 pass  # the host sees version 0 in the boot event and sends the table again
 

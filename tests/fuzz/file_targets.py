@@ -117,7 +117,9 @@ def hub_files() -> Run:
             assert store.read(path) == data[1:]
         else:
             Path(path).write_bytes(data)
-        assert Devices(path).all() is not None
+        found = Devices(path)
+        assert isinstance(found.all(), list)
+        assert isinstance(found.version, int)
 
     return run
 
