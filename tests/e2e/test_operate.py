@@ -317,6 +317,7 @@ def test_it_ends_gracefully_in_the_middle_of_work(
     assert stored <= sent
     books(town)
     town.daemon.start()
+    city.close_after_s = 10  # long enough to read the lamp on a busy machine
     call = city.wait(lambda event: event.name == "call", 20)
     city.accept_all()
     town.bench.wait_indicator(home.hub, "accepted", 20)
