@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bthome_ble.const import MEAS_TYPES
 from bthome_ble.event import BUTTON_EVENTS
+from habluetooth import BluetoothServiceInfoBleak
 from hypothesis import strategies as st
 
 
@@ -25,3 +26,21 @@ def services(draw):
         if len(data) + 1 + len(value) <= 23:
             data += bytes([what]) + value
     return b"\x40" + data
+
+
+def service_info(service: bytes, address: str) -> BluetoothServiceInfoBleak:
+    """Service data as bthome-ble takes it; address such as "A4:C1:38:00:00:01"."""
+    return BluetoothServiceInfoBleak(
+        name="x",
+        address=address,
+        rssi=-60,
+        manufacturer_data={},
+        service_data={"0000fcd2-0000-1000-8000-00805f9b34fb": service},
+        service_uuids=[],
+        source="",
+        device=None,
+        advertisement=None,
+        connectable=False,
+        time=0.0,
+        tx_power=None,
+    )

@@ -10,11 +10,10 @@ import pytest
 from bthome_ble import BTHomeBluetoothDeviceData
 from bthome_ble.const import MEAS_TYPES
 from bthome_ble.event import BUTTON_EVENTS
-from habluetooth import BluetoothServiceInfoBleak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers_bthome import services
+from helpers_bthome import service_info, services
 from helpers_micropython import ROOT, run_micropython
 
 HERE = Path(__file__).parent
@@ -155,20 +154,7 @@ def test_both_interpreters_read_the_same_from_anything(payloads):
 @settings(deadline=None)
 @given(services())
 def test_bthome_ble_reads_the_same(service):
-    info = BluetoothServiceInfoBleak(
-        name="x",
-        address="A4:C1:38:8D:18:B2",
-        rssi=-60,
-        manufacturer_data={},
-        service_data={"0000fcd2-0000-1000-8000-00805f9b34fb": service},
-        service_uuids=[],
-        source="",
-        device=None,
-        advertisement=None,
-        connectable=False,
-        time=0,
-        tx_power=None,
-    )
+    info = service_info(service, "A4:C1:38:8D:18:B2")
     update = BTHomeBluetoothDeviceData().update(info)
     sensors = {key.key: value.native_value for key, value in update.entity_values.items()}
     binary = {key.key: value.native_value for key, value in update.binary_entity_values.items()}

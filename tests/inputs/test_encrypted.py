@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from bthome_ble import BTHomeBluetoothDeviceData
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
-from habluetooth import BluetoothServiceInfoBleak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers_bthome import services
+from helpers_bthome import service_info, services
 from helpers_micropython import run_micropython
 from kanhu.sim import sensors
 from kanhu_protocol import kinds as k
@@ -65,20 +64,7 @@ def test_published_cases():
 
 def learnt(service: bytes, mac: bytes, key: bytes | None) -> dict[str, Any]:
     """What bthome-ble makes of service data."""
-    info = BluetoothServiceInfoBleak(
-        name="x",
-        address=mac.hex(":").upper(),
-        rssi=-60,
-        manufacturer_data={},
-        service_data={"0000fcd2-0000-1000-8000-00805f9b34fb": service},
-        service_uuids=[],
-        source="",
-        device=None,
-        advertisement=None,
-        connectable=False,
-        time=0,
-        tx_power=None,
-    )
+    info = service_info(service, mac.hex(":").upper())
     reader = BTHomeBluetoothDeviceData(key)
     update = reader.update(info)
     assert key is None or reader.bindkey_verified

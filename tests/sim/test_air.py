@@ -6,10 +6,10 @@ import time
 
 import pytest
 from bthome_ble import BTHomeBluetoothDeviceData
-from habluetooth import BluetoothServiceInfoBleak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers_bthome import service_info
 from kanhu.sim import Advert, Bench
 from kanhu.sim.sensors import KINDS, Sensor, encode, parse_address
 
@@ -141,28 +141,11 @@ def test_an_independent_decoder_reads_the_same(kind: str, state: bool, battery: 
     data = encode([(0, 1), (1, battery), *sensor._objects()])
     service = data[7:]
     decoder = BTHomeBluetoothDeviceData()
-    update = decoder.update(_info(service))
+    update = decoder.update(service_info(service, "A4:C1:38:00:00:01"))
     values = {key.key: value.native_value for key, value in update.entity_values.items()}
     assert values["battery"] == battery if kind != "battery_low" else True
     if kind in KINDS[2:]:
         assert state in {v.native_value for v in update.binary_entity_values.values()}
-
-
-def _info(service: bytes) -> BluetoothServiceInfoBleak:
-    return BluetoothServiceInfoBleak(
-        name="x",
-        address="A4:C1:38:00:00:01",
-        rssi=-60,
-        manufacturer_data={},
-        service_data={"0000fcd2-0000-1000-8000-00805f9b34fb": service},
-        service_uuids=[],
-        source="",
-        device=None,
-        advertisement=None,
-        connectable=False,
-        time=0.0,
-        tx_power=None,
-    )
 
 
 @pytest.mark.parametrize("text", ["A4:C1:38", "nonsense", "A4:C1:38:00:00:01:02"])
