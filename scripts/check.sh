@@ -3,7 +3,8 @@
 #   scripts/check.sh [PYTEST ARGUMENT ...]
 # Lint and type errors do not keep the tests from running; any failure fails the whole. A test that skips has
 # failed, unless it says "not on this platform" (tests/conftest.py): scripts/setup.sh brings what tests need.
-# One test at a time: many of them measure how long a person waits, which a busy machine would spoil.
+# First the tests that measure no time, one process for each processor; then, one at a time, those that measure
+# how long a person waits, which a busy machine would spoil. With arguments: one pytest with just those.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -36,5 +37,12 @@ if [ ${#failed[@]} -gt 0 ]; then
     status=1
 fi
 printf '== tests\n'
-pytest --durations=15 "$@" || status=1
+TIMED=(tests/benchmarks tests/e2e tests/faults tests/tls tests/firmware/test_load.py hil_tests)
+if [ $# -gt 0 ]; then
+    pytest --durations=15 "$@" || status=1
+else
+    pytest --numprocesses=auto --dist=loadfile --durations=8 "${TIMED[@]/#/--ignore=}" || status=1
+    printf '== tests that measure time\n'
+    pytest --durations=15 "${TIMED[@]}" || status=1
+fi
 exit $status

@@ -127,9 +127,17 @@ def test_make_passes_arguments_on_and_names_its_targets() -> None:
     assert named == set(phony.split()) - {"help"}
 
 
-def test_the_check_runs_tests_last_with_the_arguments_given() -> None:
-    lines = (ROOT / "scripts" / "check.sh").read_text(encoding="utf-8").splitlines()
-    assert lines[-2:] == ['pytest --durations=15 "$@" || status=1', "exit $status"]
+def test_the_check_runs_each_test_once_or_those_of_the_arguments() -> None:
+    script = (ROOT / "scripts" / "check.sh").read_text(encoding="utf-8")
+    timed = re.search(r"^TIMED=\((.+)\)$", script, re.MULTILINE)
+    assert timed
+    assert all((ROOT / path).exists() for path in timed[1].split())
+    assert re.findall(r"^ *(pytest .*) \|\| status=1$", script, re.MULTILINE) == [
+        'pytest --durations=15 "$@"',
+        'pytest --numprocesses=auto --dist=loadfile --durations=8 "${TIMED[@]/#/--ignore=}"',
+        'pytest --durations=15 "${TIMED[@]}"',
+    ]
+    assert script.splitlines()[-1] == "exit $status"
 
 
 def lamp_patterns() -> dict[str, tuple[str, str]]:
