@@ -9,6 +9,7 @@ ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower ca
 ID_LENGTH = 10
 MAX_LIST = 16  # items of VALUES and LOST
 MAX_TEXT = 64  # bytes of UTF-8 of FIRMWARE and OPERATOR
+MAX_WORDS = 400  # bytes of UTF-8 of each language of EXPLANATION
 MAX_REASON = 800  # bytes of UTF-8 of REASON: 200 Chinese characters
 _U32 = 0xFFFFFFFF
 
@@ -86,6 +87,14 @@ VALID = {
     k.REASON: _text(MAX_REASON),
     k.REFUSED: _list(_u32, _u32, _u32),
     k.FAULTS: _list(_u32, _u32, _u32),
+    k.RULE: _text(MAX_TEXT),
+    k.EXPLANATION: _list(_text(MAX_WORDS), _text(MAX_WORDS)),
+    k.LEVEL: _int(1, 4),
+    k.DUE_MS: _int(0, MAX_UTC_MS),
+    k.MODE: _int(1, 255),
+    k.MEMBERS: _int(1, _U32),
+    k.NEED: _text(MAX_TEXT),
+    k.INCIDENT: _text(MAX_TEXT),
 }
 
 _SINCE = (k.SPAN_MS,)

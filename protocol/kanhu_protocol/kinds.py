@@ -9,11 +9,18 @@ FALL = 3
 SMOKE = 4
 GAS = 5
 CARBON_MONOXIDE = 6
+TEST_CALL = 7  # the daily proof of the path: travels as a call does, and is no alarm
 # P2 welfare: 32..63
 INACTIVITY = 32
 VITALS_OUT_OF_RANGE = 33
 WATER_LEAK = 34
 WANDERING = 35
+PRE_ALARM = 36  # something may be wrong: the elder is asked first, for SPAN_MS
+PRE_ALARM_CANCELLED = 37  # and has said that all is well
+NO_RETURN = 38  # raised by the host, as are the next three and INACTIVITY
+DOOR_LEFT_OPEN = 39
+MISSED_VISIT = 40
+OVERSTAY = 41
 # P3 technical: 64..127, each fault (even) paired with its restoral (odd)
 MAINS_LOST = 64
 MAINS_BACK = 65
@@ -40,6 +47,13 @@ HUB_BACK = 85
 EVENTS_LOST = 86  # thinned or no longer held: see key LOST
 COMMAND_REFUSED = 88
 SENSOR_DOUBTED = 90  # its message was not, or not wholly, believed: see key DETAIL
+PATH_FAULT = 92  # the daily test call did not come through: see key DETAIL
+PATH_OK = 93
+FAULT_OVERDUE = 94  # raised by the host, as are those up to 99: nobody has mended a fault by its deadline
+INCIDENT_OPENED = 96  # many faults with one cause
+INCIDENT_CLOSED = 97
+SENSOR_UNPROVEN = 98  # it is heard, but nothing shows that it still sees
+SENSOR_PROVEN = 99
 # P4 service: 128..191
 BOOT = 128  # the first event of every boot, seq 0
 COMMAND_DONE = 129
@@ -63,6 +77,17 @@ DOOR_CLOSED = 146
 WINDOW_OPEN = 147
 WINDOW_CLOSED = 148
 ALARM_REOPENED = 149  # raised by the host: a press after the answer needs one of its own
+ALARM_ESCALATED = 150  # raised by the host, as are those up to 152 and 158, 159
+ALARM_DISPATCHED = 151
+ALARM_ON_SCENE = 152
+CHECK_OUT = 153
+REFERRAL = 154  # raised by the host: a need, for the service platform
+MODE_SET = 155  # raised by the host: home, away, hospital, visitor, sleep
+PATH_PROVEN = 156  # the daily test call came through all receipts of machines, in SPAN_MS
+RULE_HINT = 157  # raised by the host: what a rule finds worth a look, no alarm
+ALARM_HANDED_OVER = 158
+FAULT_ASSIGNED = 159  # a fault has an owner and a deadline
+FAULT_CLOSED = 160  # raised by the host: and is mended, or a person says why not
 # P5 information: 192..255
 HEARTBEAT = 192
 MOTION = 193  # motion began after stillness
@@ -104,6 +129,14 @@ OPERATOR = 29  # pseudonymous id of the person who acted (host's events)
 REASON = 30  # text code, e.g. of closing
 REFUSED = 31  # [forged, replayed, malformed] down messages since boot
 FAULTS = 32  # [task crashes, radio overflows, damaged files] since boot; absent while all are 0
+RULE = 33  # name and version of the rule that speaks: "inactivity/1"
+EXPLANATION = 34  # [English, Chinese]: why, in words a family understands
+LEVEL = 35  # 1 community, 2 street, 3 district, 4 city
+DUE_MS = 36  # UTC ms since 1970: by when
+MODE = 37  # number, see names.MODES
+MEMBERS = 38  # hubs in an incident
+NEED = 39  # text code of what a referral asks for
+INCIDENT = 40  # text id
 
 # Flags
 TEST = 1
@@ -132,6 +165,8 @@ TIME_MS = 6  # UTC, ms since 1970
 RANGES = 7  # [[boot, first, last], ...]
 VERSION_OF = 8
 TABLE = 9  # device table: [[index, role, address, supervision seconds, bind key?], ...]
+ASK_MS = 10  # how long the elder is asked before it is an alarm
+ASK_KIND = 11  # the kind of event that follows when nobody cancels
 
 STORED = 1
 DELIVERED = 2
@@ -140,8 +175,12 @@ TIME = 4
 REQUEST_MISSING = 5
 PING = 6
 DEVICES = 7
+ASK = 8  # pre-alarm in the home
 
 # States of an alarm, in ALARM_IS and STATE
 OPEN = 1
 ACCEPTED = 4
+DISPATCHED = 5  # somebody is on the way
+ON_SCENE = 6
 CLOSED = 7
+PRE = 8  # pre-alarm: the elder is being asked

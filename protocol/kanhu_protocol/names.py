@@ -9,10 +9,17 @@ KINDS = {
     k.SMOKE: "smoke",
     k.GAS: "gas",
     k.CARBON_MONOXIDE: "carbon_monoxide",
+    k.TEST_CALL: "test_call",
     k.INACTIVITY: "inactivity",
     k.VITALS_OUT_OF_RANGE: "vitals.out_of_range",
     k.WATER_LEAK: "water_leak",
     k.WANDERING: "wandering",
+    k.PRE_ALARM: "pre_alarm",
+    k.PRE_ALARM_CANCELLED: "pre_alarm.cancelled",
+    k.NO_RETURN: "no_return",
+    k.DOOR_LEFT_OPEN: "door.left_open",
+    k.MISSED_VISIT: "missed_visit",
+    k.OVERSTAY: "overstay",
     k.MAINS_LOST: "mains.lost",
     k.MAINS_BACK: "mains.back",
     k.BATTERY_LOW: "battery.low",
@@ -38,6 +45,13 @@ KINDS = {
     k.EVENTS_LOST: "events.lost",
     k.COMMAND_REFUSED: "command.refused",
     k.SENSOR_DOUBTED: "sensor.doubted",
+    k.PATH_FAULT: "path.fault",
+    k.PATH_OK: "path.ok",
+    k.FAULT_OVERDUE: "fault.overdue",
+    k.INCIDENT_OPENED: "incident.opened",
+    k.INCIDENT_CLOSED: "incident.closed",
+    k.SENSOR_UNPROVEN: "sensor.unproven",
+    k.SENSOR_PROVEN: "sensor.proven",
     k.BOOT: "boot",
     k.COMMAND_DONE: "command.done",
     k.CLOCK_SET: "clock.set",
@@ -52,6 +66,17 @@ KINDS = {
     k.ALARM_CLOSED: "alarm.closed",
     k.ALARM_CORRECTED: "alarm.corrected",
     k.ALARM_REOPENED: "alarm.reopened",
+    k.ALARM_ESCALATED: "alarm.escalated",
+    k.ALARM_DISPATCHED: "alarm.dispatched",
+    k.ALARM_ON_SCENE: "alarm.on_scene",
+    k.ALARM_HANDED_OVER: "alarm.handed_over",
+    k.CHECK_OUT: "check_out",
+    k.REFERRAL: "referral",
+    k.MODE_SET: "mode.set",
+    k.PATH_PROVEN: "path.proven",
+    k.RULE_HINT: "rule.hint",
+    k.FAULT_ASSIGNED: "fault.assigned",
+    k.FAULT_CLOSED: "fault.closed",
     k.SMOKE_CLEAR: "smoke.clear",
     k.GAS_CLEAR: "gas.clear",
     k.CARBON_MONOXIDE_CLEAR: "carbon_monoxide.clear",
@@ -68,7 +93,7 @@ KINDS = {
 }
 
 # Fault and its restoral.
-RESTORAL = {kind: kind + 1 for kind in KINDS if 64 <= kind < 86 and kind % 2 == 0}
+RESTORAL = {kind: kind + 1 for kind in KINDS if 64 <= kind < 128 and kind % 2 == 0 and kind + 1 in KINDS}
 
 KEYS = {
     k.KIND: "kind",
@@ -104,6 +129,14 @@ KEYS = {
     k.REASON: "reason",
     k.REFUSED: "refused",
     k.FAULTS: "faults",
+    k.RULE: "rule",
+    k.EXPLANATION: "explanation",
+    k.LEVEL: "level",
+    k.DUE_MS: "due",
+    k.MODE: "mode",
+    k.MEMBERS: "members",
+    k.NEED: "need",
+    k.INCIDENT: "incident",
 }
 
 FLAGS = {k.TEST: "test", k.HISTORICAL: "historical", k.UNVERIFIED: "unverified", k.NOT_SAVED: "not_saved"}
@@ -121,7 +154,18 @@ RESETS = {
     8: "out_of_memory",
     9: "requested",
 }
-STATES = {k.OPEN: "open", 2: "stored", 3: "delivered", k.ACCEPTED: "accepted", k.CLOSED: "closed"}
+STATES = {
+    k.OPEN: "open",
+    2: "stored",
+    3: "delivered",
+    k.ACCEPTED: "accepted",
+    k.DISPATCHED: "dispatched",
+    k.ON_SCENE: "on_scene",
+    k.CLOSED: "closed",
+    k.PRE: "pre_alarm",
+}
+LEVELS = {1: "community", 2: "street", 3: "district", 4: "city"}
+MODES = {1: "home", 2: "away", 3: "hospital", 4: "visitor", 5: "sleep"}
 # DETAIL by kind.
 DETAILS = {
     k.LINE_FAULT: {1: "open", 2: "short"},
@@ -136,6 +180,7 @@ DETAILS = {
         4: "boot_not_raised",  # a newer key under a boot of an older one
         5: "answered_by_another_host",
     },
+    k.PATH_FAULT: {1: "not_stored", 2: "not_delivered", 3: "no_proof"},
     k.EVENTS_LOST: {1: "thinned", 2: "not_held", 3: "unreadable"},
     k.COMMAND_REFUSED: {1: "unknown", 2: "malformed", 3: "not_saved"},
     k.SENSOR_DOUBTED: {1: "counter_went_back", 2: "repeated", 3: "not_encrypted", 4: "forged", 5: "no_key"},
@@ -149,6 +194,8 @@ ROLES = {
     6: "gas",
     7: "carbon_monoxide",
     8: "moisture",
+    9: "fall",
+    10: "visit",
 }
 CLASSES = {1: "life", 2: "welfare", 3: "technical", 4: "service", 5: "information"}
 # What the hub's lamp and buzzer say (firmware/kanhu_hub/indicator.py), in English and Chinese.
@@ -162,4 +209,6 @@ LAMP = {
     "not_saved": ("sent, but not saved", "已发送，未能保存"),
     "unanswered": ("nobody has answered yet", "尚无人应答"),
     "accepted": ("a person has your call", "已有人受理"),
+    "coming": ("a person is on the way", "工作人员正在赶来"),
+    "asking": ("are you well? press the cancel key", "您还好吗？请按取消键"),
 }

@@ -88,6 +88,68 @@ MIGRATIONS = (
         PRIMARY KEY (hub, boot, first)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- An alarm may begin with asking the elder (state 8, until asked_until_ms) and be said by a rule.
+    ALTER TABLE alarms ADD COLUMN raised_ms INTEGER;         -- when it became an alarm; NULL while asking
+    ALTER TABLE alarms ADD COLUMN asked_until_ms INTEGER;    -- host UTC; NULL: nobody was asked
+    ALTER TABLE alarms ADD COLUMN level INTEGER NOT NULL DEFAULT 1;  -- names.LEVELS
+    ALTER TABLE alarms ADD COLUMN dispatched_ms INTEGER;
+    ALTER TABLE alarms ADD COLUMN on_scene_ms INTEGER;
+    ALTER TABLE alarms ADD COLUMN rule TEXT;                 -- name and version of the rule that raised it
+    ALTER TABLE alarms ADD COLUMN explanation TEXT;          -- JSON [English, Chinese]
+    UPDATE alarms SET raised_ms = opened_ms;
+
+    CREATE TABLE modes (                     -- home, away, ...: each ends by itself or by a later one
+        id INTEGER PRIMARY KEY,
+        hub TEXT NOT NULL, mode INTEGER NOT NULL,            -- names.MODES
+        from_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, set_by TEXT NOT NULL, set_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX modes_hub ON modes (hub, id);
+
+    CREATE TABLE rule_record (               -- what a rule said, and what people found
+        id INTEGER PRIMARY KEY,
+        hub TEXT NOT NULL, rule TEXT NOT NULL, at_ms INTEGER NOT NULL,
+        boot INTEGER, seq INTEGER,                           -- of its alarm, if it came to one
+        outcome TEXT NOT NULL,                               -- raised, cancelled, closed, corrected, hint
+        reason TEXT
+    ) STRICT;
+    CREATE INDEX rule_record_hub ON rule_record (hub, rule);
+
+    CREATE TABLE faults (                    -- technical faults as work: owner, deadline, end
+        id INTEGER PRIMARY KEY,
+        hub TEXT NOT NULL, device INTEGER NOT NULL, kind INTEGER NOT NULL, opened_ms INTEGER NOT NULL,
+        owner TEXT, due_ms INTEGER NOT NULL, overdue_ms INTEGER, incident INTEGER,
+        closed_ms INTEGER, closed_by TEXT, reason TEXT       -- closed_by NULL and closed: it mended itself
+    ) STRICT;
+    CREATE UNIQUE INDEX faults_open ON faults (hub, device, kind) WHERE closed_ms IS NULL;
+    CREATE INDEX faults_due ON faults (due_ms) WHERE closed_ms IS NULL;
+    CREATE INDEX faults_incident ON faults (incident) WHERE incident IS NOT NULL;
+
+    CREATE TABLE incidents (                 -- many faults with one cause
+        id INTEGER PRIMARY KEY,
+        kind INTEGER NOT NULL, region TEXT NOT NULL, opened_ms INTEGER NOT NULL,
+        closed_ms INTEGER, members INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE proofs (                    -- newest daily test call of each hub
+        hub TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, span_ms INTEGER NOT NULL, fault INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE visits (                    -- who was at a home; a row's digest covers the one before it
+        id INTEGER PRIMARY KEY,
+        hub TEXT NOT NULL, at_ms INTEGER NOT NULL, what TEXT NOT NULL,   -- in, out
+        who TEXT NOT NULL, via TEXT NOT NULL, span_ms INTEGER,           -- via: card, button, code, desk
+        digest BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX visits_hub ON visits (hub, id);
+
+    CREATE TABLE audit (                     -- who saw or did what; a row's digest covers the one before it
+        id INTEGER PRIMARY KEY,
+        at_ms INTEGER NOT NULL, operator TEXT NOT NULL, what TEXT NOT NULL,
+        hub TEXT, detail TEXT, digest BLOB NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_hub ON audit (hub) WHERE hub IS NOT NULL;
+    """,
 )
 
 

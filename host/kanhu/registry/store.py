@@ -60,6 +60,35 @@ MIGRATIONS = (
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO meta VALUES ('changes', 0);
     """,
+    """
+    -- People at the call desk; id is the pseudonym that events carry. region: what they may see, and below.
+    CREATE TABLE operators (
+        id TEXT PRIMARY KEY, name TEXT NOT NULL, password TEXT,  -- a hash; NULL: logs in elsewhere
+        subject TEXT UNIQUE,                -- of the OpenID provider
+        role TEXT NOT NULL, region TEXT NOT NULL, language TEXT NOT NULL,
+        epoch INTEGER NOT NULL DEFAULT 0,   -- raised to end all log-ins
+        created_ms INTEGER NOT NULL, disabled_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+
+    -- Who is on duty: days is a mask, Monday 1; minutes of the day in the time zone (over midnight too).
+    CREATE TABLE duty (
+        id INTEGER PRIMARY KEY, operator TEXT NOT NULL REFERENCES operators (id),
+        level INTEGER NOT NULL, region TEXT NOT NULL, days INTEGER NOT NULL,
+        from_min INTEGER NOT NULL, until_min INTEGER NOT NULL, time_zone TEXT NOT NULL
+    ) STRICT;
+
+    -- Settings of a rule for one home, or for all ('').
+    CREATE TABLE rules (
+        home TEXT NOT NULL, rule TEXT NOT NULL, settings TEXT NOT NULL,  -- JSON
+        changed_ms INTEGER NOT NULL, changed_by TEXT NOT NULL,
+        PRIMARY KEY (home, rule)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE visit_plans (
+        id INTEGER PRIMARY KEY, home TEXT NOT NULL REFERENCES homes (id),
+        days INTEGER NOT NULL, from_min INTEGER NOT NULL, until_min INTEGER NOT NULL, what TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 

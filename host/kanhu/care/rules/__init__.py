@@ -1,0 +1,1 @@
+"""Rules as data: pure functions over what is known of a home."""
