@@ -15,6 +15,7 @@ from kanhu_protocol import events
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import ID_ALPHABET
 
+from . import chain
 from .batch import Batch
 from .books import Hub
 from .errors import JournalUnavailable
@@ -36,8 +37,9 @@ MAX_VACUUM = 256 << 20  # bytes
 # Every table with a column `hub` (tests/operate/test_erasure.py holds this against the schema).
 TABLES = (
     "events", "expired", "boots", "anchors", "losses", "refused", "alarms", "alarm_history", "commands",
-    "numbers", "spans",
+    "numbers", "spans", "modes", "rule_record", "faults", "proofs",
 )  # fmt: skip
+CHAINED = tuple(table.name for table in chain.TABLES)  # their rows stay, and name nobody
 
 _OF_SUBJECT = """
 SELECT n, boot, seq, plain, delivered_ms FROM events
@@ -120,7 +122,7 @@ async def _read(path: Path, look: Any) -> Any:
 
 
 def _is_there(db: sqlite3.Connection, daemon_id: str, hub: str) -> bool:
-    rows = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE hub=?1" for table in TABLES)  # noqa: S608  # fixed names
+    rows = " UNION ALL ".join(f"SELECT 1 FROM {table} WHERE hub=?1" for table in TABLES + CHAINED)  # noqa: S608  # fixed names
     return bool(db.execute(rows + " LIMIT 1", (hub,)).fetchone()) or bool(about(db, daemon_id, hub))
 
 
@@ -190,6 +192,8 @@ async def _fold(journal: Journal, hub: str) -> None:
     batch = journal.batch()
     for table in TABLES:
         batch.run(f"DELETE FROM {table} WHERE hub=?", hub)  # noqa: S608  # fixed names
+    for chained in chain.TABLES:
+        _unname(journal, batch, chained, hub)
     book = Hub()
     if sums.delivered:
         batch.run("INSERT INTO expired VALUES (?,1,0,?)", stand_in, sums.delivered - 1)
@@ -204,6 +208,14 @@ async def _fold(journal: Journal, hub: str) -> None:
         book.lose(1, sums.delivered, sums.announced - 1)
     batch.then(lambda: journal.replace(hub, stand_in, book))
     await batch.submit()
+
+
+def _unname(journal: Journal, batch: Batch, table: chain.Table, hub: str) -> None:
+    """Into the batch: the rows of a chained table say when and what, and no longer of whom."""
+    columns = ", ".join(f"{column}=?" for column in (*table.private, "digest"))
+    sql = f"UPDATE {table.name} SET {columns} WHERE id=?"  # noqa: S608  # fixed names
+    for row_id, kept in journal.reader.rows(f"SELECT id, digest FROM {table.name} WHERE hub=?", (hub,)):  # noqa: S608  # fixed names
+        batch.run(sql, *table.empty, chain.forget(kept), row_id)
 
 
 async def _scrub(path: Path, traces: list[bytes]) -> None:
