@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from importlib import resources
 from typing import Any
 from zoneinfo import TZPATH, ZoneInfo
@@ -16,6 +17,8 @@ MAX_TEXT = 200  # characters of a name, room or address
 MAX_SUPERVISION_S = 30 * 86_400
 MIN_HEARTBEAT_S, MAX_HEARTBEAT_S = 5, 86_400
 MAX_PIR_WARM_UP_S = 600
+MAX_FALL_ASK_S = 600
+MAX_PROOF_S = 7 * 86_400
 MAX_PIN = 48  # highest GPIO of an ESP32-S3
 MAX_SSID = 32  # bytes (IEEE 802.11, 9.4.2.2)
 _REGION = re.compile(r"[a-z]{2}(/[0-9a-z]{1,16}){0,8}")
@@ -25,6 +28,11 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
 
 class RegistryError(KanhuError):
     """What was asked for is not possible; one line that says why and what is."""
+
+
+def now_ms() -> int:
+    """Host UTC in ms."""
+    return time.time_ns() // 1_000_000
 
 
 def identifier(text: str, what: str) -> str:
@@ -147,6 +155,19 @@ def _rows(size: int, last_may_lack: bool) -> Any:
     return check
 
 
+def _places(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        key.isascii()
+        and key.isdecimal()
+        and 0 < int(key) < 256
+        and str(int(key)) == key
+        and isinstance(place, list)
+        and len(place) == 2
+        and all(isinstance(text, str) and len(text) <= MAX_TEXT and text.isprintable() for text in place)
+        for key, place in value.items()
+    )
+
+
 _SETTINGS: dict[str, tuple[Any, str]] = {
     "links": (
         lambda value: (
@@ -179,6 +200,13 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
     "lamp": (_pin, f"a pin number, 0 to {MAX_PIN}"),
     "buzzer": (_pin, f"a pin number, 0 to {MAX_PIN}"),
     "mains": (lambda value: value is None or _pin(value), f"a pin number, 0 to {MAX_PIN}, or null"),
+    "cancel": (lambda value: value is None or _pin(value), f"a pin number, 0 to {MAX_PIN}, or null"),
+    "fall_ask": (lambda value: _whole(value) and value <= MAX_FALL_ASK_S, f"seconds, 0 to {MAX_FALL_ASK_S}"),
+    "proof": (lambda value: _whole(value) and value <= MAX_PROOF_S, f"seconds, 0 (never) to {MAX_PROOF_S}"),
+    "places": (
+        _places,
+        'rooms and names of wired inputs by device, such as {"2":["kitchen","by the door"]}; they stay here',
+    ),
     "heartbeat": (
         lambda value: _whole(value) and MIN_HEARTBEAT_S <= value <= MAX_HEARTBEAT_S,
         f"seconds, {MIN_HEARTBEAT_S} to {MAX_HEARTBEAT_S}",
@@ -188,7 +216,8 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
 DEFAULT_LINKS = ["mqtt"]
 DEFAULT_WIRED = {"buttons": [[1, 4, None]], "pirs": [[2, 13]]}
 DEFAULT = object()  # the value of a setting that is to be the default again
-DEFAULT_PINS = {"lamp": 2, "buzzer": 15, "mains": None}
+DEFAULT_PINS = {"lamp": 2, "buzzer": 15, "mains": None, "cancel": None}
+STAYS_HERE = ("places",)  # settings that the hub is not told
 
 
 def settings(given: Any) -> dict[str, Any]:

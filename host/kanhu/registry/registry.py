@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from kanhu.journal.past import Past, past
 from kanhu_protocol import cbor, names
 
 from . import checks
+from .care import CareTables
 from .checks import RegistryError
 from .records import Home, Hub, Sensor
 from .store import Access, open_database
@@ -31,7 +31,7 @@ NEVER = Past()  # heard
 MAX_SENSORS = 28  # a device table with as many keys travels in one sealed message (contracts, section 5)
 
 
-class Registry:
+class Registry(CareTables):
     """One registry.db (mode 0600, which is what guards the keys in it). Use from one thread."""
 
     def __init__(self, data_dir: Path, access: Access = "make") -> None:
@@ -128,7 +128,7 @@ class Registry:
         hub_id = checks.identifier(hub_id, "hub") if hub_id else new_id()
         if hub_id in self._hubs:
             raise RegistryError(f"hub {hub_id!r}: there already")
-        key, now = secrets.token_bytes(KEY_BYTES), _now_ms()
+        key, now = secrets.token_bytes(KEY_BYTES), checks.now_ms()
         floor = heard.boot + BOOT_STEP if heard.boot else 0
         with self._change() as db:
             db.execute(
@@ -150,7 +150,7 @@ class Registry:
         if floor > MAX_FLOOR:
             raise RegistryError(f"hub {hub_id!r}: has used up its boots; add a new hub")
         with self._change() as db:
-            db.execute("INSERT INTO keys VALUES (?,?,?,?)", (hub_id, generation, key, _now_ms()))
+            db.execute("INSERT INTO keys VALUES (?,?,?,?)", (hub_id, generation, key, checks.now_ms()))
             db.execute("UPDATE hubs SET next_floor=? WHERE id=?", (floor + BOOT_STEP, hub_id))
         return generation, key, floor
 
@@ -168,7 +168,7 @@ class Registry:
         """Forget a hub's keys: from now on nothing it says is believed."""
         self._active(hub_id)
         with self._change() as db:
-            db.execute("UPDATE hubs SET revoked_ms=? WHERE id=?", (_now_ms(), hub_id))
+            db.execute("UPDATE hubs SET revoked_ms=? WHERE id=?", (checks.now_ms(), hub_id))
             db.execute("DELETE FROM keys WHERE hub=?", (hub_id,))
 
     def keys(self, hub_id: str) -> dict[int, bytes]:
@@ -195,6 +195,7 @@ class Registry:
                 for table in ("keys", "sensors"):
                     db.execute(f"DELETE FROM {table} WHERE hub=?", (hub,))  # noqa: S608  # fixed names
             db.execute("DELETE FROM hubs WHERE home=?", (home_id,))
+            self._forget_care(db, home_id)
             db.execute("DELETE FROM homes WHERE id=?", (home_id,))
         self._compact()
         return hubs
@@ -278,7 +279,7 @@ class Registry:
         row = (
             hub_id, index, checks.role(role), mac,
             checks.plain_text(name, "name"), checks.plain_text(room, "room"),
-            checks.supervision(supervision_s), _now_ms(), bind_key,
+            checks.supervision(supervision_s), checks.now_ms(), bind_key,
         )  # fmt: skip
         version = self._next_table(hub_id)
         with self._change() as db:
@@ -292,7 +293,7 @@ class Registry:
 
     def remove_sensor(self, hub_id: str, index: int) -> None:
         """Take a sensor out of a hub's device table, and forget its key."""
-        self._change_sensor(hub_id, index, "removed_ms=?, bind_key=NULL", _now_ms())
+        self._change_sensor(hub_id, index, "removed_ms=?, bind_key=NULL", checks.now_ms())
 
     def set_bind_key(self, hub_id: str, index: int, bind_key: bytes | None) -> None:
         """Give a sensor another key, or none."""
@@ -356,6 +357,8 @@ class Registry:
     ) -> bytes:
         """The CBOR map for the hub's NVS; wifi (ssid, password), broker (host, port, user, password)."""
         config: dict[str, Any] = self.settings(hub_id)
+        for key in checks.STAYS_HERE:
+            config.pop(key, None)
         config["version"] = self.hub(hub_id).config_version
         if wifi is not None:
             config["wifi"] = list(wifi)
@@ -453,11 +456,8 @@ class Registry:
             self._erasures = {
                 hub: bool(discard) for hub, discard in db.execute("SELECT hub, discard FROM erasures")
             }
+            self._load_care(db)
         finally:
             db.execute("COMMIT")
         self._seen = self._data_version()
         self.version += 1
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -89,6 +89,13 @@ MIGRATIONS = (
         days INTEGER NOT NULL, from_min INTEGER NOT NULL, until_min INTEGER NOT NULL, what TEXT NOT NULL
     ) STRICT;
     """,
+    """
+    -- Modes that a command has asked for, until the daemon has carried them out. until_ms NULL: as it goes.
+    CREATE TABLE mode_requests (
+        id INTEGER PRIMARY KEY, home TEXT NOT NULL REFERENCES homes (id), mode INTEGER NOT NULL,
+        until_ms INTEGER, by TEXT NOT NULL, asked_ms INTEGER NOT NULL
+    ) STRICT;
+    """,
 )
 
 
