@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -81,6 +82,7 @@ class Intake:
         self._alarms = alarms
         self._commands = commands
         self.counters = counters
+        self.notes: list[Callable[[Batch, Event], None]] = []  # of each new event, in its own transaction
         self._openers: dict[str, Opener] = {}
         self._version = registry.version
         self._forgotten: set[str] = set()  # their names must not come back while they are erased
@@ -225,6 +227,8 @@ class Intake:
         elif kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
             detail = fields.get(k.DETAIL, 0) if kind == k.COMMAND_REFUSED else None
             self._commands.confirm(batch, hub_id, fields.get(k.COMMAND, 0), detail)
+        for note in self.notes:
+            note(batch, event)
 
     def _booted(self, batch: Batch, event: Event) -> None:
         if event.seq:
