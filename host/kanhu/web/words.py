@@ -61,7 +61,7 @@ TEXT = {
     "asking_hint": Words(
         "Not an alarm yet: the elder can still cancel.", "尚未报警：老人可在家中取消。"
     ),
-    "asking_left": Words("raised in {time}", "{time} 后报警"),
+    "until_raised": Words("until raised", "后自动报警"),
     "asking_over": Words("no answer, being raised", "无应答，即将报警"),
     "with_person": Words("With a person", "处理中"),
     "with_me": Words("with you", "由您处理"),
@@ -255,6 +255,14 @@ STEPS = {
     "corrected": Words("corrected", "已更正"),
 }
 
+MODES = {
+    "home": Words("at home", "在家"),
+    "away": Words("away", "外出"),
+    "hospital": Words("in hospital", "住院"),
+    "visitor": Words("visitors", "有访客"),
+    "sleep": Words("asleep", "睡眠"),
+}
+
 LEVELS = {
     "community": Words("community", "社区"),
     "street": Words("street", "街道"),
@@ -315,6 +323,7 @@ def pack(language: Language) -> dict[str, Any]:
         "states": _of(STATES, at),
         "steps": _of(STEPS, at),
         "levels": _of(LEVELS, at),
+        "modes": _of(MODES, at),
         "classes": _of(CLASSES, at),
         "roles": _of(ROLES, at),
         "reasons": _of(REASONS, at),

@@ -1,0 +1,35 @@
+// What the page asks of the server, and what came of it. Nothing here throws: an answer has ok, status, body.
+
+import { signInAgain } from "./connection.js";
+
+const PATIENCE_MS = 10_000;
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS), ...options });
+  } catch {
+    return { ok: false, status: 0, body: {} };
+  }
+  if (answer.status === 401) signInAgain();
+  const body = await answer.json().catch(() => ({}));
+  return { ok: answer.ok, status: answer.status, body };
+}
+
+function send(path, body) {
+  return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+}
+
+// accept, dispatch, on_scene, hand_over {to}, close {reason}, correct {reason}.
+export function act(name, what, body = {}) {
+  return send(`/desk/api/alarms/${name}/${what}`, body);
+}
+
+// Who it is; each call is written down by the server.
+export function person(name) {
+  return ask(`/desk/api/alarms/${name}/person`);
+}
+
+export function setLanguage(language) {
+  return send("/desk/api/language", { language });
+}

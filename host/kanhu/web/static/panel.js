@@ -1,0 +1,196 @@
+// The alarm in hand: what to do, who it is. A person's data lives in this element only, and leaves with it.
+
+import * as api from "./api.js";
+import { byId, make, put } from "./dom.js";
+import { ageMs, isWaiting } from "./list.js";
+import { span, when } from "./time.js";
+import { either, named, reasonWords, say, script } from "./words.js";
+
+const STEPS = [ // action, key, states in which it can be done
+  ["dispatch", "d", ["accepted"]],
+  ["on_scene", "s", ["accepted", "dispatched"]],
+  ["hand_over", "h", ["accepted", "dispatched", "on_scene"]],
+  ["close", "c", ["accepted", "dispatched", "on_scene"]],
+];
+
+export class Panel {
+  #alarm = null;
+  #me = null;
+  #act;
+  #room = byId("panel");
+  #person = null; // the element with a person's data
+  #asked = 0; // rises with each alarm shown: a late answer for another is dropped
+
+  // act(what, name): what a button asks for.
+  constructor(act) {
+    this.#act = act;
+  }
+
+  get name() {
+    return this.#alarm?.name ?? null;
+  }
+
+  get alarm() {
+    return this.#alarm;
+  }
+
+  // Show an alarm; with its person at once when it is the operator's own.
+  show(alarm, me) {
+    const same = this.name === alarm.name;
+    const was = this.#alarm?.state;
+    this.#alarm = alarm;
+    this.#me = me;
+    if (!same) {
+      this.#asked += 1;
+      this.#person = make("div", { className: "person" });
+      this.#offer();
+    }
+    if (alarm.state === "closed") this.#forget();
+    if (!same || was !== alarm.state) this.#draw();
+    else this.#head();
+    if (alarm.mine && alarm.state !== "closed" && !this.#person.dataset.asked) this.fetchPerson();
+  }
+
+  // Put away, with everything that was known of the person.
+  shut() {
+    this.#asked += 1;
+    this.#alarm = null;
+    this.#person = null;
+    this.#room.replaceChildren();
+    this.#room.hidden = true;
+  }
+
+  focus() {
+    this.#room.querySelector("h2")?.focus();
+  }
+
+  tick() {
+    if (this.#alarm) this.#head();
+  }
+
+  // Ask the server who it is; it writes down that somebody looked.
+  async fetchPerson() {
+    if (!this.#alarm || this.#alarm.state === "closed" || this.#me?.role === "viewer") return;
+    const asked = this.#asked;
+    const room = this.#person;
+    if (room.dataset.asked) return;
+    room.dataset.asked = "yes";
+    room.replaceChildren(make("p", { className: "none" }, say("person_loading")));
+    const answer = await api.person(this.name);
+    if (asked !== this.#asked || this.#alarm?.state === "closed") return;
+    if (answer.ok) {
+      room.replaceChildren(...this.#about(answer.body));
+    } else {
+      delete room.dataset.asked;
+      const why = answer.body.error ?? answer.status;
+      room.replaceChildren(make("p", { className: "problem" }, say("person_unavailable", { why })), this.#showButton());
+    }
+  }
+
+  #forget() {
+    this.#asked += 1;
+    this.#person.replaceChildren();
+  }
+
+  #offer() {
+    this.#person.replaceChildren(make("p", {}, this.#showButton(), " ", make("span", { className: "none" }, say("person_hint"))));
+  }
+
+  #showButton() {
+    const button = make("button", { type: "button", id: "show-person" }, say("person_show"), make("kbd", {}, "p"));
+    button.addEventListener("click", () => this.fetchPerson());
+    return button;
+  }
+
+  #head() {
+    const alarm = this.#alarm;
+    const title = this.#room.querySelector("h2");
+    if (!title) return;
+    put(title, named("kinds", alarm.kind));
+    const who = alarm.mine ? say("with_me") : alarm.accepted_by ? say("with", { who: alarm.accepted_by }) : "";
+    const state = [named("states", alarm.state), who, alarm.state === "closed" ? reasonWords(alarm.reason) : span(ageMs(alarm))];
+    put(this.#room.querySelector(".state"), state.filter(Boolean).join(" · "));
+  }
+
+  #draw() {
+    const alarm = this.#alarm;
+    const closed = alarm.state === "closed";
+    const shut = make("button", { type: "button" }, say("shut"), make("kbd", {}, "Esc"));
+    shut.addEventListener("click", () => this.#act("shut", alarm.name));
+    const todo = script(alarm.kind);
+    const lines = (list) => list.map((line) => make("li", {}, line));
+    this.#room.replaceChildren(
+      make("header", {}, make("div", {}, make("h2", { tabIndex: -1 }), make("div", { className: "state" })), shut),
+      ...(either(alarm.explanation) ? [make("p", { className: "why-raised" }, make("b", {}, say("why_raised")), ": ", either(alarm.explanation))] : []),
+      this.#actions(),
+      ...(closed ? [] : [
+        make("h3", {}, say("person")),
+        this.#person,
+        make("h3", {}, say("script_ask")),
+        make("ul", {}, lines(todo.ask)),
+        make("h3", {}, say("script_do")),
+        make("ol", {}, lines(todo.do)),
+      ]),
+    );
+    this.#room.hidden = false;
+    this.#head();
+  }
+
+  #actions() {
+    const alarm = this.#alarm;
+    const supervisor = this.#me?.role === "supervisor";
+    const button = (what, key, main) => {
+      const made = make("button", { type: "button", className: main ? "main" : "", "data-do": what }, say(what), make("kbd", {}, key));
+      made.addEventListener("click", () => this.#act(what, alarm.name));
+      return made;
+    };
+    const can = [];
+    if (isWaiting(alarm)) can.push(button("accept", "a", true));
+    for (const [what, key, states] of STEPS) {
+      const own = alarm.mine || (supervisor && what === "hand_over");
+      if (own && states.includes(alarm.state)) can.push(button(what, key, false));
+    }
+    if (alarm.state === "closed" && supervisor) can.push(button("correct", "r", false));
+    return make("div", { className: "actions", role: "group", "aria-label": say("actions") }, can);
+  }
+
+  #about(found) {
+    const line = (key, value, css = "") => [make("dt", {}, say(key)), make("dd", { className: css }, value ?? say("unknown"))];
+    const phones = (found.phones ?? []).map((phone) =>
+      make("div", {}, make("a", { className: "tel", href: `tel:${String(phone).replace(/[^+\d*#]/g, "")}` }, phone)));
+    const sensors = (found.sensors ?? []).map((sensor) => make("div", {}, ...this.#sensor(sensor)));
+    return [
+      make("dl", {},
+        line("name", found.name || say("none_given"), "big"),
+        line("address", found.address || say("none_given"), "big"),
+        line("phones", phones.length ? phones : say("none_given"), "big"),
+        ...(found.notes ? line("notes", found.notes) : []),
+        line("last_movement", either(found.last_movement) || say("unknown")),
+        line("condition", this.#condition(found.condition)),
+        line("proof", either(found.proof) || say("no_proof")),
+        line("sensors", sensors.length ? sensors : say("none_given")),
+      ),
+      make("h3", {}, say("history")),
+      make("ol", { className: "history" }, (found.history ?? []).map((step) => make("li", {}, ...this.#step(step)))),
+    ];
+  }
+
+  #sensor(sensor) {
+    const what = [sensor.room, named("roles", sensor.role), sensor.name].filter(Boolean).join(" · ");
+    const here = Boolean(sensor.pressed);
+    return [what, ...(here ? [" ", make("span", { className: "mark" }, say("pressed_device"))] : []), ...(sensor.state ? [` · ${either(sensor.state)}`] : [])];
+  }
+
+  #condition(condition) {
+    if (!condition) return say("cannot_tell");
+    const state = say(condition.state ?? condition);
+    const reasons = (condition.reasons ?? []).map((reason) => either(reason.words ?? reason)).filter(Boolean);
+    return reasons.length ? `${state}: ${reasons.join("; ")}` : state;
+  }
+
+  #step(step) {
+    const words = named("steps", step.what) === step.what ? named("states", step.what) : named("steps", step.what);
+    const rest = [step.operator, step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(": ");
+    return [make("time", {}, when(step.at_ms)), words, rest ? ` · ${rest}` : ""];
+  }
+}

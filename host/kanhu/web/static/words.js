@@ -1,0 +1,36 @@
+// The page's language: every text comes from the pack that the server put into the page.
+
+const pack = JSON.parse(document.getElementById("words").textContent);
+
+export const language = pack.language;
+export const needText = new Set(pack.need_text);
+export const reasons = Object.entries(pack.reasons);
+export const modes = Object.entries(pack.modes);
+
+// One text, its {places} filled from values.
+export function say(key, values = {}) {
+  const text = pack.text[key] ?? key;
+  return text.replace(/\{(\w+)\}/g, (whole, place) => values[place] ?? whole);
+}
+
+// A word of a table (kinds, states, steps, levels, classes, roles); what it does not know stays as it is.
+export function named(table, key) {
+  return pack[table]?.[key] ?? String(key ?? "");
+}
+
+// {ask: [...], do: [...]} for a kind of alarm.
+export function script(kind) {
+  return pack.scripts[kind] ?? pack.scripts[""];
+}
+
+// A reason as events carry it ("helped" or "other: in words") for people.
+export function reasonWords(reason) {
+  const [code, ...rest] = String(reason ?? "").split(": ");
+  return [named("reasons", code), ...rest].join(language === "zh" ? "：" : ": ");
+}
+
+// A sentence that came in both languages.
+export function either(sentence) {
+  if (!sentence) return "";
+  return typeof sentence === "string" ? sentence : (sentence[language] ?? sentence.en ?? "");
+}
