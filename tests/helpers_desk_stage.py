@@ -1,0 +1,168 @@
+"""A stage for the desk's pages: the real templates and scripts over states that a test sets, on the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import uvicorn
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kanhu.web import words
+from kanhu.web.guard import Guard
+
+WEB = files("kanhu.web")
+
+
+def now_ms() -> int:
+    """The stage's clock."""
+    return int(time.time() * 1000)
+
+
+def alarm(name: str, age_s: float = 5, **more: Any) -> dict[str, Any]:
+    """One alarm as the API has it."""
+    return {
+        "name": name, "kind": "call", "state": "open", "class": "p1", "level": 1, "region": "cn/42/01/06/03",
+        "home": "h7k2m9q4tw", "raised_ms": now_ms() - int(age_s * 1000), "age_s": int(age_s), "presses": 1,
+        "delivered": True, "accepted_by": None, "accepted_by_name": None, "accepted_ms": None,
+        "dispatched_ms": None, "on_scene_ms": None, "closed_ms": None, "closed_by": None, "reason": None,
+        "rule": None, "explanation": None, "ask_until_ms": None, "incident": None, "mine": False, **more,
+    }  # fmt: skip
+
+
+PERSON = {
+    "name": "王秀兰", "address": "湖北省武汉市武昌区中北路 12 号 3 栋 502", "phones": ["+86 27 8888 0000", "13800000000"],
+    "notes": "有高血压；钥匙在 501 李阿姨处",
+    "sensors": [
+        {"device": 1, "role": "call", "room": "卧室", "name": "床头按钮", "pressed": True},
+        {"device": 2, "role": "motion", "room": "厨房", "name": ""},
+    ],
+    "last_movement": {"en": "kitchen, 3 min ago", "zh": "厨房，3 分钟前"},
+    "condition": {"state": "attention", "reasons": [{"words": {"en": "an open call", "zh": "有未结呼叫"}, "since_ms": 0}]},
+    "proof": {"en": "07:02, 0.8 s", "zh": "07:02，0.8 秒"},
+    "history": [{"at_ms": now_ms() - 60_000, "what": "opened", "operator": None, "reason": None}],
+}  # fmt: skip
+
+
+class Stage:
+    """`with Stage() as stage`: stage.url serves; stage.show(...) sets what everybody sees."""
+
+    def __init__(self) -> None:
+        self.language: words.Language = "en"
+        self.me = {"id": "op1", "name": "Li Na", "role": "operator", "region": "cn/42/01/06", "language": "en"}
+        self.state: dict[str, Any] = {}
+        self.answers: dict[str, tuple[int, dict[str, Any]]] = {}  # action -> (status, body)
+        self.person: tuple[int, dict[str, Any]] = (200, PERSON)
+        self.asked: list[tuple[str, str, dict[str, Any]]] = []  # (alarm, action, body)
+        self.silent = False  # the stream stays open and says nothing
+        self.signed_in = True
+        self._version = 0
+        self._templates = Environment(
+            loader=FileSystemLoader(str(WEB / "templates")), autoescape=select_autoescape()
+        )
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.show()
+
+    def show(self, *alarms: dict[str, Any], **more: Any) -> None:
+        """What the desk shows from now on."""
+        self.state = {
+            "alarms": list(alarms), "alarms_more": 0, "incidents": [], "faults": {"open": 3, "overdue": 1},
+            "homes": {"well": 118, "attention": 4, "cannot_tell": 9},
+            "figures": {"today": 23, "answered_60": 95.6, "answered_180": 100.0, "median_s": 17.4},
+            "districts": [], **more,
+        }  # fmt: skip
+        self._version += 1
+
+    def __enter__(self) -> Stage:
+        routes = [
+            Route("/desk", self._page("desk.html")),
+            Route("/desk/wall", self._page("wall.html")),
+            Route("/desk/login", self._page("login.html")),
+            Route("/desk/api/state", self._state),
+            Route("/desk/api/events", self._events),
+            Route("/desk/api/language", self._language, methods=["POST"]),
+            Route("/desk/api/alarms/closed", self._closed),
+            Route("/desk/api/alarms/{hub}/{number}/person", self._person),
+            Route("/desk/api/alarms/{hub}/{number}/{action}", self._act, methods=["POST"]),
+            Mount("/desk/static", StaticFiles(directory=str(WEB / "static"))),
+        ]
+        config = uvicorn.Config(
+            Guard(Starlette(routes=routes), None), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve([self._socket]))
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self._socket.close()
+
+    def _page(self, template: str) -> Any:
+        async def answer(request: Request) -> Response:
+            language = request.query_params.get("language", self.language)
+            variables = words.page("zh" if language == "zh" else "en")
+            variables |= {"me": self.me, "next": "/desk", "error": request.query_params.get("error", ""), "oidc": True}
+            return HTMLResponse(self._templates.get_template(template).render(variables))
+
+        return answer
+
+    def _whole(self) -> dict[str, Any]:
+        return {"now_ms": now_ms(), "me": self.me, **self.state}
+
+    async def _state(self, request: Request) -> Response:
+        return JSONResponse(self._whole(), 200 if self.signed_in else 401)
+
+    async def _events(self, request: Request) -> Response:
+        async def stream() -> AsyncIterator[str]:
+            said = -1
+            while not self._server.should_exit:
+                if said != self._version and not self.silent:
+                    said = self._version
+                    yield f"event: state\ndata: {json.dumps(self._whole())}\n\n"
+                await asyncio.sleep(0.02)
+
+        if not self.signed_in:
+            return JSONResponse({"error": "sign in", "code": "signed_out"}, 401)
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+    async def _language(self, request: Request) -> Response:
+        self.language = (await request.json())["language"]
+        return JSONResponse({})
+
+    async def _closed(self, request: Request) -> Response:
+        return JSONResponse({"alarms": self.closed})
+
+    closed: list[dict[str, Any]] = []
+
+    async def _person(self, request: Request) -> Response:
+        name = f"{request.path_params['hub']}/{request.path_params['number']}"
+        self.asked.append((name, "person", {}))
+        return JSONResponse(self.person[1], self.person[0])
+
+    async def _act(self, request: Request) -> Response:
+        name = f"{request.path_params['hub']}/{request.path_params['number']}"
+        action = request.path_params["action"]
+        self.asked.append((name, action, await request.json()))
+        status, body = self.answers.get(action, (200, {}))
+        if status == 200:
+            found = next(one for one in self.state["alarms"] if one["name"] == name)
+            body = {"alarm": found | {"state": "accepted", "accepted_by": self.me["id"], "mine": True} | body}
+        return JSONResponse(body, status)
