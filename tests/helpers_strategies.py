@@ -77,19 +77,31 @@ VALUES = {
     k.REASON: TEXT,
     k.REFUSED: pair(U32, U32, U32),
     k.FAULTS: pair(U32, U32, U32),
+    k.RULE: TEXT,
+    k.EXPLANATION: pair(TEXT, TEXT),
+    k.LEVEL: st.integers(1, 4),
+    k.DUE_MS: UTC_MS,
+    k.MODE: st.integers(1, 255),
+    k.MEMBERS: POSITIVE,
+    k.NEED: TEXT,
+    k.INCIDENT: TEXT,
 }
 
 SENSOR = (k.DEVICE, k.BATTERY, k.RSSI)
 HEARTBEAT = (
     *(k.RESET, k.HEAP, k.LINK, k.OUTBOX, k.DROPS, k.RADIO, k.FIRMWARE, k.POWER, k.VERSIONS, k.REFUSED),
 )
+BY_RULE = (k.SUBJECT, k.ALARM, k.RULE, k.EXPLANATION)
+FOUND = (k.SUBJECT, k.RULE, k.EXPLANATION)
+FAULT = (k.SUBJECT, k.DETAIL)
+FAULT_TOO = (k.DEVICE, k.OPERATOR, k.REASON)
 
-# (required, optional) keys by kind, after docs/contracts.md section 1; other kinds only name a sensor.
+# (required, optional) keys by kind, after docs/contracts.md, sections 1 and 10; others only name a sensor.
 KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     **dict.fromkeys((k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE), ((), (*SENSOR, k.ALARM, k.COUNT))),
     k.CALL_UNANSWERED: ((k.ALARM, k.ATTEMPT), (k.DEVICE,)),
     k.VITALS: ((k.VALUES,), SENSOR),
-    k.VITALS_OUT_OF_RANGE: ((k.VALUES,), SENSOR),
+    k.VITALS_OUT_OF_RANGE: ((k.VALUES,), (*SENSOR, *BY_RULE)),
     **dict.fromkeys((k.MAINS_LOST, k.MAINS_BACK), ((), (k.POWER,))),
     **dict.fromkeys((k.SENSOR_SILENT, k.SENSOR_BACK), ((k.SPAN_MS,), SENSOR)),
     **dict.fromkeys((k.CONTACT_STUCK, k.CONTACT_RELEASED), ((k.SPAN_MS,), SENSOR)),
@@ -114,6 +126,30 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     k.HEARTBEAT: (HEARTBEAT, (k.RSSI, k.DOWNLINK, k.FAULTS)),
     k.MOTION_COUNT: ((k.SPAN_MS,), (*SENSOR, k.COUNT)),
     k.STILL: ((k.SPAN_MS,), SENSOR),
+    k.TEST_CALL: ((), (k.DEVICE,)),
+    k.PATH_PROVEN: ((k.SPAN_MS,), ()),
+    k.PATH_FAULT: ((k.DETAIL,), (k.SUBJECT,)),
+    k.PATH_OK: ((), (k.DETAIL, k.SUBJECT)),
+    k.PRE_ALARM: ((k.SPAN_MS, k.DETAIL), (*SENSOR, k.SUBJECT, k.RULE, k.EXPLANATION)),
+    k.PRE_ALARM_CANCELLED: ((k.ALARM,), SENSOR),
+    k.INACTIVITY: ((), (*BY_RULE, *SENSOR, k.SPAN_MS, k.VALUES, k.DETAIL)),
+    **dict.fromkeys(
+        (k.NO_RETURN, k.DOOR_LEFT_OPEN, k.MISSED_VISIT, k.OVERSTAY),
+        (FOUND, (k.ALARM, k.DEVICE, k.SPAN_MS, k.VALUES, k.DETAIL)),
+    ),
+    k.RULE_HINT: (FOUND, (k.DEVICE,)),
+    k.ALARM_ESCALATED: ((k.SUBJECT, k.ALARM, k.LEVEL), (k.DEVICE,)),
+    **dict.fromkeys(
+        (k.ALARM_DISPATCHED, k.ALARM_ON_SCENE, k.ALARM_HANDED_OVER),
+        ((k.SUBJECT, k.ALARM, k.OPERATOR), (k.REASON, k.DEVICE)),
+    ),
+    **dict.fromkeys((k.CHECK_IN, k.CHECK_OUT), ((), (*SENSOR, k.COUNT, k.SPAN_MS, k.SUBJECT, k.OPERATOR))),
+    k.REFERRAL: ((k.SUBJECT, k.NEED), (k.ALARM, k.RULE, k.REASON, k.OPERATOR)),
+    k.MODE_SET: ((k.SUBJECT, k.MODE), (k.DUE_MS, k.OPERATOR)),
+    **dict.fromkeys((k.FAULT_ASSIGNED, k.FAULT_OVERDUE), ((*FAULT, k.DUE_MS), FAULT_TOO)),
+    k.FAULT_CLOSED: (FAULT, (*FAULT_TOO, k.DUE_MS)),
+    **dict.fromkeys((k.INCIDENT_OPENED, k.INCIDENT_CLOSED), ((k.INCIDENT, k.DETAIL, k.MEMBERS), ())),
+    **dict.fromkeys((k.SENSOR_UNPROVEN, k.SENSOR_PROVEN), ((k.SUBJECT, k.SPAN_MS), (k.DEVICE,))),
 }
 UNKNOWN_KINDS = [kind for kind in range(1, 256) if kind not in names.KINDS]
 
@@ -135,7 +171,7 @@ def events(draw: st.DrawFn) -> dict[int, Any]:
     for key in (*required, *chosen):
         if key in VALUES:
             event[key] = draw(VALUES[key])
-    for key in draw(st.lists(st.integers(33, 65535), max_size=2)):
+    for key in draw(st.lists(st.integers(len(names.KEYS), 65535), max_size=2)):
         event[key] = draw(items(2))
     return event
 
@@ -166,7 +202,7 @@ DOWN = st.one_of(
             {
                 k.NUMBER: NUMBER,
                 k.ALARM_NAME: NAME,
-                k.ALARM_STATE: st.sampled_from([k.OPEN, k.ACCEPTED, k.CLOSED]),
+                k.ALARM_STATE: st.sampled_from([k.OPEN, k.ACCEPTED, k.DISPATCHED, k.ON_SCENE, k.CLOSED]),
             }
         ),
     ),
@@ -183,6 +219,17 @@ DOWN = st.one_of(
                 k.NUMBER: NUMBER,
                 k.VERSION_OF: U32,
                 k.TABLE: st.lists(DEVICE_ENTRY, max_size=6, unique_by=lambda entry: entry[0]),
+            }
+        ),
+    ),
+    st.tuples(
+        st.just(k.ASK),
+        st.fixed_dictionaries(
+            {
+                k.NUMBER: NUMBER,
+                k.ALARM_NAME: NAME,
+                k.ASK_MS: st.integers(1000, 3_600_000),
+                k.ASK_KIND: st.integers(1, 255),
             }
         ),
     ),

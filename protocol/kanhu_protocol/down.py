@@ -59,11 +59,13 @@ _CHECKS = {
     k.SINGLE: lambda value: _all(value, _single) and value,
     k.NUMBER: lambda value: _u32(value, 1),
     k.ALARM_NAME: _name,
-    k.ALARM_STATE: lambda value: value is not True and value in (k.OPEN, k.ACCEPTED, k.CLOSED),
+    k.ALARM_STATE: lambda value: _int(value, k.OPEN, k.CLOSED) and value not in (2, 3),
     k.TIME_MS: lambda value: _int(value, 0, MAX_UTC_MS),
     k.RANGES: lambda value: _all(value, _range) and value,
     k.VERSION_OF: _u32,
     k.TABLE: _table,
+    k.ASK_MS: lambda value: _int(value, 1000, 3600000),
+    k.ASK_KIND: lambda value: _int(value, 1, 255),
 }
 _NEEDS = {
     k.STORED: (),
@@ -73,6 +75,7 @@ _NEEDS = {
     k.REQUEST_MISSING: (k.NUMBER, k.RANGES),
     k.PING: (k.NUMBER,),
     k.DEVICES: (k.NUMBER, k.VERSION_OF, k.TABLE),
+    k.ASK: (k.NUMBER, k.ALARM_NAME, k.ASK_MS, k.ASK_KIND),
 }
 
 

@@ -19,6 +19,11 @@ ALARM = {k.ALARM: [BOOT, 69_990]}
 SUBJECT = {k.SUBJECT: "4gw8nz5ty1"}
 SINCE = {k.SPAN_MS: 3_723_000}
 OPERATOR = {**SUBJECT, **ALARM, k.OPERATOR: "op-17", k.REASON: "helped"}
+SAID = ["No movement since 21:40; usually up by 07:00.", "自21:40起没有活动；平时7:00前起床。"]
+FOUND = {**SUBJECT, k.RULE: "inactivity/1", k.EXPLANATION: SAID}
+FAULT = {**SUBJECT, k.DEVICE: 4, k.DETAIL: k.SENSOR_SILENT, k.OPERATOR: "op-17", k.DUE_MS: 1_767_825_600_000}
+BLIND = {**SUBJECT, k.DEVICE: 4, **SINCE}
+INCIDENT = {k.INCIDENT: "mains-1767225600", k.DETAIL: k.MAINS_LOST, k.MEMBERS: 20_000}
 
 CARRIES: dict[int, dict[int, Any]] = {
     k.CALL_UNANSWERED: {**ALARM, k.ATTEMPT: 37, k.DEVICE: 3},
@@ -73,7 +78,25 @@ CARRIES: dict[int, dict[int, Any]] = {
     },
     k.MOTION_COUNT: {k.DEVICE: 4, k.COUNT: 17, k.SPAN_MS: 300_000},
     k.STILL: {k.DEVICE: 4, **SINCE},
+    k.TEST_CALL: {},
+    k.PATH_PROVEN: {k.SPAN_MS: 840},
+    k.PATH_FAULT: {k.DETAIL: 2},
+    k.PATH_OK: {},
+    k.PRE_ALARM: {k.DEVICE: 5, k.SPAN_MS: 20_000, k.DETAIL: k.FALL},
+    k.PRE_ALARM_CANCELLED: {k.DEVICE: 5, **ALARM},
+    **dict.fromkeys((k.NO_RETURN, k.DOOR_LEFT_OPEN, k.MISSED_VISIT, k.OVERSTAY), FOUND),
+    k.RULE_HINT: FOUND,
+    k.ALARM_ESCALATED: {**SUBJECT, **ALARM, k.LEVEL: 3},
+    **dict.fromkeys((k.ALARM_DISPATCHED, k.ALARM_ON_SCENE, k.ALARM_HANDED_OVER), OPERATOR),
+    k.CHECK_OUT: {**SUBJECT, k.OPERATOR: "op-17", **SINCE},
+    k.REFERRAL: {**SUBJECT, k.NEED: "meal_delivery", k.RULE: "inactivity/1"},
+    k.MODE_SET: {**SUBJECT, k.MODE: 3, k.DUE_MS: 1_767_825_600_000, k.OPERATOR: "op-17"},
+    **dict.fromkeys((k.FAULT_ASSIGNED, k.FAULT_OVERDUE, k.FAULT_CLOSED), FAULT),
+    **dict.fromkeys((k.INCIDENT_OPENED, k.INCIDENT_CLOSED), INCIDENT),
+    **dict.fromkeys((k.SENSOR_UNPROVEN, k.SENSOR_PROVEN), BLIND),
 }
+# A host's own events that are made of words: never sealed, because they do not cross the hub's link.
+IN_WORDS = {kind for kind, fields in CARRIES.items() if k.RULE in fields}
 LIMITS = {k.CALL: 64, k.CALL_UNANSWERED: 72, k.HEARTBEAT: 132}  # bytes, sealed
 RATIO = 0.45  # of the compact JSON
 
@@ -102,6 +125,12 @@ def json_size(kind: int) -> int:
             value = names.RESETS[value]
         elif key == k.STATE:
             value = names.STATES[value]
+        elif key == k.MODE:
+            value = names.MODES[value]
+        elif key == k.LEVEL:
+            value = names.LEVELS[value]
+        elif key == k.EXPLANATION:
+            value = dict(zip(("en", "zh"), value, strict=True))
         elif key == k.DETAIL and kind in names.DETAILS:
             value = names.DETAILS[kind][value]
         elif key == k.DROPS:
@@ -132,7 +161,7 @@ def test_sizes_of_every_kind() -> None:
     for kind, name in names.KINDS.items():
         sealed, plain = sealed_size(kind), json_size(kind)
         print(f"{name:24}{sealed:8}{plain:8}{sealed / plain:8.2f}")
-        if sealed >= RATIO * plain or sealed > LIMITS.get(kind, 132):
+        if kind not in IN_WORDS and (sealed >= RATIO * plain or sealed > LIMITS.get(kind, 132)):
             too_large.append((name, sealed, plain))
     assert not too_large
 

@@ -27,6 +27,7 @@ PUBLIC = {
             "MAX_LIST",
             "MAX_REASON",
             "MAX_TEXT",
+            "MAX_WORDS",
             "REQUIRED",
             "VALID",
             "check",

@@ -24,6 +24,13 @@ MOMENT_END = 253_402_300_800_000  # ms: the year 10000, which RFC 3339 cannot wr
 
 # An alarm is named by its first event, which is of one of these kinds (contracts, section 7).
 ALARM_OPENERS = frozenset({k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE})
+# And by what a rule of the host finds; a hub's own pre-alarm is a suspected fall's (contracts, section 10).
+_WELFARE_OPENERS = frozenset(
+    {
+        k.PRE_ALARM, k.INACTIVITY, k.VITALS_OUT_OF_RANGE, k.WANDERING,
+        k.NO_RETURN, k.DOOR_LEFT_OPEN, k.MISSED_VISIT, k.OVERSTAY,
+    }
+)  # fmt: skip
 
 
 class Row(Protocol):
@@ -145,6 +152,15 @@ def _values(value: Any) -> list[dict[str, Any]]:
     return measured
 
 
+def _moment(value: Any) -> str:
+    return rfc3339(_int(0, MOMENT_END - 1)(value))
+
+
+def _explanation(value: Any) -> dict[str, str]:
+    english, chinese = _items(value, 2)
+    return {"en": _words(english), "zh": _words(chinese)}
+
+
 def _hub(value: Any) -> str:
     if not checks.is_id(value):
         raise ValueError
@@ -157,6 +173,7 @@ _percent = _int(0, 100)
 _i32 = _int(-0x80000000, 0x7FFFFFFF)
 _exponent = _int(-128, 127)
 _exact = _int(0, SAFE_INTEGER)
+_words = _text(checks.MAX_WORDS)
 
 _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
     key: (names.KEYS[key], reader)
@@ -193,6 +210,14 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
         k.REASON: _text(MAX_REASON * 4),
         k.REFUSED: _u32s("forged", "replayed", "malformed"),
         k.FAULTS: _u32s("task_crashes", "radio_overflows", "damaged_files"),
+        k.RULE: _text(checks.MAX_TEXT),
+        k.EXPLANATION: _explanation,
+        k.LEVEL: _named(names.LEVELS, 1, 4),
+        k.DUE_MS: _moment,
+        k.MODE: _named(names.MODES, 1),
+        k.MEMBERS: _boot,
+        k.NEED: _text(checks.MAX_TEXT),
+        k.INCIDENT: _text(checks.MAX_TEXT),
     }.items()
 }
 _TYPES = {kind: f"org.kanhu.{name}.v1" for kind, name in names.KINDS.items()}
@@ -223,8 +248,10 @@ def _data(row: Row, kind: int, bad: Collection[int]) -> dict[str, Any]:
         data["detail"] = names.DETAILS.get(kind, {}).get(data["detail"], data["detail"])
     if "alarm" in data:
         data["alarm"] = f"{data.get('subject', row.hub_id)}/{data['alarm']}"
-    elif kind in ALARM_OPENERS:
+    elif kind in ALARM_OPENERS or (kind == k.PRE_ALARM and not row.daemon):
         data["alarm"] = f"{row.hub_id}/{row.boot}-{row.seq}"
+    elif kind in _WELFARE_OPENERS and row.daemon and "subject" in data:
+        data["alarm"] = f"{data['subject']}/{row.boot}-{row.seq}"
     if kind in checks.REQUIRED:
         unreadable += [names.KEYS[key] for key in checks.REQUIRED[kind] if key not in event]
     if unknown:
