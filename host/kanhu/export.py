@@ -17,6 +17,19 @@ from kanhu.registry import Home, Registry
 from kanhu.uplink.cloudevents import to_json
 from kanhu_protocol import names
 
+# What else is held of a hub: table, its columns, their order.
+_CARE = {
+    "modes": ("hub, mode, from_ms, until_ms, set_by, set_ms", "id"),
+    "rule_record": ("hub, rule, at_ms, outcome, reason", "id"),
+    "faults": (
+        "hub, device, kind, opened_ms, owner, due_ms, overdue_ms, closed_ms, closed_by, reason",
+        "id",
+    ),
+    "proofs": ("hub, at_ms, span_ms, fault", "at_ms"),
+    "visits": ("hub, at_ms, what, who, via, span_ms", "id"),
+    "audit": ("hub, at_ms, operator, what, detail", "id"),
+}
+
 
 class _Row(NamedTuple):
     n: int
@@ -67,11 +80,12 @@ def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
     path = data_dir / "journal.db"
     found: Iterator[str] = iter(())
     if not path.exists():
-        head["alarms"] = []
+        head |= {"alarms": [], **{name: [] for name in _CARE}}
     else:
         db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
         db.execute("BEGIN")  # one look at all tables
         head["alarms"] = [alarm for hub in hubs for alarm in _alarms(db, hub)]
+        head |= {name: [row for hub in hubs for row in _care(db, name, hub)] for name in _CARE}
         found = _events(db, home, hubs)
     text = json.dumps(head, ensure_ascii=False, indent=1)
     file.write(text.removesuffix("\n}") + ',\n "events": [')
@@ -84,6 +98,16 @@ def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
     return count
 
 
+def _care(db: sqlite3.Connection, name: str, hub: str) -> Iterator[dict[str, Any]]:
+    columns, order = _CARE[name]
+    for row in db.execute(f"SELECT {columns} FROM {name} WHERE hub=? ORDER BY {order}", (hub,)):  # noqa: S608  # fixed names
+        found = dict(zip(columns.split(", "), row, strict=True))
+        for key, words in (("kind", names.KINDS), ("mode", names.MODES)):
+            if key in found:
+                found[key] = words.get(found[key], found[key])
+        yield found
+
+
 def _alarms(db: sqlite3.Connection, hub: str) -> Iterator[dict[str, Any]]:
     rows = db.execute("SELECT * FROM alarms WHERE hub=? ORDER BY opened_ms", (hub,))
     columns = [column[0] for column in rows.description]
@@ -91,6 +115,9 @@ def _alarms(db: sqlite3.Connection, hub: str) -> Iterator[dict[str, Any]]:
         alarm = dict(zip(columns, row, strict=True))
         alarm["kind"] = names.KINDS.get(alarm["kind"], alarm["kind"])
         alarm["state"] = names.STATES[alarm["state"]]
+        alarm["level"] = names.LEVELS.get(alarm["level"], alarm["level"])
+        if alarm["explanation"] is not None:
+            alarm["explanation"] = json.loads(alarm["explanation"])
         alarm["history"] = [
             dict(zip(("at_ms", "what", "operator", "reason"), step, strict=True))
             for step in db.execute(

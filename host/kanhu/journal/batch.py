@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
 
@@ -17,9 +19,22 @@ from .writer import Row, Statement
 if TYPE_CHECKING:
     from .journal import Journal
 
+log = structlog.get_logger(__name__)
+
 OWN_LINK = "daemon"  # link name of the daemon's own events
 HOST_CLOCK = 2  # names.CLOCKS
 NOT_HELD = 2  # names.DETAILS[EVENTS_LOST]
+
+
+def tell(listeners: list[Callable[[Batch, Event], None]], batch: Batch, event: Event) -> None:
+    """Let listeners add what follows from a new event to its batch; a defect in one costs no event."""
+    for listener in listeners:
+        try:
+            listener(batch, event)
+        except Exception:
+            log.exception(
+                "what follows from an event could not be worked out", kind=event.kind, hub=event.hub
+            )
 
 
 class Batch:
@@ -87,6 +102,7 @@ class Batch:
         for lost in journal.take_own_losses():
             self.lose(journal.daemon_id, boot, lost, lost, NOT_HELD, event.n)
             self._own_losses.append(lost)
+        tell(journal.on_own, self, event)
         return event
 
     def lose(self, hub: str, boot: int, first: int, last: int, reason: int, n: int | None) -> None:

@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 
 
 def digest(before: bytes | None, public: Sequence[Value], private: Sequence[Value]) -> bytes:
-    """Of a new row; before: the digest of the newest row (None: there is none). Values as in Table's columns."""
+    """Of a new row; before: the newest row's, None where there is none. Values as in the table's columns."""
     salt = secrets.token_bytes(SALT)
     commitment = _commit(salt, private)
     return salt + commitment + _link(START if before is None else before[-32:], public, commitment)
@@ -74,7 +74,7 @@ def retired_key(table: Table) -> str:
 
 
 def verify(db: sqlite3.Connection, table: Table) -> Verdict:
-    """Read a whole table against its chain. Rows cut off at its end do not show: compare with a copy for that."""
+    """Read a whole table against its chain. Rows cut off at its end do not show: a copy does that."""
     before = before_first(db, table)
     link = START if before is None else before[-32:]
     columns = ", ".join(("id", "digest", *table.public, *table.private))

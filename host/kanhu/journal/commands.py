@@ -12,8 +12,8 @@ from kanhu_protocol import kinds as k
 from .batch import Batch
 from .journal import Journal
 
-# A newer one of these makes the older of the same hub (and alarm) pointless.
-_REPLACED = (k.ALARM_IS, k.DEVICES)
+# A newer one makes these older ones of the same hub (and alarm) pointless.
+REPLACES = {k.ALARM_IS: (k.ALARM_IS, k.ASK), k.ASK: (k.ASK,), k.DEVICES: (k.DEVICES,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Commands:
         )  # fmt: skip
         for old in self.waiting(hub):
             same = old.fields.get(k.ALARM_NAME) == fields.get(k.ALARM_NAME)
-            if old.type == kind and kind in _REPLACED and same:
+            if old.type in REPLACES.get(kind, ()) and same:
                 self._settle(batch, hub, old.number, "superseded", None)
         # It waits from now on, so that another one of the same commit supersedes it.
         self._waiting.setdefault(hub, {})[number] = command

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from kanhu_protocol import kinds as k
+
 Identity = tuple[str, int, int]  # hub_id, boot, seq
 
 
@@ -30,6 +32,12 @@ class Event:
     def identity(self) -> Identity:
         """(hub_id, boot, seq)."""
         return self.hub, self.boot, self.seq
+
+    @property
+    def names(self) -> Identity:
+        """The alarm that it names when it is an alarm's first event: the daemon's own speak of a hub."""
+        hub = self.hub if self.sealed is not None else self.fields.get(k.SUBJECT, self.hub)
+        return hub, self.boot, self.seq
 
 
 class Outcome(Enum):

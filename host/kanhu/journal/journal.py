@@ -45,6 +45,8 @@ class Journal:
         self.clock = clock
         self.on_stored: list[Callable[[list[Event]], None]] = []  # after each commit, in order of n
         self.on_delivered: list[Callable[[list[Event]], None]] = []
+        # With each event of our own, before its batch is written: what follows from it goes to disk with it.
+        self.on_own: list[Callable[[Batch, Event], None]] = []
         self.in_flight: dict[Identity, Event] = {}
         self.path = data_dir / "journal.db"
         make_data_dir(data_dir)
@@ -176,8 +178,8 @@ class Journal:
         if fresh:
             batch.deliver(fresh, now)
             for event in fresh:
-                if event.cls == k.P1:
-                    batch.run(ALARM_DELIVERED, now, *event.identity)
+                if event.cls <= k.P2:
+                    batch.run(ALARM_DELIVERED, now, *event.names)
             batch.then(lambda: self._apply_delivered(fresh, now))
         return batch.submit()
 
@@ -203,6 +205,14 @@ class Journal:
         hub = self._hubs.get(identity[0])
         boot = hub.boots.get(identity[1]) if hub is not None else None
         return boot is not None and identity[2] in boot.stored
+
+    def has_later(self, identity: Identity) -> bool:
+        """Whether a later event of the same hub is on disk: this one was held up on its way."""
+        hub = self._hubs.get(identity[0])
+        if hub is None or hub.highest < identity[1]:
+            return False
+        boot = hub.boots.get(identity[1])
+        return hub.highest > identity[1] or (boot is not None and boot.stored.last() > identity[2])
 
     def delivered(self, identity: Identity) -> bool:
         """Whether the platform has acknowledged this identity."""
