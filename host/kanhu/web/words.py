@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from kanhu.care.condition import STATE_WORDS
 from kanhu.care.rules.values import Words
 
 from .scripts import SCRIPTS, Script
@@ -12,7 +13,7 @@ Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 HTML_LANG = {"en": "en", "zh": "zh-Hans"}  # BCP 47, for the lang attribute
 
-TEXT = {
+TEXT: dict[str, Words] = {
     # Everywhere
     "product": Words("Kanhu", "看护"),
     "desk": Words("Call desk", "值守台"),
@@ -103,6 +104,7 @@ TEXT = {
     "mute_hint": Words("A new call ends it.", "新报警会解除静音。"),
     # Panel
     "panel": Words("The alarm in hand", "当前报警"),
+    "beside": Words("Beside the alarms", "报警详情与概况"),
     "panel_empty": Words(
         "Accept or open an alarm to see what to do.", "受理或查看一条报警，即可看到处理要点。"
     ),
@@ -116,13 +118,13 @@ TEXT = {
     "address": Words("Address", "地址"),
     "phones": Words("Phones", "电话"),
     "notes": Words("Notes", "备注"),
-    "sensors": Words("Sensors", "设备"),
+    "sensors": Words("Sensors", "传感器"),
     "last_movement": Words("Last movement", "最近活动"),
     "condition": Words("Condition", "状况"),
     "proof": Words("Way of calls proven", "呼叫通路验证"),
     "no_proof": Words("not proven", "未验证"),
-    "pressed_device": Words("this one", "本次触发"),
-    "heard": Words("heard {ago}", "{ago}收到信号"),
+    "pressed": Words("Pressed", "触发设备"),
+    "equipment": Words("Equipment", "设备情况"),
     "unknown": Words("not known", "不详"),
     "none_given": Words("none given", "未登记"),
     "history": Words("What happened", "经过"),
@@ -148,9 +150,7 @@ TEXT = {
     "cancel": Words("Cancel", "取消"),
     # Beside the list
     "homes": Words("Homes", "住户状况"),
-    "well": Words("well", "正常"),
-    "attention": Words("needs attention", "需关注"),
-    "cannot_tell": Words("cannot tell", "无法判断"),
+    **STATE_WORDS,  # well, attention, cannot_tell: the same words wherever a status is shown
     "homes_old": Words(
         "Not connected: nothing can be said of the homes.", "连接中断：住户状况无法判断。"
     ),
@@ -167,23 +167,23 @@ TEXT = {
     "answered_in": Words("answered in {n} s", "{n} 秒内受理"),
     "field": Words("field: {n} %", "行业：{n}%"),
     "below_field": Words("below the field", "低于行业"),
-    "at_field": Words("at the field's level", "达到行业水平"),
+    "above_field": Words("at the field's level", "达到行业水平"),
     "median": Words("half answered within", "半数受理用时"),
     "no_figure": Words("no alarms yet", "暂无报警"),
     "seconds": Words("{n} s", "{n} 秒"),
     # Wall
     "unanswered": Words("unanswered", "未受理"),
-    "alarms_open": Words("open", "处理中"),
+    "alarms_held": Words("with a person", "处理中"),
     "oldest_waits": Words("oldest waits", "最久等待"),
     "nobody_waits": Words("nobody waits", "无人等待"),
     "districts": Words("Districts", "各区域"),
     "districts_none": Words("No district to show yet.", "暂无区域数据。"),
+    "oldest_here": Words("oldest {time}", "最久 {time}"),
     "others_quiet": Words("{n} more without alarms", "另有 {n} 个区域无报警"),
     "others_busy": Words("{n} more, {unanswered} unanswered", "另有 {n} 个区域，{unanswered} 条未受理"),
     "no_region": Words("no region", "未分区"),
     # Keyboard
-    "keys": Words("Keyboard", "键盘操作"),
-    "keys_hint": Words("Press ? for the keys", "按 ? 查看快捷键"),
+    "keyboard": Words("Keyboard", "键盘操作"),
     "key_letters": Words("Single letters work as shortcuts", "启用单字母快捷键"),
     "key_move": Words("up and down the list", "上下移动"),
     "key_accept": Words("accept the chosen alarm, or the oldest", "受理所选报警，或最早的一条"),
@@ -323,10 +323,10 @@ def pack(language: Language) -> dict[str, Any]:
         "states": _of(STATES, at),
         "steps": _of(STEPS, at),
         "levels": _of(LEVELS, at),
-        "modes": _of(MODES, at),
+        "modes": [[key, words[at]] for key, words in MODES.items()],  # a list: in this order
         "classes": _of(CLASSES, at),
         "roles": _of(ROLES, at),
-        "reasons": _of(REASONS, at),
+        "reasons": [[key, words[at]] for key, words in REASONS.items()],
         "need_text": list(NEED_TEXT),
         "scripts": {kind: _script(script, at) for kind, script in SCRIPTS.items()},
     }

@@ -27,7 +27,11 @@ let noticeTimer = 0;
 const panel = new Panel(act);
 const sound = new Sound(showSound);
 
-const waiting = () => (current?.alarms ?? []).filter(isWaiting).sort((a, b) => a.raised_ms - b.raised_ms);
+const waiting = () => (current?.alarms ?? []).filter(isWaiting); // the server's order: most urgent first
+const oldestMs = () => waiting().reduce((most, alarm) => Math.max(most, ageMs(alarm)), 0);
+// Beyond what the server sends in one state, alarms are counted in the districts.
+const unseen = () => (current?.alarms_more
+  ? Math.max(0, current.districts.reduce((sum, one) => sum + one.unanswered, 0) - waiting().length) : 0);
 const find = (name) => current?.alarms.find((alarm) => alarm.name === name);
 
 function notice(text) {
@@ -69,7 +73,7 @@ function refreshPanel() {
 
 function show() {
   if (!current) return;
-  showAlarms(current.alarms, act, panel.name);
+  showAlarms(current.alarms, unseen(), act, panel.name);
   showSide(current, !lostSince);
   put(byId("link-state"), say(lostSince ? "connecting" : "connected"));
   tick();
@@ -95,13 +99,13 @@ function back() {
 // Every second, without news
 
 function tick() {
-  const unanswered = waiting();
-  const oldest = unanswered.length ? ageMs(unanswered[0]) : 0;
+  const count = waiting().length + unseen();
+  const oldest = oldestMs();
   tickAges();
   panel.tick();
   put(byId("clock"), clockTime(serverNow()));
-  badge(unanswered.length, unanswered.length ? span(oldest) : "", Boolean(lostSince));
-  if (unanswered.length) sound.want(oldest >= URGENT_MS ? "urgent" : "waiting");
+  badge(count, count ? span(oldest) : "", Boolean(lostSince));
+  if (count) sound.want(oldest >= URGENT_MS ? "urgent" : "waiting");
   else sound.want(lostSince && performance.now() - lostSince > LOST_SOUND_MS ? "lost" : "");
   showSound();
 }
@@ -161,8 +165,8 @@ function refused(what, name, answer) {
   if (what === "accept" && answer.status === 409 && who) {
     // The other operator's name stands there before the next state comes.
     const alarm = find(name);
-    if (alarm && isWaiting(alarm)) merge({ ...alarm, state: "accepted", accepted_by: who, mine: false });
-    notice(say("said_lost_race", { who }));
+    if (alarm && isWaiting(alarm)) merge({ ...alarm, state: "accepted", accepted_by: who, accepted_by_name: answer.body.accepted_by_name, mine: false });
+    notice(say("said_lost_race", { who: answer.body.accepted_by_name ?? who }));
   } else {
     notice(answer.status === 0 ? say("said_unreachable") : say("said_refused", { why: answer.body.error ?? answer.status }));
   }
@@ -171,8 +175,7 @@ function refused(what, name, answer) {
 // One alarm's newer state, before the stream says it too.
 function merge(alarm) {
   if (!current || !alarm?.name) return;
-  const rest = current.alarms.filter((one) => one.name !== alarm.name);
-  current = { ...current, alarms: [...rest, { ...find(alarm.name), ...alarm }] };
+  current = { ...current, alarms: current.alarms.map((one) => (one.name === alarm.name ? { ...one, ...alarm } : one)) };
   refreshPanel();
   show();
 }

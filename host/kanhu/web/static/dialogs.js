@@ -78,7 +78,7 @@ export function showKeys(list, letters) {
   const shut = make("button", { type: "button", className: "main" }, say("done_reading"));
   shut.addEventListener("click", () => dialog.close());
   dialog.replaceChildren(
-    make("h2", { id: "dialog-title" }, say("keys")),
+    make("h2", { id: "dialog-title" }, say("keyboard")),
     make("table", { className: "keys" }, make("tbody", {}, list.map(row))),
     make("p", {}, make("label", {}, check, " ", say("key_letters"))),
     make("div", { className: "actions" }, shut),

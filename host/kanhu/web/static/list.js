@@ -15,30 +15,32 @@ const isHeld = (alarm) => !isWaiting(alarm) && !isAsked(alarm) && !isClosed(alar
 
 export const ageMs = (alarm) => Math.max(0, serverNow() - alarm.raised_ms);
 
-// Show these alarms; act(what, name) is called by the rows' buttons; chosen: the one in the panel.
-export function showAlarms(alarms, act, chosen) {
+// Who has it, as people call them.
+export const holder = (alarm) => alarm.accepted_by_name ?? alarm.accepted_by ?? "?";
+
+// Show these alarms; unseen: how many more wait that the server did not send; act(what, name) is called by the rows' buttons; chosen: the one in the panel.
+export function showAlarms(alarms, unseen, act, chosen) {
   const seen = new Set();
-  const group = (id, wanted, sort) => {
+  const group = (id, wanted, sort = () => 0) => { // unsorted: the server's order, most urgent first
     const found = alarms.filter(wanted).sort(sort);
     for (const alarm of found.slice(0, MOST_ROWS)) seen.add(alarm.name);
-    fill(byId(id), found, act, chosen);
+    fill(byId(id), found, id === "waiting" ? unseen : 0, act, chosen);
     return found.length;
   };
-  const oldest = (a, b) => a.raised_ms - b.raised_ms;
-  const waiting = group("waiting", isWaiting, oldest);
+  const waiting = group("waiting", isWaiting);
   const none = byId("waiting").querySelector(".none");
-  const more = waiting - MOST_ROWS;
-  none.hidden = waiting > 0 && more <= 0;
+  const more = Math.max(0, waiting - MOST_ROWS) + unseen;
+  none.hidden = waiting > 0 && more === 0;
   put(none, more > 0 ? say("more_waiting", { n: more }) : say("waiting_none"));
   group("asking", isAsked, (a, b) => a.ask_until_ms - b.ask_until_ms);
-  group("held", isHeld, (a, b) => Number(b.mine) - Number(a.mine) || oldest(a, b));
+  group("held", isHeld, (a, b) => Number(b.mine) - Number(a.mine));
   group("closed", isClosed, (a, b) => (b.closed_ms ?? 0) - (a.closed_ms ?? 0));
   for (const name of rows.keys()) if (!seen.has(name)) rows.delete(name);
   tickAges();
 }
 
-function fill(section, alarms, act, chosen) {
-  put(section.querySelector(".count"), alarms.length ? String(alarms.length) : "");
+function fill(section, alarms, unseen, act, chosen) {
+  put(section.querySelector(".count"), alarms.length ? String(alarms.length + unseen) : "");
   if (section.id !== "waiting") section.hidden = alarms.length === 0;
   const list = section.querySelector(".rows");
   const shown = alarms.slice(0, MOST_ROWS).map((alarm) => row(alarm, act, chosen));
@@ -90,7 +92,7 @@ function build(name, act) {
 function facts(alarm) {
   const found = [named("classes", alarm.class), `${say("home")} ${alarm.home ?? "?"}`, alarm.region ?? say("no_region")];
   if (isHeld(alarm)) {
-    found.unshift(named("states", alarm.state), alarm.mine ? say("with_me") : say("with", { who: alarm.accepted_by ?? "?" }));
+    found.unshift(named("states", alarm.state), alarm.mine ? say("with_me") : say("with", { who: holder(alarm) }));
   }
   if (isClosed(alarm)) found.unshift(say("closed_by", { who: alarm.closed_by ?? "?", reason: reasonWords(alarm.reason) }));
   if (alarm.presses > 1) found.push(say("pressed_times", { n: alarm.presses }));

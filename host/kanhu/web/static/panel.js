@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, put } from "./dom.js";
-import { ageMs, isWaiting } from "./list.js";
+import { ageMs, holder, isWaiting } from "./list.js";
 import { span, when } from "./time.js";
 import { either, named, reasonWords, say, script } from "./words.js";
 
@@ -18,7 +18,8 @@ export class Panel {
   #me = null;
   #act;
   #room = byId("panel");
-  #person = null; // the element with a person's data
+  #person = null; // the elements with a person's data: who and where, and below the script the rest
+  #rest = null;
   #asked = 0; // rises with each alarm shown: a late answer for another is dropped
 
   // act(what, name): what a button asks for.
@@ -43,6 +44,7 @@ export class Panel {
     if (!same) {
       this.#asked += 1;
       this.#person = make("div", { className: "person" });
+      this.#rest = make("div", {});
       this.#offer();
     }
     if (alarm.state === "closed") this.#forget();
@@ -55,7 +57,7 @@ export class Panel {
   shut() {
     this.#asked += 1;
     this.#alarm = null;
-    this.#person = null;
+    this.#person = this.#rest = null;
     this.#room.replaceChildren();
     this.#room.hidden = true;
   }
@@ -79,7 +81,8 @@ export class Panel {
     const answer = await api.person(this.name);
     if (asked !== this.#asked || this.#alarm?.state === "closed") return;
     if (answer.ok) {
-      room.replaceChildren(...this.#about(answer.body));
+      room.replaceChildren(this.#who(answer.body));
+      this.#rest.replaceChildren(...this.#more(answer.body));
     } else {
       delete room.dataset.asked;
       const why = answer.body.error ?? answer.status;
@@ -90,6 +93,7 @@ export class Panel {
   #forget() {
     this.#asked += 1;
     this.#person.replaceChildren();
+    this.#rest.replaceChildren();
   }
 
   #offer() {
@@ -107,7 +111,7 @@ export class Panel {
     const title = this.#room.querySelector("h2");
     if (!title) return;
     put(title, named("kinds", alarm.kind));
-    const who = alarm.mine ? say("with_me") : alarm.accepted_by ? say("with", { who: alarm.accepted_by }) : "";
+    const who = alarm.mine ? say("with_me") : alarm.accepted_by ? say("with", { who: holder(alarm) }) : "";
     const state = [named("states", alarm.state), who, alarm.state === "closed" ? reasonWords(alarm.reason) : span(ageMs(alarm))];
     put(this.#room.querySelector(".state"), state.filter(Boolean).join(" · "));
   }
@@ -130,6 +134,7 @@ export class Panel {
         make("ul", {}, lines(todo.ask)),
         make("h3", {}, say("script_do")),
         make("ol", {}, lines(todo.do)),
+        this.#rest,
       ]),
     );
     this.#room.hidden = false;
@@ -154,43 +159,48 @@ export class Panel {
     return make("div", { className: "actions", role: "group", "aria-label": say("actions") }, can);
   }
 
-  #about(found) {
-    const line = (key, value, css = "") => [make("dt", {}, say(key)), make("dd", { className: css }, value ?? say("unknown"))];
+  #who(found) {
     const phones = (found.phones ?? []).map((phone) =>
       make("div", {}, make("a", { className: "tel", href: `tel:${String(phone).replace(/[^+\d*#]/g, "")}` }, phone)));
-    const sensors = (found.sensors ?? []).map((sensor) => make("div", {}, ...this.#sensor(sensor)));
+    const pressed = (found.sensors ?? []).filter((sensor) => sensor.pressed).map((sensor) => this.#sensor(sensor));
+    return make("dl", {},
+      line("name", found.name || say("none_given"), "big"),
+      line("address", found.address || say("none_given"), "big"),
+      line("phones", phones.length ? phones : say("none_given"), "big"),
+      found.notes ? line("notes", found.notes) : [],
+      pressed.length ? line("pressed", pressed, "mark") : [],
+      line("last_movement", either(found.last_movement) || say("unknown")),
+      line("condition", condition(found.condition)),
+    );
+  }
+
+  #more(found) {
+    const sensors = (found.sensors ?? []).map((sensor) => make("div", {}, this.#sensor(sensor)));
     return [
+      make("h3", {}, say("equipment")),
       make("dl", {},
-        line("name", found.name || say("none_given"), "big"),
-        line("address", found.address || say("none_given"), "big"),
-        line("phones", phones.length ? phones : say("none_given"), "big"),
-        ...(found.notes ? line("notes", found.notes) : []),
-        line("last_movement", either(found.last_movement) || say("unknown")),
-        line("condition", this.#condition(found.condition)),
         line("proof", either(found.proof) || say("no_proof")),
-        line("sensors", sensors.length ? sensors : say("none_given")),
-      ),
+        line("sensors", sensors.length ? sensors : say("none_given"))),
       make("h3", {}, say("history")),
-      make("ol", { className: "history" }, (found.history ?? []).map((step) => make("li", {}, ...this.#step(step)))),
+      make("ol", { className: "history" }, (found.history ?? []).map((step) => make("li", {}, ...happened(step)))),
     ];
   }
 
   #sensor(sensor) {
-    const what = [sensor.room, named("roles", sensor.role), sensor.name].filter(Boolean).join(" · ");
-    const here = Boolean(sensor.pressed);
-    return [what, ...(here ? [" ", make("span", { className: "mark" }, say("pressed_device"))] : []), ...(sensor.state ? [` · ${either(sensor.state)}`] : [])];
+    return [sensor.room, named("roles", sensor.role), sensor.name].filter(Boolean).join(" · ");
   }
+}
 
-  #condition(condition) {
-    if (!condition) return say("cannot_tell");
-    const state = say(condition.state ?? condition);
-    const reasons = (condition.reasons ?? []).map((reason) => either(reason.words ?? reason)).filter(Boolean);
-    return reasons.length ? `${state}: ${reasons.join("; ")}` : state;
-  }
+const line = (key, value, css = "") => [make("dt", {}, say(key)), make("dd", {}, css ? make("span", { className: css }, value) : value)];
 
-  #step(step) {
-    const words = named("steps", step.what) === step.what ? named("states", step.what) : named("steps", step.what);
-    const rest = [step.operator, step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(": ");
-    return [make("time", {}, when(step.at_ms)), words, rest ? ` · ${rest}` : ""];
-  }
+function condition(found) {
+  const reasons = (found?.reasons ?? []).map((reason) => either(reason.words)).filter(Boolean);
+  const state = say(found?.state ?? "cannot_tell");
+  return reasons.length ? `${state}: ${reasons.join("; ")}` : state;
+}
+
+function happened(step) {
+  const words = named("steps", step.what) === step.what ? named("states", step.what) : named("steps", step.what);
+  const rest = [step.operator, step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(": ");
+  return [make("time", {}, when(step.at_ms)), words, rest ? ` · ${rest}` : ""];
 }

@@ -46,7 +46,7 @@ function showDistricts(all) {
   const shown = sorted.slice(0, MOST_DISTRICTS);
   byId("districts").replaceChildren(...shown.map((one) => make("li", { className: `district ${one.unanswered ? "some" : ""}` },
     make("div", { className: "name" }, one.region || say("no_region")),
-    make("div", { className: "facts" }, `${one.alarms} ${say("alarms_open")} · ${one.cannot_tell ?? 0} ${say("cannot_tell")}`),
+    make("div", { className: "facts" }, facts(one)),
     make("div", { className: "big" }, String(one.unanswered), make("small", {}, say("unanswered"))))));
   const rest = sorted.slice(MOST_DISTRICTS);
   const unanswered = rest.reduce((total, one) => total + one.unanswered, 0);
@@ -54,16 +54,22 @@ function showDistricts(all) {
   put(byId("others"), all.length ? (rest.length ? say(words, { n: rest.length, unanswered }) : "") : say("districts_none"));
 }
 
+function facts(one) {
+  const oldest = one.oldest_s === null || one.oldest_s === undefined ? [] : [say("oldest_here", { time: span(one.oldest_s * 1000) })];
+  return [...oldest, `${one.alarms - one.unanswered} ${say("alarms_held")}`, `${one.cannot_tell ?? 0} ${say("cannot_tell")}`].join(" · ");
+}
+
 function tick() {
   put(byId("clock"), clockTime(serverNow()));
   if (!current) return;
-  const count = waiting().length;
+  // Of what the server did not send one by one, the districts have the number.
+  const count = current.alarms_more ? current.districts.reduce((sum, one) => sum + one.unanswered, 0) : waiting().length;
   const oldest = oldestMs();
   byId("unanswered").classList.toggle("some", count > 0);
   byId("oldest").classList.toggle("some", count > 0);
   tile("unanswered", String(count), say("unanswered"));
   tile("oldest", count ? span(oldest) : "–", say("oldest_waits"), count ? "" : say("nobody_waits"));
-  badge(Math.min(count, 10), count ? span(oldest) : "", isLost);
+  badge(count, count ? span(oldest) : "", isLost);
 }
 
 connect({

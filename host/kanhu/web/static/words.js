@@ -4,8 +4,10 @@ const pack = JSON.parse(document.getElementById("words").textContent);
 
 export const language = pack.language;
 export const needText = new Set(pack.need_text);
-export const reasons = Object.entries(pack.reasons);
-export const modes = Object.entries(pack.modes);
+export const reasons = pack.reasons; // [[code, words]], in order
+export const modes = pack.modes;
+
+const reasonOf = new Map(reasons);
 
 // One text, its {places} filled from values.
 export function say(key, values = {}) {
@@ -26,7 +28,7 @@ export function script(kind) {
 // A reason as events carry it ("helped" or "other: in words") for people.
 export function reasonWords(reason) {
   const [code, ...rest] = String(reason ?? "").split(": ");
-  return [named("reasons", code), ...rest].join(language === "zh" ? "：" : ": ");
+  return [reasonOf.get(code) ?? code, ...rest].join(language === "zh" ? "：" : ": ");
 }
 
 // A sentence that came in both languages.
