@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from kanhu.journal.commands import REPLACES
 from kanhu.links.hub_link import HubLink
 from kanhu_protocol import down, kinds, seal
 
@@ -240,7 +241,7 @@ class Downlink:
         hub = self._hub(hub_id)
         for old in list(hub.commands.values()):
             same_alarm = old.fields.get(kinds.ALARM_NAME) == command.fields.get(kinds.ALARM_NAME)
-            if old.type == command.type and old.type in (kinds.ALARM_IS, kinds.DEVICES) and same_alarm:
+            if old.type in REPLACES.get(command.type, ()) and same_alarm:
                 del hub.commands[old.number]
         command.due = time.monotonic()
         hub.commands[command.number] = command

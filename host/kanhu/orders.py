@@ -113,13 +113,13 @@ class Orders:
     def _was_answered(self, alarm: Alarm) -> bool:
         # A hub knows by itself that its new alarm is open; not that a person's answer was taken back.
         if alarm.state != k.OPEN:
-            return True
+            return alarm.state != k.PRE  # nothing was said yet but the asking, which waits or is confirmed
         return any(what in ("accepted", "closed") for _, what, *_ in self._alarms.history(alarm.name))
 
     def _tell_again(self, alarm: Alarm) -> None:
         name = [alarm.boot, alarm.seq]
         if not any(
-            one.type == k.ALARM_IS and one.fields[k.ALARM_NAME] == name
+            one.type in (k.ALARM_IS, k.ASK) and one.fields[k.ALARM_NAME] == name
             for one in self._commands.waiting(alarm.hub)
         ):
             self._start(self._alarms.tell(alarm))
@@ -140,7 +140,7 @@ class Orders:
             self._tell_again(alarm)
 
     def _say_delivered(self, alarm: Alarm) -> None:
-        if alarm.delivered_ms is not None:
+        if alarm.delivered_ms is not None and not alarm.is_hosts:
             self._downlink.delivered(alarm.hub, [(alarm.boot, alarm.seq)])
 
     def stored(self, event: Event) -> None:

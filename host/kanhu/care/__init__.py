@@ -1,5 +1,6 @@
 """Alarms and their life."""
 
-from .alarms import Alarm, AlarmError, AlarmName, Alarms, alarm_name
+from .alarm import Alarm, AlarmError, AlarmName, alarm_name
+from .alarms import Alarms
 
 __all__ = ["Alarm", "AlarmError", "AlarmName", "Alarms", "alarm_name"]

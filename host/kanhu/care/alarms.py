@@ -1,273 +1,335 @@
-"""P1 alarms: open until a person accepts, accepted until a person closes; every step on disk."""
+"""An alarm's life: asked, raised, delivered, accepted, dispatched, on scene, closed or corrected. Every step
+is one commit with its event and with what the hub is told."""
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+import json
+from typing import Any
 
-from kanhu.errors import KanhuError
-from kanhu.journal import Batch, Event, Journal
-from kanhu.journal.commands import Commands
+from kanhu.care.rules.values import Words
+from kanhu.journal import Batch, Event
 from kanhu_protocol import kinds as k
-from kanhu_protocol.checks import MAX_REASON, MAX_TEXT, VALID
+from kanhu_protocol.checks import MAX_WORDS
 
 from . import sql
+from .alarm import HELD, HOST_BOOT, Alarm, AlarmError, AlarmName, alarm_name, check_text, cut, is_new_need
+from .book import MAX_ASK_MS, MIN_ASK_MS, Book, log
 
-AlarmName = tuple[str, int, int]  # identity of the alarm's first event
-
-MAX_TURNS = 1000  # locks kept, one per alarm in a person's hands
-NEW_NEED_MS = 60_000  # contracts, section 8: how far a press and an answer are apart for certain
-
-
-class AlarmError(KanhuError):
-    """The alarm is not in a state that allows this; one sentence for the operator."""
+HOME = "home"  # who has cancelled: the elder, with the hub's own key
+CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """One alarm; times are host UTC in ms, opened_ms that of its first event where that is known."""
+class Alarms(Book):
+    """All alarms of one journal: what hubs say of them, what people, rules and time do about them."""
 
-    hub: str
-    boot: int
-    seq: int
-    kind: int
-    device: int
-    state: int  # kinds.OPEN, ACCEPTED or CLOSED
-    opened_ms: int
-    stored_ms: int | None = None  # None: its first event has not arrived, only later ones have
-    delivered_ms: int | None = None
-    accepted_ms: int | None = None
-    accepted_by: str | None = None
-    closed_ms: int | None = None
-    closed_by: str | None = None
-    reason: str | None = None
-    presses: int = 0
-    attempts: int = 0  # highest attempt the hub has counted
-
-    @property
-    def name(self) -> AlarmName:
-        """(hub_id, boot, seq) of its first event."""
-        return self.hub, self.boot, self.seq
-
-    def __str__(self) -> str:
-        return f"{self.hub}/{self.boot}-{self.seq}"
-
-
-class _Step(NamedTuple):
-    """What a person did: the event that says so, and the row of the history."""
-
-    kind: int
-    what: str
-    at_ms: int
-    operator: str
-    reason: str | None
-    state: int | None = None  # what the alarm is from now on; None: what it was
-
-
-class _Answer(NamedTuple):
-    """A state on its way to disk."""
-
-    state: int
-    since_ms: int
-
-
-class Alarms:
-    """All alarms of one journal; in the thread of its loop. What a hub must hear goes to disk with it."""
-
-    def __init__(self, journal: Journal, commands: Commands) -> None:
-        self._journal = journal
-        self._commands = commands
-        self._live: dict[AlarmName, Alarm] = {}  # not closed, as they are on disk
-        self._coming: dict[AlarmName, _Answer] = {}  # handed to the writer, not yet on disk
-        self._turns: dict[AlarmName, asyncio.Lock] = {}
-        for row in journal.reader.rows(sql.LIVE):
-            alarm = Alarm(*row)
-            self._live[alarm.name] = alarm
-        journal.on_delivered.append(self._delivered)
-
-    # Looking
-
-    def get(self, name: AlarmName) -> Alarm | None:
-        """One alarm, closed ones too."""
-        return self._live.get(name) or self._read(name)
-
-    def live(self, hub: str | None = None) -> list[Alarm]:
-        """Alarms not yet closed, of one hub or of all, oldest first."""
-        found = [alarm for alarm in self._live.values() if hub is None or alarm.hub == hub]
-        return sorted(found, key=lambda alarm: alarm.opened_ms)
-
-    def history(self, name: AlarmName) -> list[tuple[int, str, str | None, str | None]]:
-        """(host UTC ms, what, operator, reason) of each step, oldest first."""
-        return self._journal.reader.rows(sql.HISTORY, name)
-
-    def forget(self, hub: str) -> None:
-        """A hub is being erased: its alarms are nobody's any more."""
-        self._live = {name: alarm for name, alarm in self._live.items() if name[0] != hub}
-
-    # Events
+    # Hubs
 
     def note(self, batch: Batch, event: Event, kept: bool = True) -> None:
         """A new P1 event: open its alarm, or count it there, in the event's own transaction. kept: False for
         one that is not stored, because another has its identity."""
+        if event.kind == k.TEST_CALL:
+            return  # the daily proof of the path is no alarm
         name = alarm_name(event)
         presses = 0 if event.kind == k.CALL_UNANSWERED else event.fields.get(k.COUNT, 1)
         utc_ms = self._journal.moment(event)[0]
         at_ms = event.received_ms if utc_ms is None else utc_ms
         device = event.fields.get(k.DEVICE, 0)
+        standing = self._standing(name)
         batch.run(sql.OPENED, *name, event.received_ms)
         kind = k.CALL if event.kind == k.CALL_UNANSWERED else event.kind
         batch.run(sql.OPEN, *name, kind, device, k.OPEN, at_ms)
         if kept and name == event.identity:
             batch.run(sql.FIRST_CAME, event.received_ms, at_ms, event.kind, device, *name)
-        if presses and self._is_new_need(name, utc_ms, event.received_ms):
+        batch.run(sql.SAID_AGAIN, presses, event.fields.get(k.ATTEMPT, 0), *name)
+        if standing is None:
+            self._becomes(batch, name, k.OPEN, event.received_ms, tell=False)
+        elif standing.state == k.PRE:  # the hub has asked, and nobody has cancelled
+            batch.run(sql.RAISE, at_ms, *name)
+            self._step(batch, name, event.received_ms, "raised", None, None)
+            self._becomes(batch, name, k.OPEN, event.received_ms, tell=False)
+        elif presses and is_new_need(standing.state, standing.since_ms, utc_ms, event.received_ms):
             # Somebody pressed again before the hub had heard of the answer: never let that fall.
             batch.run(sql.REOPENED, event.received_ms, *name)
-            batch.run(sql.REOPEN, *name)
+            batch.run(sql.REOPEN, event.received_ms, *name)
             said: dict[int, Any] = {k.SUBJECT: event.hub, k.ALARM: list(name[1:])}
             batch.add_own(k.ALARM_REOPENED, said | ({k.DEVICE: device} if device else {}))
-            self._answered(batch, name, _Answer(k.OPEN, event.received_ms))
-        batch.run(sql.SAID_AGAIN, presses, event.fields.get(k.ATTEMPT, 0), *name)
+            self._becomes(batch, name, k.OPEN, event.received_ms)
+        else:
+            batch.then(lambda: self._changed(name))
+
+    def note_asked(self, batch: Batch, event: Event) -> None:
+        """A hub asks the elder by itself (a suspected fall): its `fall`, a cancel, or nothing follows."""
+        name, now = event.identity, event.received_ms
+        utc_ms = self._journal.moment(event)[0]
+        opened_ms = now if utc_ms is None else utc_ms
+        # What arrives late was asked long ago, but its answer may be right behind it.
+        until_ms = max(now, opened_ms + min(event.fields.get(k.SPAN_MS, 0), MAX_ASK_MS))
+        kind = event.fields.get(k.DETAIL, k.FALL)
+        if not (0 < kind < k.MAINS_LOST and kind != k.PRE_ALARM):
+            kind = k.FALL
+        device = event.fields.get(k.DEVICE, 0)
+        if self._standing(name) is not None:  # what followed from it has come first
+            batch.run(sql.ASKED_CAME, now, opened_ms, kind, device, until_ms, *name)
+            batch.then(lambda: self._changed(name))
+            return
+        batch.run(sql.BEGIN, *name, kind, device, k.PRE, opened_ms, None, until_ms, now, None, None)
+        self._step(batch, name, now, "asked", None, None)
+        self._becomes(batch, name, k.PRE, now, tell=False)
+
+    def note_cancelled(self, batch: Batch, event: Event) -> None:
+        """The elder has said that all is well: ends a pre-alarm, and a P2 alarm that nobody has accepted."""
+        reference = event.fields.get(k.ALARM)
+        if reference is None:
+            return  # named in `unreadable`
+        name, now = (event.hub, reference[0], reference[1]), event.received_ms
+        standing = self._standing(name)
+        if standing is None:
+            if name[1] >= HOST_BOOT or name[1:] >= (event.boot, event.seq):
+                log.warning(
+                    "a pre-alarm was cancelled that is not known here", hub=event.hub, alarm=reference
+                )
+                return
+            batch.run(sql.BEGIN, *name, k.FALL, 0, k.PRE, now, None, None, None, None, None)
+        elif standing.state == k.OPEN:
+            alarm = self.get(name)
+            if alarm is None or alarm.cls != k.P2:  # only a person closes a P1 alarm
+                self._cancelled_late(batch, name, now)
+                return
+        elif standing.state != k.PRE:
+            self._cancelled_late(batch, name, now)
+            return
+        self._end(batch, name, now, HOME, CANCELLED, outcome="cancelled")
+
+    def _cancelled_late(self, batch: Batch, name: AlarmName, now: int) -> None:
+        self._step(batch, name, now, CANCELLED, HOME, None)
         batch.then(lambda: self._changed(name))
 
-    def _is_new_need(self, name: AlarmName, utc_ms: int | None, received_ms: int) -> bool:
-        answer = self._coming.get(name)
-        if answer is None:
-            alarm = self.get(name)
-            if alarm is None:
-                return False
-            answer = _Answer(alarm.state, alarm.closed_ms or alarm.accepted_ms or 0)
-        return is_new_need(answer.state, answer.since_ms, utc_ms, received_ms)
+    # Rules and time
 
-    def _answered(self, batch: Batch, name: AlarmName, answer: _Answer) -> None:
-        """The batch gives the alarm another state, and tells its hub."""
+    async def ask(
+        self, hub: str, kind: int, rule_id: str | None, words: Words, ask_ms: int, device: int = 0
+    ) -> AlarmName:
+        """Ask the elder for ask_ms (1 s to 1 h) before it is an alarm of this kind; JournalUnavailable."""
+        return await self._begin(
+            hub, kind, rule_id, words, device, {}, max(MIN_ASK_MS, min(ask_ms, MAX_ASK_MS))
+        )
 
-        def settled() -> None:
-            if self._coming.get(name) is answer:
-                del self._coming[name]
+    async def raise_(
+        self,
+        hub: str,
+        kind: int,
+        rule_id: str | None,
+        words: Words,
+        device: int = 0,
+        fields: dict[int, Any] | None = None,
+    ) -> AlarmName:
+        """Raise an alarm at once; fields: further keys of its event. JournalUnavailable: it is not raised."""
+        return await self._begin(hub, kind, rule_id, words, device, fields or {}, None)
 
-        self._coming[name] = answer
-        batch.then(settled)
-        batch.otherwise(settled)
-        self._tell(batch, name, answer.state)
+    async def _begin(
+        self,
+        hub: str,
+        kind: int,
+        rule_id: str | None,
+        words: Words,
+        device: int,
+        fields: dict[int, Any],
+        ask_ms: int | None,
+    ) -> AlarmName:
+        now = self._journal.clock()
+        explanation = [cut(text, MAX_WORDS) for text in words]
+        said = {**fields, k.SUBJECT: hub, k.EXPLANATION: explanation}
+        if rule_id is not None:
+            said[k.RULE] = rule_id
+        if device:
+            said[k.DEVICE] = device
+        if ask_ms is not None:
+            said |= {k.SPAN_MS: ask_ms, k.DETAIL: kind}
+        batch = self._journal.batch()
+        event = batch.add_own(kind if ask_ms is None else k.PRE_ALARM, said)
+        name = event.names
+        state = k.OPEN if ask_ms is None else k.PRE
+        raised_ms, until_ms = (now, None) if ask_ms is None else (None, now + ask_ms)
+        text = json.dumps(explanation, ensure_ascii=False)
+        batch.run(sql.BEGIN, *name, kind, device, state, now, raised_ms, until_ms, now, rule_id, text)
+        self._step(batch, name, now, "opened" if ask_ms is None else "asked", None, None)
+        if ask_ms is None:
+            batch.run(sql.OUTCOME, now, "raised", None, *name)
+            self._becomes(batch, name, state, now)
+        else:
+            self._becomes(batch, name, state, now, tell=False)
+            self._ask(batch, name, kind, ask_ms)
+        await batch.submit(urgent=True)
+        return name
 
-    def _tell(self, batch: Batch, name: AlarmName, state: int) -> None:
-        hub, boot, seq = name
-        self._commands.add(batch, hub, k.ALARM_IS, {k.ALARM_NAME: [boot, seq], k.ALARM_STATE: state})
-
-    async def tell(self, alarm: Alarm) -> None:
-        """Say an alarm's state to its hub once more; JournalUnavailable: not now."""
-        if alarm.name not in self._coming:  # else its hub is being told what is newer
+    async def raise_asked(self, name: AlarmName) -> Alarm:
+        """Nobody has cancelled: the pre-alarm becomes an alarm; as it is when it is no pre-alarm any more."""
+        async with self._turn(name) as alarm:
+            if alarm.state != k.PRE:
+                return alarm
+            now = self._journal.clock()
+            said: dict[int, Any] = {k.SUBJECT: alarm.hub, k.ALARM: [alarm.boot, alarm.seq]}
+            if alarm.rule is not None:
+                said[k.RULE] = alarm.rule
+            if alarm.explanation is not None:
+                said[k.EXPLANATION] = list(alarm.explanation)
+            if alarm.device:
+                said[k.DEVICE] = alarm.device
             batch = self._journal.batch()
-            self._tell(batch, alarm.name, alarm.state)
+            batch.add_own(alarm.kind, said)
+            batch.run(sql.RAISE, now, *name)
+            batch.run(sql.OUTCOME, now, "raised", None, *name)
+            self._step(batch, name, now, "raised", None, None)
+            self._becomes(batch, name, k.OPEN, now)
             await batch.submit(urgent=True)
+            return self._must(name)
 
-    def _delivered(self, events: list[Event]) -> None:
-        for event in events:
-            if event.identity in self._live:
-                self._changed(event.identity)
+    async def withdraw(self, name: AlarmName, by: str, reason: str) -> Alarm:
+        """A pre-alarm is over (by "movement", ...); again is well; AlarmError once it is an alarm."""
+        check_text("by", by)
+        check_text("reason", reason)
+        async with self._turn(name) as alarm:
+            if alarm.state == k.CLOSED and alarm.closed_by == by:
+                return alarm
+            if alarm.state != k.PRE:
+                raise AlarmError(f"alarm {alarm} is no pre-alarm any more: only a person closes it")
+            batch = self._journal.batch()
+            self._end(batch, name, self._journal.clock(), by, reason, outcome="cancelled")
+            await batch.submit(urgent=True)
+            return self._must(name)
 
-    def _changed(self, name: AlarmName) -> None:
-        alarm = self._read(name)
-        self._live.pop(name, None)
-        if alarm is not None and alarm.state != k.CLOSED:
-            self._live[name] = alarm
-
-    def _read(self, name: AlarmName) -> Alarm | None:
-        rows = self._journal.reader.rows(sql.ONE, name)
-        return Alarm(*rows[0]) if rows else None
+    async def escalate(self, name: AlarmName, level: int, reason: str | None = None) -> Alarm:
+        """Nobody has accepted in time: the next of names.LEVELS is asked too; nothing once somebody has."""
+        async with self._turn(name) as alarm:
+            if alarm.state != k.OPEN or alarm.level >= level:
+                return alarm
+            batch = self._journal.batch()
+            said: dict[int, Any] = {k.SUBJECT: alarm.hub, k.ALARM: [alarm.boot, alarm.seq], k.LEVEL: level}
+            batch.add_own(k.ALARM_ESCALATED, said | ({k.REASON: reason} if reason else {}))
+            batch.run(sql.ESCALATE, level, *name)
+            self._step(batch, name, self._journal.clock(), f"escalated to {level}", None, reason)
+            batch.then(lambda: self._changed(name))
+            await batch.submit(urgent=True)
+            return self._must(name)
 
     # People
 
     async def accept(self, name: AlarmName, operator: str) -> Alarm:
         """The first operator takes the alarm; again by the same one is well; AlarmError for another."""
-        _check_text("operator", operator)
-        async with self._turn(name):
-            alarm = self._must(name)
-            if alarm.state == k.CLOSED:
-                raise AlarmError(f"alarm {alarm} is closed already, by {alarm.closed_by}")
-            if alarm.state == k.ACCEPTED:
+        check_text("operator", operator)
+        async with self._turn(name) as alarm:
+            self._must_be_open(alarm)
+            if alarm.state in HELD:
                 if alarm.accepted_by == operator:
                     return alarm
                 raise AlarmError(f"alarm {alarm} is with {alarm.accepted_by} already")
             now = self._journal.clock()
-            step = _Step(k.ALARM_ACCEPTED, "accepted", now, operator, None, k.ACCEPTED)
-            return await self._act(name, step, sql.ACCEPT, now, operator)
+            return await self._act(
+                alarm, k.ALARM_ACCEPTED, "accepted", operator, None, k.ACCEPTED, sql.ACCEPT, now, operator
+            )
+
+    async def dispatch(self, name: AlarmName, operator: str) -> Alarm:
+        """Somebody is sent to the home; again is well; AlarmError before it is accepted."""
+        check_text("operator", operator)
+        async with self._turn(name) as alarm:
+            self._must_be_held(alarm)
+            if alarm.state != k.ACCEPTED:
+                return alarm
+            now = self._journal.clock()
+            return await self._act(
+                alarm, k.ALARM_DISPATCHED, "dispatched", operator, None, k.DISPATCHED, sql.DISPATCH, now
+            )
+
+    async def on_scene(self, name: AlarmName, operator: str) -> Alarm:
+        """Somebody has arrived at the home; again is well; AlarmError before it is accepted."""
+        check_text("operator", operator)
+        async with self._turn(name) as alarm:
+            self._must_be_held(alarm)
+            if alarm.state == k.ON_SCENE:
+                return alarm
+            now = self._journal.clock()
+            return await self._act(
+                alarm, k.ALARM_ON_SCENE, "on_scene", operator, None, k.ON_SCENE, sql.ON_SCENE, now
+            )
+
+    async def hand_over(self, name: AlarmName, operator: str, to: str) -> Alarm:
+        """Another operator has the alarm from now on; again is well; AlarmError before it is accepted."""
+        check_text("operator", operator)
+        check_text("to", to)
+        async with self._turn(name) as alarm:
+            self._must_be_held(alarm)
+            if alarm.accepted_by == to:
+                return alarm
+            return await self._act(
+                alarm, k.ALARM_HANDED_OVER, "handed_over", operator, to, None, sql.HAND_OVER, to
+            )
 
     async def close(self, name: AlarmName, operator: str, reason: str) -> Alarm:
         """A person ends the alarm with a reason; again by the same one is well; AlarmError for another."""
-        _check_text("operator", operator)
-        _check_text("reason", reason)
-        async with self._turn(name):
-            alarm = self._must(name)
-            if alarm.state == k.CLOSED:
-                if (alarm.closed_by, alarm.reason) == (operator, reason):
-                    return alarm
-                raise AlarmError(f"alarm {alarm} is closed already, by {alarm.closed_by}: {alarm.reason}")
-            now = self._journal.clock()
-            step = _Step(k.ALARM_CLOSED, "closed", now, operator, reason, k.CLOSED)
-            return await self._act(name, step, sql.CLOSE, now, operator, reason)
+        check_text("operator", operator)
+        check_text("reason", reason)
+        async with self._turn(name) as alarm:
+            if alarm.state == k.CLOSED and (alarm.closed_by, alarm.reason) == (operator, reason):
+                return alarm
+            self._must_be_open(alarm)
+            batch = self._journal.batch()
+            self._end(batch, name, self._journal.clock(), operator, reason, outcome="closed")
+            await batch.submit(urgent=True)
+            return self._must(name)
 
     async def correct(self, name: AlarmName, operator: str, reason: str) -> Alarm:
-        """Another reason for a closed alarm; what stood before stays in the history."""
-        _check_text("operator", operator)
-        _check_text("reason", reason)
-        async with self._turn(name):
-            alarm = self._must(name)
+        """Another reason for a closed alarm; what stood before stays in the history; again is well."""
+        check_text("operator", operator)
+        check_text("reason", reason)
+        async with self._turn(name) as alarm:
             if alarm.state != k.CLOSED:
                 raise AlarmError(f"alarm {alarm} is not closed yet: close it first")
-            step = _Step(k.ALARM_CORRECTED, "corrected", self._journal.clock(), operator, reason)
-            return await self._act(name, step, sql.CORRECT, reason)
+            if alarm.reason == reason:
+                return alarm
+            return await self._act(
+                alarm, k.ALARM_CORRECTED, "corrected", operator, reason, None, sql.CORRECT, reason
+            )
 
-    def _turn(self, name: AlarmName) -> asyncio.Lock:
-        if len(self._turns) > MAX_TURNS:
-            self._turns = {key: lock for key, lock in self._turns.items() if lock.locked()}
-        return self._turns.setdefault(name, asyncio.Lock())
+    def _must_be_open(self, alarm: Alarm) -> None:
+        if alarm.state == k.CLOSED:
+            raise AlarmError(f"alarm {alarm} is closed already, by {alarm.closed_by}: {alarm.reason}")
+        if alarm.state == k.PRE:
+            raise AlarmError(f"alarm {alarm} is not raised: the elder is still being asked")
 
-    def _must(self, name: AlarmName) -> Alarm:
-        alarm = self.get(name)
-        if alarm is None:
-            hub, boot, seq = name
-            raise AlarmError(f"no alarm {hub}/{boot}-{seq} is known here")
-        return alarm
+    def _must_be_held(self, alarm: Alarm) -> None:
+        self._must_be_open(alarm)
+        if alarm.state not in HELD:
+            raise AlarmError(f"alarm {alarm} is with nobody yet: accept it first")
 
-    async def _act(self, name: AlarmName, step: _Step, statement: str, *values: Any) -> Alarm:
-        hub, boot, seq = name
-        fields: dict[int, Any] = {k.SUBJECT: hub, k.ALARM: [boot, seq], k.OPERATOR: step.operator}
-        if step.reason is not None:
-            fields[k.REASON] = step.reason
+    async def _act(
+        self,
+        alarm: Alarm,
+        kind: int,
+        what: str,
+        operator: str,
+        reason: str | None,
+        state: int | None,
+        statement: str,
+        *values: Any,
+    ) -> Alarm:
+        """A person's step: its event, its row, and the state where it changes; in the alarm's turn."""
+        name, now = alarm.name, self._journal.clock()
         batch = self._journal.batch()
-        batch.add_own(step.kind, fields)
+        self._say(batch, kind, name, operator, reason)
         batch.run(statement, *values, *name)
-        batch.run(sql.STEP, *name, step.at_ms, step.what, step.operator, step.reason)
-        if step.state is not None:
-            self._answered(batch, name, _Answer(step.state, step.at_ms))
-        batch.then(lambda: self._changed(name))
+        self._step(batch, name, now, what, operator, reason)
+        if what == "corrected":
+            batch.run(sql.OUTCOME, now, what, reason, *name)
+        if state is not None:
+            self._becomes(batch, name, state, now)
+        else:
+            batch.then(lambda: self._changed(name))
         await batch.submit(urgent=True)
         return self._must(name)
 
-
-def is_new_need(state: int, since_ms: int, utc_ms: int | None, received_ms: int) -> bool:
-    """Whether a press that names an alarm answered at since_ms needs an answer of its own.
-
-    utc_ms: when it was pressed, None: not known. Of an accepted alarm a person is taking care at this
-    moment, so a press counts when it is clearly later; a closed one is over, so it counts unless clearly
-    earlier (contracts, section 8)."""
-    if state == k.ACCEPTED:
-        pressed_ms = received_ms if utc_ms is None else min(utc_ms, received_ms)
-        return pressed_ms >= since_ms + NEW_NEED_MS
-    return state == k.CLOSED and (utc_ms is None or utc_ms >= since_ms - NEW_NEED_MS)
-
-
-def alarm_name(event: Event) -> AlarmName:
-    """Which alarm a P1 event belongs to: its ALARM, or its own identity when it is the first."""
-    reference = event.fields.get(k.ALARM)
-    if reference is None or tuple(reference) >= (event.boot, event.seq):
-        return event.identity
-    return event.hub, reference[0], reference[1]
-
-
-def _check_text(what: str, text: str) -> None:
-    key, limit = (k.OPERATOR, MAX_TEXT) if what == "operator" else (k.REASON, MAX_REASON)
-    if not text.isprintable() or not VALID[key](text):
-        raise AlarmError(f"{what} must be 1 to {limit} bytes of printable text")
+    def _end(self, batch: Batch, name: AlarmName, now: int, by: str, reason: str, outcome: str) -> None:
+        self._say(batch, k.ALARM_CLOSED, name, by, reason)
+        batch.run(sql.CLOSE, now, by, reason, *name)
+        batch.run(sql.OUTCOME, now, outcome, reason, *name)
+        self._step(batch, name, now, "closed", by, reason)
+        self._becomes(batch, name, k.CLOSED, now)

@@ -134,6 +134,60 @@ def close(
 
 
 @app.command()
+def dispatch(
+    alarm: str = ALARM,
+    operator: str = OPERATOR,
+    broker: str = BROKER,
+    timeout: float = WAIT,
+    ca: Path | None = CA,
+) -> None:
+    """Say that somebody is on the way; the elder is shown it. Exit 1 when refused or not answered."""
+    command = {"command": "dispatch", "alarm": alarm, "operator": operator}
+    _ask(broker, ca, command, timeout, f"{alarm} dispatched by {operator}")
+
+
+@app.command("on-scene")
+def on_scene(
+    alarm: str = ALARM,
+    operator: str = OPERATOR,
+    broker: str = BROKER,
+    timeout: float = WAIT,
+    ca: Path | None = CA,
+) -> None:
+    """Say that somebody has arrived. Exit 1 when refused or not answered."""
+    command = {"command": "on_scene", "alarm": alarm, "operator": operator}
+    _ask(broker, ca, command, timeout, f"{alarm} on scene, says {operator}")
+
+
+@app.command("hand-over")
+def hand_over(
+    alarm: str = ALARM,
+    operator: str = OPERATOR,
+    to: str = typer.Option(..., "--to", help="Id of the person who has it from now on."),
+    broker: str = BROKER,
+    timeout: float = WAIT,
+    ca: Path | None = CA,
+) -> None:
+    """Give an accepted alarm to another person. Exit 1 when refused or not answered."""
+    command = {"command": "hand_over", "alarm": alarm, "operator": operator, "to": to}
+    _ask(broker, ca, command, timeout, f"{alarm} handed over to {to} by {operator}")
+
+
+@app.command()
+def correct(
+    alarm: str = ALARM,
+    operator: str = OPERATOR,
+    reason: str = typer.Option(..., "--reason", help="What it was after all, without personal data."),
+    broker: str = BROKER,
+    timeout: float = WAIT,
+    ca: Path | None = CA,
+) -> None:
+    """Give a closed alarm another reason. Exit 1 when refused or not answered."""
+    command = {"command": "correct", "alarm": alarm, "operator": operator, "reason": reason}
+    _ask(broker, ca, command, timeout, f"{alarm} corrected by {operator}")
+
+
+@app.command()
 def ping(
     hub: str = typer.Argument(help="The hub's id."),
     broker: str = BROKER,

@@ -1,4 +1,4 @@
-"""What a platform can ask of the daemon, each answered: accept, close, missing, ping."""
+"""What a platform can ask of the daemon, each answered: what people do about alarms, missing, ping."""
 
 from __future__ import annotations
 
@@ -107,9 +107,26 @@ class Commands:
         """A person takes the alarm; the elder is shown it. CommandRefused says who has it already."""
         await self.ask({"command": "accept", "alarm": alarm, "operator": operator}, timeout)
 
+    async def dispatch(self, alarm: str, *, operator: str, timeout: float = ANSWER_S) -> None:
+        """Somebody is on the way; the elder is shown it. CommandRefused before a person has accepted."""
+        await self.ask({"command": "dispatch", "alarm": alarm, "operator": operator}, timeout)
+
+    async def on_scene(self, alarm: str, *, operator: str, timeout: float = ANSWER_S) -> None:
+        """Somebody has arrived. CommandRefused before a person has accepted."""
+        await self.ask({"command": "on_scene", "alarm": alarm, "operator": operator}, timeout)
+
+    async def hand_over(self, alarm: str, *, operator: str, to: str, timeout: float = ANSWER_S) -> None:
+        """Another operator has the alarm from now on. CommandRefused before a person has accepted."""
+        await self.ask({"command": "hand_over", "alarm": alarm, "operator": operator, "to": to}, timeout)
+
     async def close(self, alarm: str, *, operator: str, reason: str, timeout: float = ANSWER_S) -> None:
         """A person closes the alarm; reason is a code or short text without personal data."""
         await self.ask({"command": "close", "alarm": alarm, "operator": operator, "reason": reason}, timeout)
+
+    async def correct(self, alarm: str, *, operator: str, reason: str, timeout: float = ANSWER_S) -> None:
+        """A person gives a closed alarm another reason; the rule that raised it learns of it."""
+        command = {"command": "correct", "alarm": alarm, "operator": operator, "reason": reason}
+        await self.ask(command, timeout)
 
     async def missing(
         self, hub: str, ranges: Sequence[tuple[int, int, int]], timeout: float = ANSWER_S

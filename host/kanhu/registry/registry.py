@@ -18,6 +18,7 @@ from kanhu_protocol import cbor, names
 from . import checks
 from .care import CareTables
 from .checks import RegistryError
+from .duty import DutyTable
 from .records import Home, Hub, Sensor
 from .store import Access, open_database
 
@@ -31,7 +32,7 @@ NEVER = Past()  # heard
 MAX_SENSORS = 28  # a device table with as many keys travels in one sealed message (contracts, section 5)
 
 
-class Registry(CareTables):
+class Registry(CareTables, DutyTable):
     """One registry.db (mode 0600, which is what guards the keys in it). Use from one thread."""
 
     def __init__(self, data_dir: Path, access: Access = "make") -> None:
@@ -457,6 +458,7 @@ class Registry(CareTables):
                 hub: bool(discard) for hub, discard in db.execute("SELECT hub, discard FROM erasures")
             }
             self._load_care(db)
+            self._load_duty(db)
         finally:
             db.execute("COMMIT")
         self._seen = self._data_version()

@@ -112,7 +112,7 @@ class City:
                 steps += self._acknowledge(one)
                 continue
             task = self._start(self._obey(one))
-            if isinstance(one, commands.Accept | commands.Close):
+            if isinstance(one, commands.Answer):
                 steps.append(task)
         return steps
 
@@ -164,16 +164,10 @@ class City:
         done.add_done_callback(answer)
         return (done,)
 
-    async def _obey(
-        self, command: commands.Accept | commands.Close | commands.Missing | commands.Ping
-    ) -> None:
+    async def _obey(self, command: commands.Answer | commands.Missing | commands.Ping) -> None:
         try:
-            if isinstance(command, commands.Accept):
-                name = command.alarm
-                await self._alarms.accept((name.hub_id, name.boot, name.seq), command.operator)
-            elif isinstance(command, commands.Close):
-                name = command.alarm
-                await self._alarms.close((name.hub_id, name.boot, name.seq), command.operator, command.reason)
+            if isinstance(command, commands.Answer):
+                await self._answer(command)
             elif isinstance(command, commands.Missing):
                 await self._missing(command)
             else:
@@ -187,6 +181,22 @@ class City:
             self._refuse(command.id, "The daemon failed at this command; its log says why.")
         else:
             self._done(command.id)
+
+    async def _answer(self, command: commands.Answer) -> None:
+        alarm = (command.alarm.hub_id, command.alarm.boot, command.alarm.seq)
+        match command:
+            case commands.Accept(operator=who):
+                await self._alarms.accept(alarm, who)
+            case commands.Dispatch(operator=who):
+                await self._alarms.dispatch(alarm, who)
+            case commands.OnScene(operator=who):
+                await self._alarms.on_scene(alarm, who)
+            case commands.HandOver(operator=who, to=to):
+                await self._alarms.hand_over(alarm, who, to)
+            case commands.Close(operator=who, reason=reason):
+                await self._alarms.close(alarm, who, reason)
+            case commands.Correct(operator=who, reason=reason):
+                await self._alarms.correct(alarm, who, reason)
 
     def _must_know(self, hub_id: str) -> None:
         if hub_id not in self._journal.hubs():

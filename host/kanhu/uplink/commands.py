@@ -47,8 +47,46 @@ class Accept:
 
 
 @dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A person sends somebody to the home."""
+
+    id: str | None
+    alarm: Identity
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnScene:
+    """Somebody has arrived at the home."""
+
+    id: str | None
+    alarm: Identity
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """A person gives the alarm to another."""
+
+    id: str | None
+    alarm: Identity
+    operator: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """A person closes the alarm."""
+
+    id: str | None
+    alarm: Identity
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Correct:
+    """A person gives a closed alarm another reason."""
 
     id: str | None
     alarm: Identity
@@ -73,7 +111,10 @@ class Ping:
     hub: str
 
 
-Command: TypeAlias = Acknowledge | Accept | Close | Missing | Ping
+Answer: TypeAlias = (
+    Accept | Dispatch | OnScene | HandOver | Close | Correct
+)  # what a person does about an alarm
+Command: TypeAlias = Acknowledge | Answer | Missing | Ping
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -125,10 +166,10 @@ def _alarm(item: dict[str, Any]) -> Identity:
     return alarm
 
 
-def _operator(item: dict[str, Any]) -> str:
-    operator = item.get("operator")
+def _operator(item: dict[str, Any], key: str = "operator") -> str:
+    operator = item.get(key)
     if not isinstance(operator, str) or not _OPERATOR.fullmatch(operator):
-        raise CommandError('"operator" must be a person\'s id: 1 to 64 of A-Z, a-z, 0-9, ".", "_" and "-".')
+        raise CommandError(f'"{key}" must be a person\'s id: 1 to 64 of A-Z, a-z, 0-9, ".", "_" and "-".')
     return operator
 
 
@@ -176,7 +217,13 @@ def _missing(item: dict[str, Any], command_id: str | None) -> Missing:
 _COMMANDS: dict[str, Callable[[dict[str, Any], str | None], Command]] = {
     "acknowledge": _acknowledge,
     "accept": lambda item, command_id: Accept(command_id, _alarm(item), _operator(item)),
+    "dispatch": lambda item, command_id: Dispatch(command_id, _alarm(item), _operator(item)),
+    "on_scene": lambda item, command_id: OnScene(command_id, _alarm(item), _operator(item)),
+    "hand_over": lambda item, command_id: HandOver(
+        command_id, _alarm(item), _operator(item), _operator(item, "to")
+    ),
     "close": lambda item, command_id: Close(command_id, _alarm(item), _operator(item), _reason(item)),
+    "correct": lambda item, command_id: Correct(command_id, _alarm(item), _operator(item), _reason(item)),
     "missing": _missing,
     "ping": lambda item, command_id: Ping(command_id, _hub(item)),
 }

@@ -1,0 +1,122 @@
+"""Escalation: an alarm that nobody accepts is put to the next level, by the time since it was raised."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from kanhu.config import Escalation as Settings
+from kanhu.journal import JournalUnavailable
+from kanhu.registry import Home
+from kanhu_protocol import kinds as k
+from kanhu_protocol import names
+
+from .alarm import Alarm, AlarmName
+from .alarms import Alarms
+from .duty import Duty
+
+log = structlog.get_logger("kanhu.escalation")
+
+CHECK_S = 1.0
+TOP = max(names.LEVELS)
+
+
+class Homes(Protocol):
+    """Where a hub is."""
+
+    def home_of(self, hub_id: str) -> Home | None:
+        """The home of a hub; None for an unknown one."""
+
+
+def _monotonic() -> float:
+    return time.monotonic()
+
+
+class Escalation:
+    """Looks at every alarm that waits for a person; ages are of the clock that nobody can set."""
+
+    def __init__(
+        self,
+        alarms: Alarms,
+        duty: Duty,
+        homes: Homes,
+        settings: Settings,
+        utc_ms: Callable[[], int],
+        now: Callable[[], float] = _monotonic,
+    ) -> None:
+        self._alarms = alarms
+        self._duty = duty
+        self._homes = homes
+        self._settings = settings
+        self._utc_ms = utc_ms
+        self._now = now
+        self._since: dict[tuple[AlarmName, int], float] = {}  # alarm and raised_ms: when that was
+        self._wake = asyncio.Event()
+        alarms.on_change.append(self._changed)
+
+    def _changed(self, alarm: Alarm) -> None:
+        if alarm.state == k.OPEN:
+            self._wake.set()
+
+    def _age_s(self, alarm: Alarm) -> float:
+        raised_ms = alarm.opened_ms if alarm.raised_ms is None else alarm.raised_ms
+        key = (alarm.name, raised_ms)
+        if key not in self._since:
+            self._since[key] = self._now() - max(0, self._utc_ms() - raised_ms) / 1000
+        return self._now() - self._since[key]
+
+    async def step(self) -> None:
+        """Put to the next level what is due."""
+        waiting = [alarm for alarm in self._alarms.live() if alarm.state == k.OPEN]
+        if len(self._since) > 2 * len(waiting) + 100:
+            names_ = {alarm.name for alarm in waiting}
+            self._since = {key: since for key, since in self._since.items() if key[0] in names_}
+        for alarm in waiting:
+            try:
+                await self._look(alarm)
+            except JournalUnavailable as error:
+                log.error("an alarm could not be escalated; tried again", alarm=str(alarm), error=str(error))
+                return
+
+    async def _look(self, alarm: Alarm) -> None:
+        age_s = self._age_s(alarm)
+        home = self._homes.home_of(alarm.hub)
+        if alarm.cls > k.P2 and self._is_quiet(home):
+            return
+        region = home.region if home is not None else None
+        by_time = 1 + sum(age_s >= limit for limit in self._settings.of(alarm.cls))
+        for level in range(alarm.level, TOP):
+            reason = None
+            if level >= by_time:
+                if self._is_manned(level, region):
+                    return
+                reason = f"nobody on duty: {names.LEVELS[level]}"
+            alarm = await self._alarms.escalate(alarm.name, level + 1, reason)
+            if alarm.state != k.OPEN:
+                return
+            log.warning("an alarm was escalated", alarm=str(alarm), level=alarm.level, reason=reason)
+
+    def _is_manned(self, level: int, region: str | None) -> bool:
+        return bool(self._duty.on_duty(level, region, self._utc_ms())) or not self._duty.has_lists(region)
+
+    def _is_quiet(self, home: Home | None) -> bool:
+        zone = ZoneInfo(home.time_zone) if home is not None else UTC
+        local = datetime.fromtimestamp(self._utc_ms() / 1000, zone)
+        return self._settings.is_quiet(local.hour * 60 + local.minute)
+
+    async def run(self, every_s: float = CHECK_S) -> None:
+        """Escalate, until cancelled."""
+        while True:
+            self._wake.clear()
+            await self.step()
+            try:
+                async with asyncio.timeout(every_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
