@@ -94,7 +94,8 @@ class Stage:
             Route("/desk/api/state", self._state),
             Route("/desk/api/events", self._events),
             Route("/desk/api/language", self._language, methods=["POST"]),
-            Route("/desk/api/alarms/closed", self._closed),
+            Route("/desk/api/operators", self._operators),
+            Route("/desk/api/homes/{home}/mode", self._mode, methods=["POST"]),
             Route("/desk/api/alarms/{hub}/{number}/person", self._person),
             Route("/desk/api/alarms/{hub}/{number}/{action}", self._act, methods=["POST"]),
             Mount("/desk/static", StaticFiles(directory=str(WEB / "static"))),
@@ -147,10 +148,12 @@ class Stage:
         self.language = (await request.json())["language"]
         return JSONResponse({})
 
-    async def _closed(self, request: Request) -> Response:
-        return JSONResponse({"alarms": self.closed})
+    async def _operators(self, request: Request) -> Response:
+        return JSONResponse([{"id": "op1", "name": "Li Na", "role": "operator"}, {"id": "op2", "name": "Zhang Wei", "role": "operator"}])
 
-    closed: list[dict[str, Any]] = []
+    async def _mode(self, request: Request) -> Response:
+        self.asked.append((request.path_params["home"], "mode", await request.json()))
+        return JSONResponse({})
 
     async def _person(self, request: Request) -> Response:
         name = f"{request.path_params['hub']}/{request.path_params['number']}"

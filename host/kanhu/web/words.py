@@ -40,7 +40,8 @@ TEXT: dict[str, Words] = {
     "signed_out": Words("You are signed out.", "您已退出。"),
     "session_over": Words("Your session has ended. Sign in again.", "登录已失效，请重新登录。"),
     "not_allowed": Words(
-        "Your account may not use the call desk. Ask an administrator.", "您的账号无权使用值守台，请联系管理员。"
+        "Your account may not use the call desk. Ask an administrator.",
+        "您的账号无权使用值守台，请联系管理员。",
     ),
     "provider_failed": Words(
         "Your organisation's sign-in did not answer as it should. Try again, or sign in here.",
@@ -59,9 +60,7 @@ TEXT: dict[str, Words] = {
     "waiting": Words("Waiting for a person", "等待受理"),
     "waiting_none": Words("Nobody is waiting for an answer.", "没有等待受理的报警。"),
     "asking": Words("Being asked at home", "正在询问老人"),
-    "asking_hint": Words(
-        "Not an alarm yet: the elder can still cancel.", "尚未报警：老人可在家中取消。"
-    ),
+    "asking_hint": Words("Not an alarm yet: the elder can still cancel.", "尚未报警：老人可在家中取消。"),
     "until_raised": Words("until raised", "后自动报警"),
     "asking_over": Words("no answer, being raised", "无应答，即将报警"),
     "with_person": Words("With a person", "处理中"),
@@ -111,6 +110,7 @@ TEXT: dict[str, Words] = {
     "shut": Words("Put away", "收起"),
     "person": Words("The person", "老人信息"),
     "person_show": Words("Show who it is", "显示老人信息"),
+    "person_asked": Words("Shown once it is an alarm.", "转为报警后方可查看。"),
     "person_hint": Words("Each look is written down.", "每次查看都会留下记录。"),
     "person_loading": Words("Fetching", "正在读取"),
     "person_unavailable": Words("Not available: {why}", "无法显示：{why}"),
@@ -146,14 +146,17 @@ TEXT: dict[str, Words] = {
     "reason_needed": Words("Choose a reason first.", "请先选择原因。"),
     "text_needed": Words("Say it in your words.", "请填写说明。"),
     "text_too_long": Words("Too long: shorten it.", "内容过长，请缩短。"),
-    "to_needed": Words("Name an operator.", "请填写值守员。"),
+    "to_needed": Words("Choose an operator.", "请选择值守员。"),
+    "mode": Words("Set the home's mode", "设置住户模式"),
+    "mode_is": Words("From now on", "从现在起"),
+    "mode_until": Words("Until (empty: as long as such a mode lasts)", "至（留空：按该模式的默认时长）"),
+    "mode_past": Words("Choose a moment to come.", "请选择将来的时间。"),
+    "nobody_else": Words("No other operator may take it.", "没有其他值守员可接手。"),
     "cancel": Words("Cancel", "取消"),
     # Beside the list
     "homes": Words("Homes", "住户状况"),
     **STATE_WORDS,  # well, attention, cannot_tell: the same words wherever a status is shown
-    "homes_old": Words(
-        "Not connected: nothing can be said of the homes.", "连接中断：住户状况无法判断。"
-    ),
+    "homes_old": Words("Not connected: nothing can be said of the homes.", "连接中断：住户状况无法判断。"),
     "incidents": Words("Incidents", "群发事件"),
     "incidents_none": Words("None open", "无"),
     "incident_members": Words("{n} homes", "{n} 户"),
@@ -179,7 +182,7 @@ TEXT: dict[str, Words] = {
     "districts": Words("Districts", "各区域"),
     "districts_none": Words("No district to show yet.", "暂无区域数据。"),
     "oldest_here": Words("oldest {time}", "最久 {time}"),
-    "others_quiet": Words("{n} more without alarms", "另有 {n} 个区域无报警"),
+    "others_quiet": Words("{n} more, nothing unanswered", "另有 {n} 个区域，无未受理报警"),
     "others_busy": Words("{n} more, {unanswered} unanswered", "另有 {n} 个区域，{unanswered} 条未受理"),
     "no_region": Words("no region", "未分区"),
     # Keyboard
@@ -192,6 +195,7 @@ TEXT: dict[str, Words] = {
     "key_dispatch": Words("help is sent", "已派人"),
     "key_on_scene": Words("help is there", "已到场"),
     "key_hand_over": Words("hand over", "移交"),
+    "key_mode": Words("set the home's mode", "设置住户模式"),
     "key_close": Words("close with a reason", "结束报警并填写原因"),
     "key_mute": Words("mute, or undo it", "静音或恢复"),
     "key_help": Words("this list", "本列表"),
@@ -288,6 +292,19 @@ ROLES = {
     "viewer": Words("viewer", "观看"),
 }
 
+# Codes of errors (kanhu.web.api) that an operator may meet.
+ERRORS = {
+    "taken": Words("another operator has it", "已由其他值守员处理"),
+    "state": Words("the alarm is no longer in a state that allows this", "报警当前状态不允许此操作"),
+    "unknown": Words("there is no such alarm here any more", "该报警已不存在"),
+    "not_open": Words("persons are shown only while an alarm is open", "仅在报警未结束时可查看老人信息"),
+    "nobody": Words("that operator cannot take alarms of this home", "该值守员无权处理此住户的报警"),
+    "role": Words("your role does not allow it", "您的角色无此权限"),
+    "mode": Words("that mode cannot be set until then", "无法设置该模式或时间"),
+    "not_saved": Words("the journal cannot be written to at this moment; try again", "日志库暂时无法写入，请重试"),
+    "too_many": Words("too many windows of the desk are open; close some", "打开的窗口过多，请关闭一些"),
+}
+
 # Why an alarm ends, as events carry it (a text may follow: "helped: ..."), in the order they are offered.
 REASONS = {
     "helped": Words("Helped, all is well again", "已帮助，情况恢复正常"),
@@ -326,6 +343,7 @@ def pack(language: Language) -> dict[str, Any]:
         "modes": [[key, words[at]] for key, words in MODES.items()],  # a list: in this order
         "classes": _of(CLASSES, at),
         "roles": _of(ROLES, at),
+        "errors": _of(ERRORS, at),
         "reasons": [[key, words[at]] for key, words in REASONS.items()],
         "need_text": list(NEED_TEXT),
         "scripts": {kind: _script(script, at) for kind, script in SCRIPTS.items()},

@@ -33,3 +33,13 @@ export function person(name) {
 export function setLanguage(language) {
   return send("/desk/api/language", { language });
 }
+
+// Who else can take an alarm: [{id, name, role}].
+export function operators() {
+  return ask("/desk/api/operators");
+}
+
+// mode of names.MODES; untilMs null: as long as such a mode lasts.
+export function setMode(home, mode, untilMs) {
+  return send(`/desk/api/homes/${home}/mode`, untilMs ? { mode, until_ms: untilMs } : { mode });
+}

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { badge } from "./badge.js";
 import { connect } from "./connection.js";
-import { askOperator, askReason, dialogOpen } from "./dialogs.js";
+import { askMode, askOperator, askReason, dialogOpen } from "./dialogs.js";
 import { byId, make, put } from "./dom.js";
 import { help, listen } from "./keys.js";
 import { ageMs, isWaiting, showAlarms, tickAges } from "./list.js";
@@ -11,7 +11,7 @@ import { Panel } from "./panel.js";
 import { showSide } from "./side.js";
 import { Sound } from "./sound.js";
 import { clockTime, serverNow, span } from "./time.js";
-import { named, reasonWords, say } from "./words.js";
+import { named, reasonWords, say, whyNot } from "./words.js";
 
 const NOTICE_MS = 10_000;
 const URGENT_MS = 60_000; // the field's limit for answering
@@ -125,6 +125,7 @@ function showSound() {
 async function act(what, name) {
   if (what === "open") return open(name);
   if (what === "shut") return shut();
+  if (what === "mode") return mode(name);
   const body = await details(what);
   if (!body) return;
   const answer = await api.act(name, what, body);
@@ -139,10 +140,20 @@ async function details(what) {
     return reason && { reason };
   }
   if (what === "hand_over") {
-    const to = await askOperator();
+    const answer = await api.operators();
+    if (!answer.ok) return notice(say("said_refused", { why: whyNot(answer) }));
+    const to = await askOperator(answer.body.filter((one) => one.id !== current.me.id));
     return to && { to };
   }
   return {};
+}
+
+async function mode(name) {
+  const home = find(name)?.home;
+  const wanted = home && await askMode();
+  if (!wanted) return;
+  const answer = await api.setMode(home, wanted.mode, wanted.untilMs);
+  notice(answer.ok ? say("said_done", { what: say("mode") }) : say("said_refused", { why: whyNot(answer) }));
 }
 
 function done(what, name, body, sent) {
@@ -168,7 +179,7 @@ function refused(what, name, answer) {
     if (alarm && isWaiting(alarm)) merge({ ...alarm, state: "accepted", accepted_by: who, accepted_by_name: answer.body.accepted_by_name, mine: false });
     notice(say("said_lost_race", { who: answer.body.accepted_by_name ?? who }));
   } else {
-    notice(answer.status === 0 ? say("said_unreachable") : say("said_refused", { why: answer.body.error ?? answer.status }));
+    notice(answer.status === 0 ? say("said_unreachable") : say("said_refused", { why: whyNot(answer) }));
   }
 }
 
@@ -226,6 +237,7 @@ listen({
   on_scene: press("on_scene"),
   hand_over: press("hand_over"),
   close: press("close"),
+  mode: press("mode"),
   correct: press("correct"),
   mute: () => sound.mute(),
   shut: () => { if (!dialogOpen()) shut(); },
@@ -238,7 +250,7 @@ byId("sound").addEventListener("click", () => (sound.state === "muted" ? sound.m
 byId("language").addEventListener("click", async (event) => {
   const answer = await api.setLanguage(event.currentTarget.dataset.language);
   if (answer.ok) location.reload();
-  else notice(say("said_refused", { why: answer.body.error ?? answer.status }));
+  else notice(say("said_refused", { why: whyNot(answer) }));
 });
 // A page that is left keeps nothing of a person, in the browser's memory of pages either.
 addEventListener("pagehide", () => panel.shut());

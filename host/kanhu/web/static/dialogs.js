@@ -1,7 +1,8 @@
 // Questions that need an answer before something is done: why it ends, who takes it, which keys there are.
 
 import { byId, make, put } from "./dom.js";
-import { needText, reasons, say } from "./words.js";
+import { serverNow } from "./time.js";
+import { modes, needText, reasons, say } from "./words.js";
 
 const MOST_BYTES = 800; // of a reason, as events carry it
 const dialog = byId("dialog");
@@ -56,18 +57,37 @@ export function askReason(correcting) {
   return question(say(correcting ? "correct" : "close"), fields, read, say(correcting ? "correct" : "close"));
 }
 
-// The operator who takes an alarm over; null when put away.
-export function askOperator() {
-  const fields = [
+// Which of these operators takes an alarm over; null when put away.
+export function askOperator(operators) {
+  const options = operators.map((one) => make("option", { value: one.id }, one.name ? `${one.name} (${one.id})` : one.id));
+  const fields = operators.length ? [
     make("label", { className: "field", htmlFor: "to" }, say("hand_over_to")),
-    make("input", { id: "to", name: "to", autocomplete: "off", autocapitalize: "none", spellcheck: false, maxLength: 64, "aria-describedby": "to-hint" }),
+    make("select", { id: "to", name: "to", "aria-describedby": "to-hint" }, make("option", { value: "" }), options),
     make("p", { className: "none", id: "to-hint" }, say("hand_over_hint")),
-  ];
+  ] : [make("p", {}, say("nobody_else"))];
   const read = (form) => {
-    const to = String(new FormData(form).get("to") ?? "").trim();
+    const to = new FormData(form).get("to");
     return to ? [to, ""] : [null, "to_needed"];
   };
   return question(say("hand_over"), fields, read, say("hand_over"));
+}
+
+// {mode, untilMs or null}; null when put away.
+export function askMode() {
+  const options = modes.map(([key, words]) => make("option", { value: key }, words));
+  const fields = [
+    make("label", { className: "field", htmlFor: "mode" }, say("mode_is")),
+    make("select", { id: "mode", name: "mode" }, options),
+    make("label", { className: "field", htmlFor: "until" }, say("mode_until")),
+    make("input", { id: "until", name: "until", type: "datetime-local" }),
+  ];
+  const read = (form) => {
+    const data = new FormData(form);
+    const untilMs = data.get("until") ? new Date(data.get("until")).getTime() : null;
+    if (untilMs !== null && !(untilMs > serverNow())) return [null, "mode_past"];
+    return [{ mode: data.get("mode"), untilMs }, ""];
+  };
+  return question(say("mode"), fields, read, say("mode"));
 }
 
 // The keys; letters.on and letters.set(on): whether single letters are shortcuts.

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { byId, make, put } from "./dom.js";
 import { ageMs, holder, isWaiting } from "./list.js";
 import { span, when } from "./time.js";
-import { either, named, reasonWords, say, script } from "./words.js";
+import { either, named, reasonWords, say, script, whyNot } from "./words.js";
 
 const STEPS = [ // action, key, states in which it can be done
   ["dispatch", "d", ["accepted"]],
@@ -48,9 +48,10 @@ export class Panel {
       this.#offer();
     }
     if (alarm.state === "closed") this.#forget();
+    if (same && was === "pre_alarm" && alarm.state === "open") this.#offer();
     if (!same || was !== alarm.state) this.#draw();
     else this.#head();
-    if (alarm.mine && alarm.state !== "closed" && !this.#person.dataset.asked) this.fetchPerson();
+    if (alarm.mine && !this.#person.dataset.asked) this.fetchPerson();
   }
 
   // Put away, with everything that was known of the person.
@@ -72,7 +73,7 @@ export class Panel {
 
   // Ask the server who it is; it writes down that somebody looked.
   async fetchPerson() {
-    if (!this.#alarm || this.#alarm.state === "closed" || this.#me?.role === "viewer") return;
+    if (!this.#alarm || !this.#mayKnow()) return;
     const asked = this.#asked;
     const room = this.#person;
     if (room.dataset.asked) return;
@@ -85,7 +86,7 @@ export class Panel {
       this.#rest.replaceChildren(...this.#more(answer.body));
     } else {
       delete room.dataset.asked;
-      const why = answer.body.error ?? answer.status;
+      const why = whyNot(answer);
       room.replaceChildren(make("p", { className: "problem" }, say("person_unavailable", { why })), this.#showButton());
     }
   }
@@ -96,7 +97,16 @@ export class Panel {
     this.#rest.replaceChildren();
   }
 
+  #mayKnow() {
+    return !["closed", "pre_alarm"].includes(this.#alarm.state) && this.#me?.role !== "viewer";
+  }
+
   #offer() {
+    if (this.#me?.role === "viewer") return;
+    if (this.#alarm.state === "pre_alarm") {
+      this.#person.replaceChildren(make("p", { className: "none" }, say("person_asked")));
+      return;
+    }
     this.#person.replaceChildren(make("p", {}, this.#showButton(), " ", make("span", { className: "none" }, say("person_hint"))));
   }
 
@@ -150,11 +160,12 @@ export class Panel {
       return made;
     };
     const can = [];
-    if (isWaiting(alarm)) can.push(button("accept", "a", true));
+    if (isWaiting(alarm) && alarm.may_act !== false) can.push(button("accept", "a", true));
     for (const [what, key, states] of STEPS) {
-      const own = alarm.mine || (supervisor && what === "hand_over");
+      const own = alarm.mine || (supervisor && (what === "hand_over" || what === "close"));
       if (own && states.includes(alarm.state)) can.push(button(what, key, false));
     }
+    if (alarm.mine && alarm.home && alarm.state !== "closed") can.push(button("mode", "e", false));
     if (alarm.state === "closed" && supervisor) can.push(button("correct", "r", false));
     return make("div", { className: "actions", role: "group", "aria-label": say("actions") }, can);
   }

@@ -36,7 +36,6 @@ function show() {
     make("ul", { className: "conditions" }, shown.filter(([key]) => ["well", "attention", "cannot_tell"].includes(key))
       .map(([key, count]) => make("li", { className: `condition ${key}` }, make("b", {}, String(count)), say(key)))),
   );
-  showDistricts(current.districts ?? []);
   tick();
 }
 
@@ -54,9 +53,11 @@ function showDistricts(all) {
   put(byId("others"), all.length ? (rest.length ? say(words, { n: rest.length, unanswered }) : "") : say("districts_none"));
 }
 
+// One under the other; the oldest counts on until the next state.
 function facts(one) {
-  const oldest = one.oldest_s === null || one.oldest_s === undefined ? [] : [say("oldest_here", { time: span(one.oldest_s * 1000) })];
-  return [...oldest, `${one.alarms - one.unanswered} ${say("alarms_held")}`, `${one.cannot_tell ?? 0} ${say("cannot_tell")}`].join(" · ");
+  const lines = [`${one.alarms - one.unanswered} ${say("alarms_held")}`, `${one.cannot_tell ?? 0} ${say("cannot_tell")}`];
+  if (one.unanswered) lines.unshift(say("oldest_here", { time: span((one.oldest_s ?? 0) * 1000 + serverNow() - current.now_ms) }));
+  return lines.map((text) => make("div", {}, text));
 }
 
 function tick() {
@@ -67,6 +68,7 @@ function tick() {
   const oldest = oldestMs();
   byId("unanswered").classList.toggle("some", count > 0);
   byId("oldest").classList.toggle("some", count > 0);
+  showDistricts(current.districts ?? []);
   tile("unanswered", String(count), say("unanswered"));
   tile("oldest", count ? span(oldest) : "–", say("oldest_waits"), count ? "" : say("nobody_waits"));
   badge(count, count ? span(oldest) : "", isLost);

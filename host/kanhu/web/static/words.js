@@ -36,3 +36,8 @@ export function either(sentence) {
   if (!sentence) return "";
   return typeof sentence === "string" ? sentence : (sentence[language] ?? sentence.en ?? "");
 }
+
+// Why the server did not do it, of an answer of api.js.
+export function whyNot(answer) {
+  return pack.errors[answer.body.code] ?? answer.body.error ?? String(answer.status);
+}
