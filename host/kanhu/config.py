@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +22,10 @@ from pydantic import (
 
 from kanhu.errors import ConfigError
 from kanhu.hosts import host_name
+from kanhu_protocol import kinds as k
+from kanhu_protocol import names
+
+MAX_DEADLINE_H = 8784  # a year
 
 
 def _placed(path: Path, info: ValidationInfo) -> Path:
@@ -29,6 +36,33 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 
 Placed = Annotated[Path, AfterValidator(_placed)]  # relative to the file it stands in
 Host = Annotated[str, AfterValidator(host_name)]
+
+
+def secret_text(key: str, path: Path) -> str:
+    """What stands in a file, without its final newline; ConfigError when unreadable."""
+    try:
+        return path.read_text(encoding="utf-8").rstrip("\n")
+    except OSError as error:
+        raise ConfigError(f"{key} {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{key} {path}: not UTF-8 text; write the password alone on one line") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches an address of that name."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def web_address(url: str) -> str:
+    """An https address, or an http one of this machine; ValueError."""
+    parts = urlsplit(url)
+    private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not private or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError(f"{url!r}: write https://host[:port], or http:// for this machine alone")
+    return url.rstrip("/")
 
 
 class _Section(BaseModel):
@@ -61,22 +95,23 @@ class Broker(_Section):
 
     def password(self) -> str | None:
         """The password's text, without the file's final newline; ConfigError when unreadable."""
-        if self.password_file is None:
-            return None
-        try:
-            return self.password_file.read_text(encoding="utf-8").rstrip("\n")
-        except OSError as error:
-            raise ConfigError(f"password_file {self.password_file}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise ConfigError(
-                f"password_file {self.password_file}: not UTF-8 text; write the password alone on one line"
-            ) from None
+        return None if self.password_file is None else secret_text("password_file", self.password_file)
 
 
 class HubsBroker(Broker):
     """The hubs' broker, and its log where that is to be read for what it refused."""
 
     log_file: Placed | None = None
+
+
+def minute_of_day(text: str) -> int:
+    """0..1439 of "HH:MM"; ValueError."""
+    hours, colon, minutes = text.partition(":")
+    if not (colon and len(hours) == 2 and len(minutes) == 2 and (hours + minutes).isdecimal()):
+        raise ValueError(f"{text!r} is no time of day; write HH:MM such as 22:00")
+    if int(hours) > 23 or int(minutes) > 59:
+        raise ValueError(f"{text!r} is no time of day; write 00:00 to 23:59")
+    return int(hours) * 60 + int(minutes)
 
 
 class Hubs(_Section):
@@ -139,6 +174,144 @@ class Retention(_Section):
     days: int = Field(400, ge=1)
 
 
+class Escalation(_Section):
+    """When an alarm that nobody accepts goes to street, district and city: seconds since it was raised."""
+
+    p1: tuple[float, float, float] = (60, 180, 300)
+    p2: tuple[float, float, float] = (600, 1800, 3600)
+    others: tuple[float, float, float] = (14_400, 86_400, 259_200)
+    quiet_hours: tuple[str, str] = ("22:00", "07:00")  # of the home; hold back only what is neither p1 nor p2
+
+    @field_validator("p1", "p2", "others")
+    @classmethod
+    def _rise(cls, seconds: tuple[float, ...]) -> tuple[float, ...]:
+        if not 0 < seconds[0] <= seconds[1] <= seconds[2] <= 31_536_000:
+            raise ValueError(
+                "write three numbers of seconds above 0 that do not fall: [60, 180, 300]"
+            )
+        return seconds
+
+    @field_validator("quiet_hours")
+    @classmethod
+    def _times(cls, hours: tuple[str, str]) -> tuple[str, str]:
+        for text in hours:
+            minute_of_day(text)
+        return hours
+
+    def of(self, event_class: int) -> tuple[float, float, float]:
+        """Of one class 1..5."""
+        return self.p1 if event_class == 1 else self.p2 if event_class == 2 else self.others
+
+    def is_quiet(self, minute: int) -> bool:
+        """Whether a minute of the home's day is in the quiet hours; the same time twice: never."""
+        begin, end = (minute_of_day(text) for text in self.quiet_hours)
+        return begin <= minute < end if begin <= end else not end <= minute < begin
+
+
+class Incidents(_Section):
+    """When faults of one kind become one incident: so many hubs of one region, within so long."""
+
+    hubs: int = Field(20, ge=2, le=100_000)
+    within_s: float = Field(60.0, gt=0, le=3600)
+
+
+class Care(_Section):
+    """What is done about alarms and faults."""
+
+    escalation: Escalation = Escalation()
+    deadlines: dict[str, float] = {}  # hours by name of the fault, where they are not the usual ones
+    incidents: Incidents = Incidents()
+
+    @field_validator("deadlines")
+    @classmethod
+    def _are_faults(cls, hours: dict[str, float]) -> dict[str, float]:
+        kinds = {*names.RESTORAL, k.SENSOR_DOUBTED} - {k.INCIDENT_OPENED}
+        known = sorted(names.KINDS[kind] for kind in kinds)
+        for name, each in hours.items():
+            if name not in known:
+                raise ValueError(f"{name!r} has no deadline; write one of {', '.join(known)}")
+            if not 0 < each <= MAX_DEADLINE_H:
+                raise ValueError(f"{name}: write hours above 0, at most {MAX_DEADLINE_H}")
+        return hours
+
+
+class DeskTls(_Section):
+    """The desk's certificate and key, in PEM."""
+
+    cert_file: Placed
+    key_file: Placed
+
+
+class Oidc(_Section):
+    """An OpenID provider, and which of its claims say what an operator may do and see."""
+
+    issuer: str
+    client_id: str = Field(min_length=1)
+    client_secret_file: Placed | None = None  # none: a public client, which PKCE alone proves
+    scopes: tuple[str, ...] = ("openid", "profile")
+    role_claim: str = "kanhu_role"
+    region_claim: str = "kanhu_region"
+    name_claim: str = "name"
+    roles: dict[str, str] = {}  # the provider's names of roles: ours
+    ca_file: Placed | None = None  # of the provider's certificate, where it is a private one
+
+    @field_validator("issuer")
+    @classmethod
+    def _private(cls, url: str) -> str:
+        return web_address(url)
+
+    def client_secret(self) -> str | None:
+        """The secret's text; ConfigError when unreadable."""
+        return None if self.client_secret_file is None else secret_text("client_secret_file", self.client_secret_file)
+
+
+class Desk(_Section):
+    """The call desk's pages and API over HTTP."""
+
+    enabled: bool = False
+    host: Host = "127.0.0.1"
+    port: int = Field(8460, ge=0, le=65535)
+    tls: DeskTls | None = None
+    public_url: str | None = None  # how browsers name it, where a proxy stands in front or OpenID is used
+    proxies: tuple[str, ...] = ()  # addresses of proxies that say who asks (X-Forwarded-For, -Proto)
+    time_zone: str = "Asia/Shanghai"  # in which a day of figures begins
+    session_hours: float = Field(12.0, gt=0, le=168)
+    oidc: Oidc | None = None
+
+    @field_validator("public_url")
+    @classmethod
+    def _url(cls, url: str | None) -> str | None:
+        return None if url is None else web_address(url)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError):
+            raise ValueError(f"{name!r} is no time zone; write a name such as Asia/Shanghai") from None
+        return name
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        for one in found:
+            ipaddress.ip_network(one)  # ValueError says what is wrong
+        return found
+
+    @model_validator(mode="after")
+    def _passwords_are_private(self) -> Self:
+        secure = self.tls is not None or (self.public_url or "").startswith("https:")
+        if self.enabled and not secure and not is_loopback(self.host):
+            raise ValueError(
+                "passwords would travel in the clear: set [desk.tls], or public_url = \"https://..\" where a "
+                "proxy in front has the certificate"
+            )
+        if self.oidc is not None and self.public_url is None:
+            raise ValueError("oidc needs public_url: the address that the provider sends browsers back to")
+        return self
+
+
 class Log(_Section):
     """What is said, how, and where to."""
 
@@ -156,6 +329,8 @@ class Config(_Section):
     broker: Embedded = Embedded()
     metrics: Metrics = Metrics()
     retention: Retention = Retention()
+    care: Care = Care()
+    desk: Desk = Desk()
     log: Log = Log()
 
 

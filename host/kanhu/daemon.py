@@ -17,6 +17,11 @@ from kanhu import erasure
 from kanhu.aead import AesCcm
 from kanhu.broker import embedded, keep_current
 from kanhu.care import Alarms
+from kanhu.care.asking import Asking
+from kanhu.care.duty import Duty
+from kanhu.care.escalation import Escalation
+from kanhu.care.faults import Faults
+from kanhu.care.proofs import Proofs
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
 from kanhu.downlink import Downlink
@@ -36,7 +41,7 @@ from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
 from kanhu.witness import Witness
-from kanhu_protocol import events
+from kanhu_protocol import events, names
 from kanhu_protocol import kinds as k
 
 log = structlog.get_logger("kanhu")
@@ -60,7 +65,22 @@ class Daemon:
         self.counters = Counters()
         self.commands = Commands(self.journal)
         self.alarms = Alarms(self.journal, self.commands)
+        self.asking = Asking(self.alarms, self.journal.clock)
+        self.duty = Duty(self.registry)
+        self.escalation = Escalation(
+            self.alarms, self.duty, self.registry, config.care.escalation, self.journal.clock
+        )
+        self.faults = Faults(
+            self.journal,
+            self._region_of,
+            self.duty.on_duty,
+            {kind: hours for kind, name in names.KINDS.items() if (hours := config.care.deadlines.get(name))},
+            config.care.incidents.hubs,
+            config.care.incidents.within_s,
+        )
+        self.proofs = Proofs(self.journal, self._is_heard)
         self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, self.counters)
+        self.intake.notes += [self.proofs.note, self.faults.note]
         self._aeads: dict[tuple[str, int], AesCcm] = {}
         self._aeads_version = self.registry.version
         self.witness = Witness(self.journal, self.registry)
@@ -98,6 +118,13 @@ class Daemon:
         self.journal.on_delivered.append(self._delivered)
         self._events: set[asyncio.Task[Event]] = set()
         self._restore_silence()
+
+    def _region_of(self, hub_id: str) -> str | None:
+        home = self.registry.home_of(hub_id)
+        return home.region if home is not None else None
+
+    def _is_heard(self, hub_id: str) -> bool:
+        return self.silence.state(hub_id, time.monotonic()) == "heard"
 
     def _key_of(self, hub_id: str) -> tuple[int, AesCcm] | None:
         if self._aeads_version != self.registry.version:
@@ -261,6 +288,10 @@ class Daemon:
                 self.downlink.run(),
                 self.orders.watch_tables(),
                 self.orders.watch_gaps(),
+                self.asking.run(),
+                self.escalation.run(),
+                self.faults.run(),
+                self.proofs.run(),
                 keep_current(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),

@@ -13,6 +13,7 @@ from kanhu.care import AlarmName, Alarms, alarm_name
 from kanhu.counters import REASONS, Counters
 from kanhu.identities import BOOT_TWICE, SAME_IDENTITY, Identities, Voice
 from kanhu.journal import Batch, Event, Journal, JournalUnavailable, Outcome
+from kanhu.journal.batch import tell
 from kanhu.journal.commands import Commands
 from kanhu.journal.plain import believed
 from kanhu.journal.times import own_anchor
@@ -220,6 +221,10 @@ class Intake:
             self._journal.anchor(batch, hub_id, event.boot, anchor)
         if cls == k.P1:
             self._alarms.note(batch, event)
+        elif kind == k.PRE_ALARM:
+            self._alarms.note_asked(batch, event)
+        elif kind == k.PRE_ALARM_CANCELLED:
+            self._alarms.note_cancelled(batch, event)
         elif kind == k.BOOT:
             self._booted(batch, event)
         elif kind == k.EVENTS_LOST:
@@ -227,8 +232,7 @@ class Intake:
         elif kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
             detail = fields.get(k.DETAIL, 0) if kind == k.COMMAND_REFUSED else None
             self._commands.confirm(batch, hub_id, fields.get(k.COMMAND, 0), detail)
-        for note in self.notes:
-            note(batch, event)
+        tell(self.notes, batch, event)
 
     def _booted(self, batch: Batch, event: Event) -> None:
         if event.seq:
@@ -269,7 +273,7 @@ class Intake:
         fresh = self.refusals.keep(batch, hub_id, message, arrival.link, "identity")
         detail = BOOT_TWICE if message.seq == 0 and event.kind == k.BOOT else SAME_IDENTITY
         about: dict[int, Any] = {}
-        if event.cls == k.P1 and fresh:
+        if event.cls == k.P1 and event.kind != k.TEST_CALL and fresh:
             about[k.ALARM] = list(self._called(batch, event)[1:])
         if k.DEVICE in event.fields:
             about[k.DEVICE] = event.fields[k.DEVICE]

@@ -56,8 +56,9 @@ class Alarm:
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> Alarm:
         """From a row of the table, all columns in order."""
-        *values, explanation = row
-        return cls(*values, explanation and Words(*json.loads(explanation)))
+        words = row[-1] and Words(*json.loads(row[-1]))
+        values: tuple[Any, ...] = (*row[:-1], words)
+        return cls(*values)
 
     @property
     def name(self) -> AlarmName:

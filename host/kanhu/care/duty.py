@@ -8,9 +8,6 @@ from zoneinfo import ZoneInfo
 
 from kanhu.registry.duty import Shift
 
-DAY_MIN = 1440
-
-
 class Lists(Protocol):
     """The registry's duty lists."""
 

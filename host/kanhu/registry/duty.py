@@ -47,8 +47,8 @@ class DutyTable:
             raise RegistryError(f"level {level}: must be 1 community, 2 street, 3 district or 4 city")
         if not 0 < days < 128:
             raise RegistryError(f"days {days}: must be a mask of the week, Monday 1 to Sunday 64")
-        if not (0 <= from_min < DAY_MIN and 0 < until_min <= DAY_MIN):
-            raise RegistryError("a shift begins at 00:00 to 23:59 and ends at 00:01 to 24:00")
+        if not (0 <= from_min < DAY_MIN and 0 <= until_min <= DAY_MIN):
+            raise RegistryError("a shift begins at 00:00 to 23:59 and ends at 00:00 to 24:00")
         row = (
             operator, level, checks.region(region) or "", days, from_min, until_min,
             checks.time_zone(time_zone),
