@@ -262,7 +262,8 @@ class Oidc(_Section):
 
     def client_secret(self) -> str | None:
         """The secret's text; ConfigError when unreadable."""
-        return None if self.client_secret_file is None else secret_text("client_secret_file", self.client_secret_file)
+        path = self.client_secret_file
+        return None if path is None else secret_text("client_secret_file", path)
 
 
 class Desk(_Section):

@@ -1,0 +1,150 @@
+"""The call desk: pages, API and live state over the daemon's own alarms, in the daemon's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from kanhu.care import Alarms
+from kanhu.ending import end
+from kanhu.journal import Journal
+from kanhu.registry import Registry
+from kanhu.registry.operators import Operators
+
+from . import api
+from .audit import Audit
+from .board import Board
+from .guard import Guard, TooLarge, TooSlow, refused
+from .oidc import Provider
+from .pages import Pages
+from .person import Persons
+from .server import Server
+from .sessions import Sessions, kept_secret
+from .sources import Sources
+from .stream import Streams
+from .throttle import Throttle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kanhu.config import Desk as Settings
+
+log = structlog.get_logger("kanhu.desk")
+
+ACTS = ("accept", "dispatch", "on_scene", "hand_over", "close")
+ACTORS = ("operator", "supervisor")
+
+
+class Desk:
+    """Everything `[desk]` enables. Its port is taken when it is made, in the loop that it will run in."""
+
+    def __init__(
+        self, settings: Settings, data_dir: Path, journal: Journal, registry: Registry, alarms: Alarms,
+        sources: Sources,
+    ) -> None:  # fmt: skip
+        """ConfigError, DataError."""
+        self.journal, self.registry, self.alarms, self.sources = journal, registry, alarms, sources
+        self.operators = Operators(registry)
+        self.audit = Audit(journal)
+        self.throttle = Throttle(time.monotonic)
+        secret = kept_secret(data_dir / "desk.secret")
+        secure = settings.tls is not None or (settings.public_url or "").startswith("https:")
+        self.sessions = Sessions(self.operators, secret, settings.session_hours, secure)
+        self.board = Board(journal, registry, alarms, self.operators, ZoneInfo(settings.time_zone), sources)
+        self.streams = Streams(self.board, self.sessions, journal.clock)
+        self.persons = Persons(registry, alarms, sources, journal.clock)
+        self.oidc = Provider(settings.oidc, settings.public_url or "", secret) if settings.oidc else None
+        self.pages = Pages(self)
+        alarms.on_change.append(self.board.note)
+        tls = settings.tls
+        self.server = Server(
+            Guard(self._app(), settings.public_url), settings.host, settings.port, settings.proxies,
+            (str(tls.cert_file), str(tls.key_file)) if tls else None,
+        )  # fmt: skip
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
+
+    async def run(self) -> None:
+        """Serve until cancelled; open streams end at once then."""
+        serving = asyncio.ensure_future(self.server.run())
+        keeping = asyncio.ensure_future(self.board.run())
+        log.info("desk", port=self.port)
+        try:
+            done, _ = await asyncio.wait([serving, keeping], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            self.streams.close()
+            await end([serving, keeping])
+
+    def _app(self) -> Starlette:
+        pages = self.pages
+
+        def ask(path: str, handler: api.Handler, *roles: str) -> Route:
+            return Route(f"/desk/api/{path}", api.answering(self, handler, *roles), methods=["GET"])
+
+        def tell(path: str, handler: api.Handler, *roles: str) -> Route:
+            return Route(f"/desk/api/{path}", api.answering(self, handler, *roles), methods=["POST"])
+
+        alarm = "alarms/{hub}/{boot:int}-{seq:int}"
+        return Starlette(
+            routes=[
+                Route("/desk", pages.desk),
+                Route("/desk/wall", pages.wall),
+                Route("/desk/login", pages.login, methods=["GET"]),
+                Route("/desk/login", pages.log_in, methods=["POST"]),
+                Route("/desk/logout", pages.log_out, methods=["POST"]),
+                *(self.oidc.routes(self) if self.oidc else ()),
+                ask("state", api.state),
+                ask("events", api.events),
+                ask("operators", api.operators, *ACTORS),
+                ask("homes", api.homes, *ACTORS),
+                ask("incidents/{id:int}", api.incident, *ACTORS),
+                ask("audit", api.audit, "supervisor"),
+                ask(f"{alarm}/person", api.person, *ACTORS),
+                *(tell(f"{alarm}/{what}", api.act(what), *ACTORS) for what in ACTS),
+                tell(f"{alarm}/correct", api.act("correct"), "supervisor"),
+                tell("homes/{home}/mode", api.mode, *ACTORS),
+                tell("language", api.language),
+                Mount("/desk/static", _Static(packages=[("kanhu.web", "static")])),
+            ],
+            exception_handlers={TooLarge: _too_large, TooSlow: _too_slow, 404: _not_found, 500: _broken},
+        )
+
+
+class _Static(StaticFiles):
+    """Scripts and styles of this version; a browser asks each time whether they have changed."""
+
+    def file_response(self, *args: object, **more: object) -> Response:
+        """With the header that says so."""
+        response = super().file_response(*args, **more)  # type: ignore[arg-type]
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+async def _too_large(request: Request, error: Exception) -> Response:
+    return refused(413, "too_large")
+
+
+async def _too_slow(request: Request, error: Exception) -> Response:
+    return refused(408, "too_slow")
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "no such page", "code": "unknown"}, 404)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": "the desk has failed at this; the log says why", "code": "failed"}, 500)

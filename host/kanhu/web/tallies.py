@@ -1,0 +1,112 @@
+"""How many homes, faults and members of incidents there are in each region: counted off the loop, seldom."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kanhu_protocol import names
+
+from .regions import above
+
+CLOSED_SHOWN_MS = 3_600_000  # a closed incident stays in sight this long
+_FAULTS = "SELECT hub, due_ms FROM faults WHERE closed_ms IS NULL"
+_INCIDENTS = """
+SELECT id, kind, region, opened_ms, closed_ms FROM incidents WHERE closed_ms IS NULL OR closed_ms >= ?
+ORDER BY id DESC LIMIT 200
+"""
+_MEMBERS = "SELECT hub, count(*) FROM faults WHERE incident=? GROUP BY hub"
+
+Conditions = dict[str, int]  # well, attention, cannot_tell: homes
+
+
+@dataclass(frozen=True)
+class Incident:
+    """Many faults with one cause; members by region, of which each is counted in all above it."""
+
+    id: int
+    kind: str
+    opened_ms: int
+    closed_ms: int | None
+    members: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Tallies:
+    """Counts by region path; "" is everywhere. An absent region has none."""
+
+    homes: Mapping[str, Conditions] = field(default_factory=dict)
+    faults: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # open, overdue
+    incidents: tuple[Incident, ...] = ()
+
+
+def no_homes() -> Conditions:
+    """Counts of a region without homes."""
+    return {"well": 0, "attention": 0, "cannot_tell": 0}
+
+
+def count(
+    journal: Path, now_ms: int, region_of_hub: Mapping[str, str | None],
+    homes: Mapping[str, tuple[str | None, str]],
+) -> Tallies:  # fmt: skip
+    """Count. homes: (region, state of its condition) by home. Runs in a thread, on copies of its own."""
+    conditions: dict[str, Conditions] = {}
+    for region, state in homes.values():
+        for place in above(region):
+            conditions.setdefault(place, no_homes())[state] += 1
+    with closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+        faults: dict[str, tuple[int, int]] = {}
+        for hub, due_ms in db.execute(_FAULTS):
+            for place in above(region_of_hub.get(hub)):
+                opened, overdue = faults.get(place, (0, 0))
+                faults[place] = (opened + 1, overdue + (due_ms <= now_ms))
+        incidents = tuple(
+            Incident(
+                number,
+                names.KINDS.get(kind, str(kind)),
+                opened_ms,
+                closed_ms,
+                _members(db, number, region_of_hub),
+            )
+            for number, kind, _, opened_ms, closed_ms in db.execute(
+                _INCIDENTS, (now_ms - CLOSED_SHOWN_MS,)
+            ).fetchall()
+        )
+    return Tallies(conditions, faults, incidents)
+
+
+def _members(db: sqlite3.Connection, number: int, region_of_hub: Mapping[str, str | None]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for hub, members in db.execute(_MEMBERS, (number,)):
+        for place in above(region_of_hub.get(hub)):
+            found[place] = found.get(place, 0) + members
+    return found
+
+
+def members(
+    journal: Path, number: int, after: int, limit: int, hubs: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    """Faults of an incident at these hubs (region of each), by id above `after`. Runs in a thread."""
+    sql = (
+        "SELECT id, hub, device, kind, opened_ms, closed_ms, owner, due_ms FROM faults "
+        "WHERE incident=? AND id>? ORDER BY id"
+    )
+    found: list[dict[str, Any]] = []
+    with closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+        for fault, hub, device, kind, opened_ms, closed_ms, owner, due_ms in db.execute(sql, (number, after)):
+            if hub not in hubs:
+                continue
+            found.append(
+                {
+                    "id": fault, "hub": hub, "region": hubs[hub], "device": device,
+                    "kind": names.KINDS.get(kind, str(kind)), "opened_ms": opened_ms, "closed_ms": closed_ms,
+                    "owner": owner, "due_ms": due_ms,
+                }
+            )  # fmt: skip
+            if len(found) == limit:
+                break
+    return found
