@@ -168,8 +168,12 @@ LEVELS = {1: "community", 2: "street", 3: "district", 4: "city"}
 MODES = {1: "home", 2: "away", 3: "hospital", 4: "visitor", 5: "sleep"}
 # DETAIL by kind; where a kind speaks of another, DETAIL is that one's number.
 DETAILS = {
-    **dict.fromkeys((k.PRE_ALARM, k.INCIDENT_OPENED, k.INCIDENT_CLOSED), KINDS),
-    **dict.fromkeys((k.FAULT_ASSIGNED, k.FAULT_OVERDUE, k.FAULT_CLOSED), KINDS),
+    k.PRE_ALARM: KINDS,
+    k.FAULT_ASSIGNED: KINDS,
+    k.FAULT_OVERDUE: KINDS,
+    k.FAULT_CLOSED: KINDS,
+    k.INCIDENT_OPENED: KINDS,
+    k.INCIDENT_CLOSED: KINDS,
     k.LINE_FAULT: {1: "open", 2: "short"},
     k.LINK_LOST: {1: "mqtt", 2: "serial", 3: "ble"},
     k.LINK_BACK: {1: "mqtt", 2: "serial", 3: "ble"},
