@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -18,9 +18,11 @@ from kanhu.aead import AesCcm
 from kanhu.broker import embedded, keep_current
 from kanhu.care import Alarms
 from kanhu.care.asking import Asking
+from kanhu.care.condition import condition
 from kanhu.care.duty import Duty
 from kanhu.care.escalation import Escalation
 from kanhu.care.faults import Faults
+from kanhu.care.modes import Modes
 from kanhu.care.proofs import Proofs
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
@@ -40,9 +42,13 @@ from kanhu.registry import Registry
 from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
+from kanhu.web.sources import Sources
 from kanhu.witness import Witness
 from kanhu_protocol import events, names
 from kanhu_protocol import kinds as k
+
+if TYPE_CHECKING:
+    from kanhu.web import Desk
 
 log = structlog.get_logger("kanhu")
 
@@ -116,6 +122,20 @@ class Daemon:
             self.downlink.attach(link)
         self.journal.on_stored.append(self._stored)
         self.journal.on_delivered.append(self._delivered)
+        self.desk: Desk | None = None
+        if config.desk.enabled:
+            from kanhu.web import Desk  # a web server that most homes' daemons do without
+
+            sources = Sources(
+                dict,
+                lambda home: condition([], self.journal.clock()),
+                lambda hub: None,
+                self.proofs.proof,
+                Modes(self.journal).set,
+            )
+            self.desk = Desk(
+                config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources
+            )
         self._events: set[asyncio.Task[Event]] = set()
         self._restore_silence()
 
@@ -298,6 +318,7 @@ class Daemon:
                 self._retire(),
                 self._keep_notes(),
                 erasure.watch(self),
+                *([self.desk.run()] if self.desk else ()),
             ]
             tasks = [asyncio.ensure_future(part) for part in parts]
             stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())

@@ -24,7 +24,6 @@ from . import api
 from .audit import Audit
 from .board import Board
 from .guard import Guard, TooLarge, TooSlow, refused
-from .oidc import Provider
 from .pages import Pages
 from .person import Persons
 from .server import Server
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kanhu.config import Desk as Settings
+
+    from .oidc import Provider
 
 log = structlog.get_logger("kanhu.desk")
 
@@ -62,7 +63,11 @@ class Desk:
         self.board = Board(journal, registry, alarms, self.operators, ZoneInfo(settings.time_zone), sources)
         self.streams = Streams(self.board, self.sessions, journal.clock)
         self.persons = Persons(registry, alarms, sources, journal.clock)
-        self.oidc = Provider(settings.oidc, settings.public_url or "", secret) if settings.oidc else None
+        self.oidc: Provider | None = None
+        if settings.oidc is not None:
+            from .oidc import Provider  # heavy, and not everybody's
+
+            self.oidc = Provider(settings.oidc, settings.public_url or "", secret)
         self.pages = Pages(self)
         alarms.on_change.append(self.board.note)
         tls = settings.tls
