@@ -162,10 +162,13 @@ class Daemon:
             holder = self.accepted.setdefault(command.alarm, command.operator)
             if holder != command.operator:
                 return f"Alarm {command.alarm.alarm} is already taken by {holder}."
-        elif isinstance(command, commands.Close):
+        elif isinstance(command, commands.Answer):
             if command.alarm not in self.accepted:
                 return f"Alarm {command.alarm.alarm} is not accepted; accept it first."
-            self.closed[command.alarm] = command.reason
+            if isinstance(command, commands.HandOver):
+                self.accepted[command.alarm] = command.to
+            elif isinstance(command, commands.Close | commands.Correct):
+                self.closed[command.alarm] = command.reason
         elif command.hub != HUB:
             return f"No hub {command.hub} is known."
         return None

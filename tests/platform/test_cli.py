@@ -170,6 +170,8 @@ def test_a_terminal_is_not_steered_by_a_message() -> None:
 def test_every_option_is_documented() -> None:
     document = Path(__file__).parents[2].joinpath("docs/platform.md").read_text(encoding="utf-8")
     group = typer.main.get_group(cli.app)
-    assert set(group.commands) == {"watch", "accept", "close", "ping"}
+    assert set(group.commands) == {
+        "watch", "accept", "dispatch", "on-scene", "hand-over", "close", "correct", "ping"
+    }  # fmt: skip
     for name in group.commands:
         assert f"kanhu platform {name}" in document

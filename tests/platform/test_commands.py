@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from helpers_city import DAEMON, HUB
 from kanhu.uplink import commands
-from kanhu.uplink.commands import Accept, Acknowledge, Close, CommandError, Missing, Ping
+from kanhu.uplink.commands import (
+    Accept,
+    Acknowledge,
+    Close,
+    CommandError,
+    Correct,
+    Dispatch,
+    HandOver,
+    Missing,
+    OnScene,
+    Ping,
+)
 from kanhu.uplink.identity import Identity
 
 ALARM = f"{HUB}/12-7"
@@ -33,6 +44,18 @@ def test_each_command() -> None:
     )
     assert one({"command": "close", "alarm": ALARM, "operator": "O.p_7", "reason": "已上门"}) == Close(
         None, Identity(HUB, 12, 7), "O.p_7", "已上门"
+    )
+    assert one({"command": "dispatch", "alarm": ALARM, "operator": "op-7"}) == Dispatch(
+        None, Identity(HUB, 12, 7), "op-7"
+    )
+    assert one({"command": "on_scene", "alarm": ALARM, "operator": "op-7", "id": "b"}) == OnScene(
+        "b", Identity(HUB, 12, 7), "op-7"
+    )
+    assert one({"command": "hand_over", "alarm": ALARM, "operator": "op-7", "to": "op-8"}) == HandOver(
+        None, Identity(HUB, 12, 7), "op-7", "op-8"
+    )
+    assert one({"command": "correct", "alarm": ALARM, "operator": "op-7", "reason": "外出"}) == Correct(
+        None, Identity(HUB, 12, 7), "op-7", "外出"
     )
     assert one({"command": "missing", "hub": HUB, "ranges": [[1, 0, 4], [2, 5, 5]]}) == Missing(
         None, HUB, ((1, 0, 4), (2, 5, 5))
@@ -76,6 +99,12 @@ def test_one_bad_command_does_not_spoil_the_others() -> None:
         ({"command": "close", "alarm": ALARM, "operator": "op", "reason": "a" * 201}, "reason"),
         ({"command": "close", "alarm": ALARM, "operator": "op", "reason": "a\x1b[2J"}, "reason"),
         ({"command": "close", "alarm": ALARM, "operator": "op", "reason": "\ud800"}, "reason"),
+        ({"command": "dispatch", "alarm": ALARM}, "operator"),
+        ({"command": "on_scene", "operator": "op"}, "alarm"),
+        ({"command": "on-scene", "alarm": ALARM, "operator": "op"}, "one of"),
+        ({"command": "hand_over", "alarm": ALARM, "operator": "op"}, "to"),
+        ({"command": "hand_over", "alarm": ALARM, "operator": "op", "to": "Wang Li"}, "to"),
+        ({"command": "correct", "alarm": ALARM, "operator": "op"}, "reason"),
         ({"command": "acknowledge"}, "events"),
         ({"command": "acknowledge", "events": []}, "events"),
         ({"command": "acknowledge", "events": EVENT}, "events"),
@@ -147,8 +176,10 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=10,
 )
-keys = st.sampled_from(["command", "id", "alarm", "operator", "reason", "hub", "ranges", "events"])
-names = st.sampled_from(["acknowledge", "accept", "close", "missing", "ping"])
+keys = st.sampled_from(["command", "id", "alarm", "operator", "to", "reason", "hub", "ranges", "events"])
+names = st.sampled_from(
+    ["acknowledge", "accept", "dispatch", "on_scene", "hand_over", "close", "correct", "missing", "ping"]
+)
 
 
 @settings(max_examples=400, deadline=None)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from kanhu.registry.duty import Shift
 
+
 class Lists(Protocol):
     """The registry's duty lists."""
 

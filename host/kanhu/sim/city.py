@@ -16,7 +16,8 @@ from kanhu.sim.tally import Tally
 OPERATOR = "op-7"
 CLOSE_AFTER_S = 1.5  # the operator has dealt with the call
 ANSWER_S = 2.0  # ask again when the daemon was away
-P1 = "p1"
+CLASSES = ("p1", "p2")  # of events that may open an alarm
+ASKING = ("pre_alarm", "pre_alarm.cancelled")  # of an alarm, and not yet one that a person takes
 LOG_LIMIT = 20_000  # events kept
 
 
@@ -29,6 +30,7 @@ class City(threading.Thread):
         self.lock = threading.Lock()  # guards tally, waiting and log
         self.waiting: dict[str, float] = {}  # alarm name: monotonic s of its arrival
         self.log: list[tuple[float, Event]] = []  # (monotonic s, event) in order of arrival, each once
+        self._opened: set[str] = set()
         self.accepted = 0
         self.auto_accept = True
         self.close_after_s = CLOSE_AFTER_S
@@ -111,12 +113,20 @@ class City(threading.Thread):
                 if fresh:
                     self.log.append((time.monotonic(), event))
                     del self.log[:-LOG_LIMIT]
-                opened = fresh and event.event_class == P1 and event.alarm == f"{event.hub}/{event.id}"
+                opened = fresh and self._opens(event)
                 if opened and event.alarm:
                     self.waiting[event.alarm] = time.monotonic()
             await self._platform.done(event)
             if opened and event.alarm and self.auto_accept:
                 self._start(self._accept(event.alarm))
+
+    def _opens(self, event: Event) -> bool:
+        """Whether it is the first that a person has to do with of an alarm."""
+        alarm = event.alarm
+        if event.event_class not in CLASSES or event.name in ASKING or alarm is None or alarm in self._opened:
+            return False
+        self._opened.add(alarm)
+        return True
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

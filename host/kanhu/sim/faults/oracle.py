@@ -16,7 +16,10 @@ Identity = tuple[str, int, int]  # hub, boot, seq
 Device = tuple[str, int]  # hub, device index
 SUMS = ("announced", "stored", "lost", "awaited", "delivered", "queued")
 P1 = "p1"
-OPENERS = ("call", "fall", "smoke", "gas", "carbon_monoxide")
+OPENERS = (
+    "call", "fall", "smoke", "gas", "carbon_monoxide", "pre_alarm", "inactivity", "vitals.out_of_range",
+    "wandering", "no_return", "door.left_open", "missed_visit", "overstay",
+)  # fmt: skip
 HUBS, DAEMONS = "/kanhu/hubs/", "/kanhu/daemons/"
 
 
@@ -179,6 +182,12 @@ def repeats(record: Record) -> Iterator[Violation]:
 def alarms(record: Record) -> Iterator[Violation]:
     """Whatever belongs to an alarm, the alarm's first event is there."""
     got = _first_of_each(record.handed)
+    # What the daemon raises is named by its own event under the hub's name.
+    got |= {
+        (str(event.data["subject"]), *identity[1:]): event
+        for identity, event in got.items()
+        if event.source.startswith(DAEMONS) and "subject" in event.data
+    }
     named = {_parse(event.data["alarm"]) for event in record.handed if event.data.get("alarm")}
     for identity in sorted(named | set(record.rows.alarms)):
         event = got.get(identity)

@@ -106,12 +106,13 @@ class Platform:
 
     def _alarm(self, event: Arrival) -> None:
         alarm = event.data.get("alarm")
-        if event.event_class != "p1" or alarm is None:
-            if event.name == "alarm.reopened":
-                self._open(event.data["alarm"])
+        if alarm is None:
             return
-        if alarm not in self.states:
+        if event.name == "alarm.reopened":
             self._open(alarm)
+        elif event.event_class in ("p1", "p2") and not event.name.startswith("pre_alarm"):
+            if alarm not in self.states:
+                self._open(alarm)
 
     def _open(self, alarm: str) -> None:
         self.states[alarm] = "open"
