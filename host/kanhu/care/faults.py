@@ -72,6 +72,8 @@ class Faults(FaultBook):
         if event.kind not in MENDS:
             if task is None or not task.open:
                 self._begun(batch, key, task, event)
+            else:
+                self._swap(task, replace(task, said=event.identity))
         elif task is not None and task.open:
             self._mended(batch, task, event)
 
@@ -281,10 +283,10 @@ class Faults(FaultBook):
 
     def _say_again(self, batch: Batch, incident: Incident) -> None:
         self._unsaid.discard(incident.id)
-        for hub in incident.faulty:
+        for hub in list(incident.faulty):
             for task in list(self._by_hub.get(hub, {}).values()):
-                if task.incident == incident.id:
-                    self._put(batch, task)
+                if task.kind == incident.kind and (self._is_single(task) or task.incident == incident.id):
+                    self._put(batch, replace(task, incident=incident.id))
         self._say_opened(batch, incident)
 
     async def _end(self, incident: Incident, why: dict[int, str]) -> None:
