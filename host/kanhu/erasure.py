@@ -56,7 +56,10 @@ async def _erase(daemon: Daemon, hub: str, discard: bool) -> None:
 
 
 def _forget(daemon: Daemon, hub: str) -> None:
-    for part in (daemon.alarms, daemon.downlink, daemon.silence, daemon.intake, daemon.orders):
+    for part in (
+        daemon.alarms, daemon.faults, daemon.proofs,
+        daemon.downlink, daemon.silence, daemon.intake, daemon.orders,
+    ):  # fmt: skip
         part.forget(hub)
     daemon.commands.drop(hub)
 
