@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from kanhu.cli import duty, keep, operate, pki, platform, registry
+from kanhu.cli import duty, keep, operate, operators, pki, platform, registry
 from kanhu.errors import KanhuError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("restore")(keep.restore)
 app.add_typer(registry.app, name="registry", help="Homes, hubs and sensors.")
 app.add_typer(pki.app, name="pki", help="A CA of your own: certificates for brokers.")
 app.add_typer(platform.app, name="platform", help="The city platform's side: follow, accept, close.")
+app.add_typer(operators.app, name="operator", help="Who may log in at the call desk.")
 app.add_typer(duty.app, name="duty", help="Duty lists: who is asked when an alarm waits.")
 
 SIM_HELP = "needs the simulator: pip install 'kanhu[sim]' (Linux x86-64 or macOS arm64)"
