@@ -8,7 +8,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from .past import Past
+from .past import Past, Reading
 
 State = Literal["quiet", "raise", "cannot_tell", "hint", "off"]
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -25,7 +25,7 @@ class Evidence(NamedTuple):
     """One thing that was heard, and when."""
 
     device: int  # 0: the hub itself
-    what: str  # movement, heard, door, fault, visit, reading
+    what: str  # movement, heard, door, fault, visit, reading, mode
     at_ms: int
 
 
@@ -45,6 +45,7 @@ class Verdict:
     room: str = ""
     device: int = 0
     evidence: tuple[Evidence, ...] = ()
+    reading: Reading | None = None  # of a vital sign: what the alarm's VALUES say
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class Rule(Generic[Settings]):
     settings: type[Settings]
     evaluate: Callable[[Past, Settings, int], Verdict]  # (past, settings, now_ms)
     title: Words = field(default=Words("", ""))
+    explains: Words = field(default=Words("", ""))  # what it watches for, and on what it rests
 
     @property
     def id(self) -> str:
