@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -284,7 +285,7 @@ class Past:
         """Modes that held at any moment of from_ms..now_ms, each with the end that it has or will have."""
         begun = self._modes[: bisect_right(self._modes, now_ms, key=lambda one: one.from_ms)]
         found = []
-        for one, following in zip(begun, [*begun[1:], None], strict=True):
+        for one, following in zip_longest(begun, begun[1:]):
             until_ms = min(one.until_ms, following.from_ms) if following else one.until_ms
             if until_ms >= from_ms and until_ms > one.from_ms:
                 found.append(one._replace(until_ms=until_ms))
