@@ -19,7 +19,7 @@ Password = Annotated[
     typer.Option(
         "--password",
         metavar="-|@FILE",
-        help=f"{MIN_PASSWORD} characters or more: - asks for it (or reads standard input), @FILE reads a file.",
+        help=f"{MIN_PASSWORD} characters or more: - asks for it (or reads standard input), @FILE is a file.",
     ),
 ]
 FOLLOWS = "a running daemon follows within seconds"
@@ -99,7 +99,7 @@ def change(
 @app.command("password")
 def password(
     operator: str,
-    password: Password = "-",
+    password: Password = None,
     data_dir: DataDir = DATA_DIR,
     as_json: AsJson = False,
 ) -> None:

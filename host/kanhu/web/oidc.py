@@ -32,6 +32,8 @@ CALLBACK = f"{START}/callback"
 COOKIE = "kanhu_oidc"  # state, nonce and PKCE verifier of one log-in under way
 UNDER_WAY_S = 600
 ANSWER_LIMIT_S = 10.0
+# What may be wrong with a provider or what it says; KanhuError: the registry could not take it.
+FAILURES = (OAuthError, JoseError, httpx2.HTTPError, KanhuError, ValueError, KeyError, RuntimeError)
 
 
 class NotAllowed(KanhuError):
@@ -80,15 +82,7 @@ class Provider:
             await self._check_issuer()
             request.session["next"] = request.query_params.get("next", "")
             answer: Response = await self._client.authorize_redirect(request, self._redirect)
-        except (
-            OAuthError,
-            JoseError,
-            httpx.HTTPError,
-            NotAllowed,
-            ValueError,
-            KeyError,
-            RuntimeError,
-        ) as error:
+        except FAILURES as error:
             return self._failed(request, error)
         return answer
 
@@ -102,15 +96,7 @@ class Provider:
             log.warning("an OpenID log-in was refused", why=str(error))
             await desk.pages.keep("?", "login_failed", "oidc")
             return _back("not_allowed")
-        except (
-            OAuthError,
-            JoseError,
-            httpx.HTTPError,
-            KanhuError,
-            ValueError,
-            KeyError,
-            RuntimeError,
-        ) as error:
+        except FAILURES as error:
             return self._failed(request, error)
         path = "/desk/wall" if request.session.get("next") == "/desk/wall" else "/desk"
         request.session.clear()
