@@ -62,6 +62,8 @@ def _forget(daemon: Daemon, hub: str) -> None:
     ):  # fmt: skip
         part.forget(hub)
     daemon.commands.drop(hub)
+    if daemon.desk is not None:
+        daemon.desk.board.forget(hub)
 
 
 async def erase_all(data_dir: Path, registry: Registry) -> None:
