@@ -29,7 +29,7 @@ from kanhu.errors import ConfigError, KanhuError, LinkDown
 from kanhu.links.mqtt_tls import load_pair
 from kanhu.pki.files import write_private
 from kanhu.registry import Registry
-from kanhu.registry.broker_users import DAEMON, User, kept_password, nats, users
+from kanhu.registry.broker_users import DAEMON, User, nats, users_of
 
 log = structlog.get_logger("kanhu.broker")
 
@@ -284,7 +284,7 @@ def embedded(config: Config, registry: Registry) -> tuple[EmbeddedBroker | None,
     password_file = None
     if settings.users:
         password_file = folder / "daemon.password"
-        made.authorize(_users(registry, folder))
+        made.authorize(users_of(registry, folder))
     tls = None
     if settings.tls is not None:
         load_pair(settings.tls)
@@ -313,7 +313,7 @@ async def keep_current(broker: EmbeddedBroker | None, config: Config, registry: 
         try:
             broker.trim_log()
             if config.broker.users and (version := registry.version) != seen:
-                broker.authorize(_users(registry, config.data_dir / "broker"))
+                broker.authorize(users_of(registry, config.data_dir / "broker"))
                 seen = version
             if (now := _stamps(config.broker.tls)) != stamps:
                 broker.reload()
@@ -329,8 +329,3 @@ async def keep_current(broker: EmbeddedBroker | None, config: Config, registry: 
 def _stamps(tls: Tls | None) -> list[int]:
     paths = [tls.cert_file, tls.key_file] if tls else []
     return [path.stat().st_mtime_ns for path in paths if path is not None and path.exists()]
-
-
-def _users(registry: Registry, folder: Path) -> list[User]:
-    daemon, platform = (kept_password(folder / f"{name}.password") for name in ("daemon", "platform"))
-    return users(registry, daemon, platform)

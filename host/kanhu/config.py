@@ -142,6 +142,7 @@ class Platform(_Section):
     delivered_by: Literal["ack", "puback"] = "ack"
     window: int = Field(200, ge=1, le=10_000)  # events awaiting acknowledgement, P1 not counted
     retry_s: float = Field(10.0, gt=0, le=3600)
+    referrals: bool = False  # on a topic of their own too, for the service platform
 
 
 class Embedded(_Section):
@@ -186,9 +187,7 @@ class Escalation(_Section):
     @classmethod
     def _rise(cls, seconds: tuple[float, ...]) -> tuple[float, ...]:
         if not 0 < seconds[0] <= seconds[1] <= seconds[2] <= 31_536_000:
-            raise ValueError(
-                "write three numbers of seconds above 0 that do not fall: [60, 180, 300]"
-            )
+            raise ValueError("write three numbers of seconds above 0 that do not fall: [60, 180, 300]")
         return seconds
 
     @field_validator("quiet_hours")
@@ -216,8 +215,11 @@ class Incidents(_Section):
 
 
 class Care(_Section):
-    """What is done about alarms and faults."""
+    """What is done about homes, alarms and faults."""
 
+    ask_s: float = Field(
+        600.0, ge=1, le=3600
+    )  # how long the elder is asked before a rule's finding is an alarm
     escalation: Escalation = Escalation()
     deadlines: dict[str, float] = {}  # hours by name of the fault, where they are not the usual ones
     incidents: Incidents = Incidents()
@@ -305,7 +307,7 @@ class Desk(_Section):
         secure = self.tls is not None or (self.public_url or "").startswith("https:")
         if self.enabled and not secure and not is_loopback(self.host):
             raise ValueError(
-                "passwords would travel in the clear: set [desk.tls], or public_url = \"https://..\" where a "
+                'passwords would travel in the clear: set [desk.tls], or public_url = "https://.." where a '
                 "proxy in front has the certificate"
             )
         if self.oidc is not None and self.public_url is None:

@@ -129,6 +129,36 @@ async def test_a_hub_stays_with_its_own_topics(
     assert refusals.counts["password"] == 0
 
 
+async def test_the_service_platform_reads_referrals_and_nothing_else(
+    guarded: Running, registry: Registry, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def member(name: str, got: list[str]) -> MqttClient:
+        password = (tmp_path / "out" / f"{'daemon' if name == 'kanhu' else name}.password").read_text()
+        return MqttClient(
+            "127.0.0.1", guarded.port, f"{name}-1", username=name, password=password.strip(),
+            on_message=noting(got),
+        )  # fmt: skip
+
+    obeyed: list[str] = []
+    heard: list[str] = []
+    daemon, service = member("kanhu", obeyed), member("service", heard)
+    async with running(daemon, "kanhu/1/commands"), running(service, "kanhu/1/referrals"):
+        for foreign in ("kanhu/1/events/p4", "kanhu/1/hubs/+/up/p1", "#"):
+            if "files" in request.node.name:  # this way, it is granted and nothing comes
+                await service.subscribe([(foreign, 1)])
+            else:
+                with pytest.raises(LinkDown, match="refused the subscription"):
+                    await service.subscribe([(foreign, 1)])
+        for foreign in ("kanhu/1/commands", "kanhu/1/referrals", "kanhu/1/events/p4"):
+            await service.publish(foreign, b"forged")  # acknowledged, and dropped
+        for topic in ("kanhu/1/events/p4", "kanhu/1/referrals"):
+            await daemon.publish(topic, b"said")
+        await until(lambda: heard != [])
+        await asyncio.sleep(0.2)
+    assert heard == ["kanhu/1/referrals"]
+    assert obeyed == []
+
+
 async def test_a_wrong_password_is_refused_and_counted(guarded: Running, registry: Registry) -> None:
     refusals = Refusals(guarded.log)
     stranger = MqttClient("127.0.0.1", guarded.port, "x", username="safe000001", password="guess")
@@ -146,7 +176,7 @@ async def test_a_wrong_password_is_refused_and_counted(guarded: Running, registr
 def test_a_hub_does_not_come_in_by_the_servers_own_port(registry: Registry, tmp_path: Path) -> None:
     """There, the right that a nats-server's MQTT sessions need would show it everybody's messages."""
     broker = EmbeddedBroker(tmp_path / "broker")
-    broker.authorize(users(registry, "daemon's", "platform's"))
+    broker.authorize(users(registry, "daemon's", "platform's", "service's"))
     broker.start()
     try:
         own = re.search(r"Listening for client connections on \S+:(\d+)", broker.log_file.read_text())
@@ -193,4 +223,4 @@ def test_a_revoked_hub_is_no_user_any_more(registry: Registry, tmp_path: Path) -
     registry.revoke_hub("safe000002")
     export(registry, "nats", tmp_path)
     rows = json.loads((tmp_path / "users.conf").read_text())["users"]
-    assert [row["user"] for row in rows] == ["kanhu", "platform", "safe000001"]
+    assert [row["user"] for row in rows] == ["kanhu", "platform", "service", "safe000001"]

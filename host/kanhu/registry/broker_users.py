@@ -1,4 +1,5 @@
-"""Who may do what at a broker, for nats-server and mosquitto: every hub on its own topics, daemon, platform.
+"""Who may do what at a broker, for nats-server and mosquitto: every hub on its own topics, daemon, platform,
+service platform.
 
 Passwords are random (hubs' stand in the registry), so their hashes need few rounds: guessing is hopeless, and
 ten thousand hubs that come back at once must not keep a broker busy hashing."""
@@ -24,11 +25,13 @@ from .registry import PASSWORD_BYTES, Registry
 
 Kind = Literal["nats", "mosquitto"]
 
-DAEMON, PLATFORM = "kanhu", "platform"  # user names
+DAEMON, PLATFORM, SERVICE = "kanhu", "platform", "service"  # user names
+OWN_NAMES = {DAEMON: "daemon", PLATFORM: "platform", SERVICE: "service"}  # of their password files
 BCRYPT_COST = 4  # the least there is; see above
 PBKDF2_ROUNDS = 101  # mosquitto's own default
 SALT_BYTES = 12
 _HUBS = "kanhu/1/hubs/"
+REFERRALS = "kanhu/1/referrals"
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,17 @@ def new_password() -> str:
     return secrets.token_urlsafe(PASSWORD_BYTES)
 
 
-def users(registry: Registry, daemon: str, platform: str) -> list[User]:
-    """Daemon, platform and every hub that is not revoked; daemon and platform are their passwords."""
+def users(registry: Registry, daemon: str, platform: str, service: str) -> list[User]:
+    """Daemon, platform, service platform and every hub that is not revoked; the texts are passwords."""
     found = [
         User(
             DAEMON,
             daemon,
-            (f"{_HUBS}+/down", "kanhu/1/events/+", "kanhu/1/replies"),
+            (f"{_HUBS}+/down", "kanhu/1/events/+", "kanhu/1/replies", REFERRALS),
             (f"{_HUBS}+/up/+", f"{_HUBS}+/availability", "kanhu/1/commands"),
         ),
         User(PLATFORM, platform, ("kanhu/1/commands",), ("kanhu/1/events/+", "kanhu/1/replies")),
+        User(SERVICE, service, (), (REFERRALS,)),
     ]
     for hub in registry.hubs():
         if hub.revoked_ms is None:
@@ -63,6 +67,11 @@ def users(registry: Registry, daemon: str, platform: str) -> list[User]:
             publish = (f"{own}up/+", f"{own}availability")
             found.append(User(hub.id, registry.mqtt_password(hub.id), publish, (f"{own}down",)))
     return found
+
+
+def users_of(registry: Registry, folder: Path) -> list[User]:
+    """The same, with the passwords in folder, made at the first call; RegistryError."""
+    return users(registry, *(kept_password(folder / f"{name}.password") for name in OWN_NAMES.values()))
 
 
 # nats-server
@@ -83,7 +92,10 @@ def nats(found: Iterable[User], hashed: dict[str, str] | None = None) -> dict[st
                 # On the server's own port the right to $MQTT.sub.> would be one to everybody's messages.
                 "allowed_connection_types": ["MQTT"],
                 "permissions": {
-                    "publish": {"allow": [subject(topic) for topic in user.publish]},
+                    # An empty list of what is allowed would be no limit at all.
+                    "publish": {"allow": [subject(topic) for topic in user.publish]}
+                    if user.publish
+                    else {"deny": [">"]},
                     # Its own way to hand QoS 1 messages to an MQTT client.
                     "subscribe": {"allow": [*map(subject, user.subscribe), "$MQTT.sub.>"]},
                 },
@@ -174,12 +186,9 @@ def kept_password(path: Path) -> str:
 def export(registry: Registry, kind: Kind, folder: Path) -> list[str]:
     """Write the broker's files (mode 0600) into folder, in place of those there; returns their names.
 
-    {daemon,platform}.password are made once and kept: for [hubs.mqtt] password_file, and for the city."""
-    found = users(
-        registry,
-        kept_password(folder / "daemon.password"),
-        kept_password(folder / "platform.password"),
-    )
+    {daemon,platform,service}.password are made once and kept: for [hubs.mqtt] password_file, for the city,
+    and for the service platform."""
+    found = users_of(registry, folder)
     if kind == "nats":
         files = {"users.conf": json.dumps(nats(found), indent=1) + "\n"}
     else:
@@ -195,4 +204,4 @@ def export(registry: Registry, kind: Kind, folder: Path) -> list[str]:
             new.replace(folder / name)
         except OSError as error:
             raise RegistryError(f"{folder / name}: {error.strerror}") from None
-    return [*files, "daemon.password", "platform.password"]
+    return [*files, *(f"{name}.password" for name in OWN_NAMES.values())]
