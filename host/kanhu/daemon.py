@@ -18,12 +18,13 @@ from kanhu.aead import AesCcm
 from kanhu.broker import embedded, keep_current
 from kanhu.care import Alarms
 from kanhu.care.asking import Asking
-from kanhu.care.condition import condition
 from kanhu.care.duty import Duty
 from kanhu.care.escalation import Escalation
 from kanhu.care.faults import Faults
 from kanhu.care.modes import Modes
 from kanhu.care.proofs import Proofs
+from kanhu.care.rules import RULES
+from kanhu.care.watch import Watch
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
 from kanhu.downlink import Downlink
@@ -86,7 +87,8 @@ class Daemon:
         )
         self.proofs = Proofs(self.journal, self._is_heard)
         self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, self.counters)
-        self.intake.notes += [self.proofs.note, self.faults.note]
+        self.modes = Modes(self.journal)
+        self.intake.notes += [self.proofs.note, self.faults.note, self.modes.note]
         self._aeads: dict[tuple[str, int], AesCcm] = {}
         self._aeads_version = self.registry.version
         self.witness = Witness(self.journal, self.registry)
@@ -114,6 +116,17 @@ class Daemon:
         self.city.uplink = self.uplink
         limit = limit_s(config.hubs.heartbeat_s, config.hubs.missed_heartbeats)
         self.silence = Silence(limit, time.monotonic())
+        self.watch = Watch(
+            self.journal,
+            self.registry,
+            self.alarms,
+            self.modes,
+            limit,
+            int(config.care.ask_s * 1000),
+            RULES,
+            self.proofs.proof,
+            self._standing,
+        )
         self.links: list[HubLink] = [SerialLink(url, self) for url in config.hubs.serial]
         hubs_broker = config.hubs.mqtt or own
         if hubs_broker is not None:
@@ -127,11 +140,11 @@ class Daemon:
             from kanhu.web import Desk  # a web server that most homes' daemons do without
 
             sources = Sources(
-                dict,
-                lambda home: condition([], self.journal.clock()),
-                lambda hub: None,
+                self.watch.conditions,
+                self.watch.condition,
+                self.watch.past,
                 self.proofs.proof,
-                Modes(self.journal).set,
+                self.modes.set,
             )
             self.desk = Desk(
                 config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources
@@ -142,6 +155,12 @@ class Daemon:
     def _region_of(self, hub_id: str) -> str | None:
         home = self.registry.home_of(hub_id)
         return home.region if home is not None else None
+
+    def _standing(self) -> dict[str, dict[tuple[int, int], int]]:
+        found: dict[str, dict[tuple[int, int], int]] = {}
+        for task in self.faults.open():
+            found.setdefault(task.hub, {})[max(0, task.device), task.kind] = task.opened_ms
+        return found
 
     def _is_heard(self, hub_id: str) -> bool:
         return self.silence.state(hub_id, time.monotonic()) == "heard"
@@ -212,6 +231,7 @@ class Daemon:
     def _stored(self, stored: list[Event]) -> None:
         self.uplink.offer(stored)
         for event in stored:
+            self.watch.take(event)
             if event.sealed is not None:
                 # The link is known before the receipts' turn comes: orders may leave at once.
                 boot = self.intake.identities.boot(event.hub)
@@ -312,6 +332,7 @@ class Daemon:
                 self.escalation.run(),
                 self.faults.run(),
                 self.proofs.run(),
+                self.watch.run(),
                 keep_current(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),

@@ -57,7 +57,7 @@ async def _erase(daemon: Daemon, hub: str, discard: bool) -> None:
 
 def _forget(daemon: Daemon, hub: str) -> None:
     for part in (
-        daemon.alarms, daemon.faults, daemon.proofs,
+        daemon.alarms, daemon.faults, daemon.proofs, daemon.watch,
         daemon.downlink, daemon.silence, daemon.intake, daemon.orders,
     ):  # fmt: skip
         part.forget(hub)

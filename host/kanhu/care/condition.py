@@ -88,7 +88,8 @@ class RuleFact(NamedTuple):
 
 
 class ProofFact(NamedTuple):
-    """The newest test call through all receipts. fault: 0, or names.DETAILS[PATH_FAULT]."""
+    """The newest test call that came through all receipts (at_ms 0: none has). fault: of the last one, 0 or
+    names.DETAILS[PATH_FAULT]."""
 
     at_ms: int
     span_ms: int
@@ -188,10 +189,12 @@ def _unheard(hub: HubFacts, now_ms: int) -> Iterator[Reason]:
 
 
 def _unproven(proof: ProofFact | None, now_ms: int) -> Iterator[Reason]:
-    if proof is None:
+    if proof is None or not proof.at_ms:
         yield Reason(Words("no test call has come through yet", "尚无自动测试呼叫成功记录"))
     elif proof.fault:
-        yield Reason(Words("the last test call did not come through", "最近一次自动测试呼叫未通过"), proof.at_ms)
+        yield Reason(
+            Words("the last test call did not come through", "最近一次自动测试呼叫未通过"), proof.at_ms
+        )
     elif not now_ms - PROOF_LIMIT_MS <= proof.at_ms <= now_ms + CLOCK_SLACK_MS:
         yield Reason(Words("no test call for more than a day", "超过一天没有自动测试呼叫"), proof.at_ms)
 
@@ -206,10 +209,10 @@ def _notices(hub: HubFacts) -> Iterator[Reason]:
 
 
 def _well(hub: HubFacts) -> Iterator[Reason]:
-    assert hub.proof is not None  # else it is not well
-    moment = _local(hub.proof.at_ms, hub.zone, "%H:%M")
-    span = f"{hub.proof.span_ms / 1000:.1f}"
-    yield Reason(Words(f"proven {moment}, {span} s", f"{moment} 自检通过，{span} 秒"), hub.proof.at_ms)
+    if hub.proof is not None:
+        moment = _local(hub.proof.at_ms, hub.zone, "%H:%M")
+        span = f"{hub.proof.span_ms / 1000:.1f}"
+        yield Reason(Words(f"proven {moment}, {span} s", f"{moment} 自检通过，{span} 秒"), hub.proof.at_ms)
     if not hub.sensors:
         yield Reason(Words("calls only: no sensor of movement here", "仅呼叫：未安装活动传感器"))
     elif all(rule.state == "off" for rule in hub.rules):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from kanhu.care.rules.past import Device  # kanhu.care looks at the registry
 
 ALL_HOMES = ""  # a rule's settings for every home that has none of its own
-ON = "on"  # key of a rule's settings; a rule that nobody has set is off
 MAX_WHAT = 64  # characters of what a visit is for
 
 
@@ -65,7 +64,7 @@ class CareTables:
     # Rules
 
     def rules(self, home: str) -> dict[str, dict[str, Any]]:
-        """What was set of each rule for a home, or else for all; ON among it. Rules nobody has set are absent."""
+        """What was set of each rule for a home, or else for all. A rule that nobody has set is off."""
         return {**self._rules.get(ALL_HOMES, {}), **(self._rules.get(home, {}) if home else {})}
 
     def set_rule(self, home: str, rule: str, settings: dict[str, Any] | None, by: str) -> None:
@@ -163,7 +162,9 @@ class CareTables:
         for home, rule, settings in db.execute("SELECT home, rule, settings FROM rules ORDER BY home, rule"):
             self._rules.setdefault(home, {})[rule] = json.loads(settings)
         self._plans: dict[str, list[VisitPlan]] = {}
-        for row in db.execute("SELECT id, home, days, from_min, until_min, what FROM visit_plans ORDER BY id"):
+        for row in db.execute(
+            "SELECT id, home, days, from_min, until_min, what FROM visit_plans ORDER BY id"
+        ):
             plan = VisitPlan(*row)
             self._plans.setdefault(plan.home, []).append(plan)
         self._mode_requests = [

@@ -1,0 +1,380 @@
+"""The watch over all homes: what is known of each, the rules that are due, and what follows from them."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable, Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from pydantic import BaseModel
+
+from kanhu.ending import end
+from kanhu.journal import Event, Journal, JournalError
+from kanhu.registry import Registry
+from kanhu_protocol import kinds as k
+
+from . import facts, recall
+from .alarm import Alarm, AlarmName
+from .condition import Condition, HubFacts, condition
+from .findings import Alarms, Findings
+from .homes import HubPast
+from .modes import Modes
+from .proofs import Proof
+from .rules.past import Past, Plan
+from .rules.values import Rule, Verdict, Words
+from .settings import switched_on
+
+log = structlog.get_logger("kanhu.watch")
+
+TICK_S = 0.5  # events of that long are looked at together
+ROUND_TICKS = 120  # in which the conditions of all homes are looked at once
+AT_ONCE = 50  # hubs looked at before others have their turn
+SOONEST_MS = 1000
+LATEST_MS = 3_600_000  # a rule is looked at that often whatever it said
+BEHIND_MS = 15_000  # a hub whose past is still arriving is looked at again after this
+AFTER_ERROR_MS = 60_000
+RECALL_AT_ONCE = 20  # hubs read back in one go
+RHYTHM_PAUSE_S = 0.02  # between hubs whose days are read back: that is in no hurry
+BEHIND = Words(
+    "the hub was away, and what it saved meanwhile is still arriving", "主机曾断线，其间的记录仍在补传"
+)
+FAILED = Words("the rule could not be looked at", "规则评估失败")
+# Events that say only that somebody moves or something is there: of a quiet home they change nothing.
+_LIFE = frozenset((k.HEARTBEAT, k.MOTION, k.MOTION_COUNT, k.STILL))
+_ABOUT = frozenset(
+    (
+        k.HUB_SILENT, k.HUB_BACK, k.IDENTITY_FAULT, k.IDENTITY_OK, k.PATH_FAULT, k.PATH_OK,
+        k.SENSOR_UNPROVEN, k.SENSOR_PROVEN, k.CHECK_IN, k.CHECK_OUT,
+    )
+)  # fmt: skip
+
+On = list[tuple[Rule[Any], BaseModel]]
+
+
+class Watched:
+    """One hub under watch."""
+
+    def __init__(self, home: str, past: HubPast, read: bool) -> None:
+        self.home = home
+        self.past = past
+        self.read = read  # its past has been read back from the journal
+        self.waiting: list[Event] = []  # came meanwhile
+        self.rules: On = []
+        self.verdicts: dict[str, Verdict] = {}  # by the rule's name
+        self.due_ms = 0
+        self.alarms: dict[AlarmName, Alarm] = {}  # not closed
+
+
+class Watch:
+    """All homes of one registry; in the thread of the journal's loop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        registry: Registry,
+        alarms: Alarms,
+        modes: Modes,
+        limit_s: float,
+        ask_ms: int,
+        rules: Mapping[str, Rule[Any]],
+        proof: Callable[[str], Proof | None] = lambda hub: None,
+        standing: Callable[[], Mapping[str, Mapping[tuple[int, int], int]]] = dict,
+    ) -> None:
+        """limit_s: longest silence of a hub that is well; standing: faults that stood before what is read
+        back, by hub: (device, kind) and since when."""
+        self.on_condition: list[Callable[[str, Condition], None]] = []  # (home, what it is now)
+        self.evaluated = 0  # rules looked at since the start
+        self.failed = 0
+        self._journal, self._registry, self._alarms, self._modes = journal, registry, alarms, modes
+        self._limit_ms = int(limit_s * 1000)
+        self._ask_ms = ask_ms
+        self._proof = proof
+        self._rules = rules
+        self._findings = Findings(journal, alarms)
+        self._hubs: dict[str, Watched] = {}
+        self._homes: dict[str, list[str]] = {}  # home: its hubs
+        self._heap: list[tuple[int, str]] = []
+        self._conditions: dict[str, Condition] = {}
+        self._turn: list[str] = []  # homes whose condition is still to be looked at in this round
+        self._seen = -1  # version of the registry
+        self._unread = False
+        self._complained: set[str] = set()
+        self._before = standing()
+        self.configure()
+        for alarm in alarms.live():
+            self._alarm(alarm)
+        alarms.on_change.append(self._alarm)
+        modes.on_set.append(self._mode)
+
+    # Looking
+
+    def past(self, hub: str) -> Past | None:
+        """What rules see of a hub; None for one that is not watched."""
+        found = self._hubs.get(hub)
+        return found.past.past if found else None
+
+    def verdicts(self, hub: str) -> list[Verdict]:
+        """What the rules of a hub's home said last."""
+        found = self._hubs.get(hub)
+        return list(found.verdicts.values()) if found else []
+
+    def facts(self, hub: str, now_ms: int) -> HubFacts:
+        """What a home's condition rests on."""
+        one = self._hubs[hub]
+        return facts.gather(
+            one.past, one.read, one.alarms.values(), one.rules, one.verdicts, self._modes.at(hub, now_ms),
+            self._proof(hub), now_ms,
+        )  # fmt: skip
+
+    def condition(self, home: str) -> Condition:
+        """How a home is now."""
+        now = self._journal.clock()
+        return condition([self.facts(hub, now) for hub in self._homes.get(home, ())], now)
+
+    def conditions(self) -> dict[str, Condition]:
+        """How all homes are, each looked at within the last minute."""
+        return dict(self._conditions)
+
+    # What happens
+
+    def take(self, event: Event) -> None:
+        """An event that is on disk: of a hub, or of the daemon about one."""
+        hub = event.hub
+        if event.sealed is None:
+            if event.kind not in _ABOUT:
+                return
+            hub = event.fields.get(k.SUBJECT, "")
+        one = self._hubs.get(hub)
+        if one is None:
+            return
+        if not one.read:
+            one.waiting.append(event)
+            return
+        self._enter(one, event)
+        if event.kind not in _LIFE or any(
+            verdict.state not in ("quiet", "off") for verdict in one.verdicts.values()
+        ):
+            self._wake(hub)
+
+    def forget(self, hub: str) -> None:
+        """A hub is being erased."""
+        one = self._hubs.pop(hub, None)
+        self._modes.forget(hub)
+        self._findings.forget(hub)
+        if one is not None:
+            self._homes[one.home] = [other for other in self._homes.get(one.home, ()) if other != hub]
+            if not self._homes[one.home]:
+                del self._homes[one.home]
+                self._conditions.pop(one.home, None)
+
+    def _enter(self, one: Watched, event: Event) -> None:
+        if event.sealed is None:
+            one.past.told(event)
+        else:
+            one.past.take(event, self._journal.moment(event)[0])
+
+    def _alarm(self, alarm: Alarm) -> None:
+        one = self._hubs.get(alarm.hub)
+        if one is not None:
+            one.alarms.pop(alarm.name, None)
+            if alarm.state != k.CLOSED:
+                one.alarms[alarm.name] = alarm
+            self._wake(alarm.hub)
+
+    def _mode(self, hub: str, mode: Any) -> None:
+        one = self._hubs.get(hub)
+        if one is not None:
+            one.past.past.mode(mode)
+            self._wake(hub)
+
+    def _wake(self, hub: str) -> None:
+        self._schedule(hub, self._journal.clock())
+
+    def _schedule(self, hub: str, at_ms: int) -> None:
+        self._hubs[hub].due_ms = at_ms
+        heapq.heappush(self._heap, (at_ms, hub))
+
+    # The registry
+
+    def configure(self) -> None:
+        """Take over what the registry says of homes, hubs, devices, rules and visits."""
+        registry = self._registry
+        self._seen = registry.version
+        watched: dict[str, list[str]] = {}
+        for hub in registry.hubs():
+            if registry.knows(hub.id):
+                watched.setdefault(hub.home, []).append(hub.id)
+        for hub_id in [one for one in self._hubs if not registry.knows(one)]:
+            self.forget(hub_id)
+        self._homes = watched
+        for home, hubs in watched.items():
+            on, wrong = switched_on(registry.rules(home), self._rules)
+            for text in wrong:
+                if text not in self._complained:
+                    self._complained.add(text)
+                    log.error("a rule is not looked at", home=home, why=text)
+            plans = tuple(
+                Plan(plan.days, plan.from_min, plan.until_min, plan.what) for plan in registry.plans(home)
+            )
+            for hub_id in hubs:
+                self._set_up(hub_id, home, on, plans)
+        for home in [one for one in self._conditions if one not in watched]:
+            del self._conditions[home]
+
+    def _set_up(self, hub: str, home: str, on: On, plans: tuple[Plan, ...]) -> None:
+        devices = {device.index: device for device in self._registry.devices_of(hub)}
+        zone = ZoneInfo(self._registry.home(home).time_zone)
+        one = self._hubs.get(hub)
+        if one is None or one.past.past.zone.key != zone.key or (on and not one.rules):
+            past = HubPast(hub, zone, devices.values(), plans, self._limit_ms)
+            for (device, kind), since_ms in self._before.get(hub, {}).items():
+                past.stood(device, kind, since_ms)
+            for mode in self._modes.of(hub):
+                past.past.mode(mode)
+            alarms = one.alarms if one else {}
+            one = self._hubs[hub] = Watched(home, past, read=False)
+            self._unread = True
+            one.alarms = alarms
+        one.past.past.devices = devices
+        one.past.past.plans = plans
+        if [(rule.id, settings) for rule, settings in one.rules] != [(rule.id, given) for rule, given in on]:
+            one.rules = on
+            one.verdicts = {}
+        self._wake(hub)
+
+    # Time
+
+    async def run(self) -> None:
+        """Look at what is due, until cancelled."""
+        recalling: asyncio.Task[None] | None = None
+        try:
+            while True:
+                if self._unread and (recalling is None or recalling.done()):
+                    self._unread = False
+                    recalling = asyncio.create_task(self.recall())
+                await self._tick()
+                await asyncio.sleep(TICK_S)
+        finally:
+            if recalling is not None:
+                await end([recalling])
+
+    async def _tick(self) -> None:
+        if self._registry.version != self._seen:
+            self.configure()
+        if self._registry.mode_requests():
+            await self._carry_out()
+        await self.look()
+
+    async def look(self) -> None:
+        """Look at every rule that is due now, and at some homes' conditions."""
+        now = self._journal.clock()
+        done = 0
+        while self._heap and self._heap[0][0] <= now:
+            at_ms, hub = heapq.heappop(self._heap)
+            one = self._hubs.get(hub)
+            if one is None or one.due_ms != at_ms or not one.read:
+                continue
+            await self._look_at(hub, one, now)
+            done += 1
+            if done % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        if not self._turn:
+            self._turn = list(self._homes)
+        for _ in range(min(len(self._turn), len(self._homes) // ROUND_TICKS + 1)):
+            self._judge(self._turn.pop())
+
+    def _judge(self, home: str) -> None:
+        if home not in self._homes:
+            return
+        before, found = self._conditions.get(home), self.condition(home)
+        self._conditions[home] = found
+        if before is None or (before.state, before.reasons) != (found.state, found.reasons):
+            for told in self.on_condition:
+                told(home, found)
+
+    async def _look_at(self, hub: str, one: Watched, now: int) -> None:
+        past = one.past
+        if past.pending:
+            past.resolve([(event, self._journal.moment(event)[0]) for event in past.pending])
+        lost, past.lost_seqs = past.lost_seqs, []
+        for span in lost:
+            hole = recall.around(self._journal, hub, *span)
+            if hole is not None:
+                past.lost(*hole)
+        settled = past.settle(now, bool(self._journal.missing(hub, 1)))
+        due = now + LATEST_MS
+        for rule, settings in one.rules:
+            verdict = self._verdict(rule, settings, past.past, now, settled)
+            one.verdicts[rule.name] = verdict
+            due = min(due, verdict.next_ms)
+        if not settled and past.is_here(now):
+            due = min(due, now + BEHIND_MS)
+        self._schedule(hub, max(due, now + SOONEST_MS))
+        try:
+            for rule, _ in one.rules:
+                await self._findings.act(hub, rule, one.verdicts[rule.name], one.alarms, self._ask_ms)
+            await facts.say_proven(self._journal, past, one.rules, now)
+        except JournalError as error:
+            log.warning("what a rule found could not be kept; looked at again", hub=hub, error=str(error))
+            self._schedule(hub, now + AFTER_ERROR_MS)
+        self._judge(one.home)
+
+    def _verdict(self, rule: Rule[Any], settings: BaseModel, past: Past, now: int, settled: bool) -> Verdict:
+        self.evaluated += 1
+        if not settled:
+            return Verdict(rule.id, "cannot_tell", now + LATEST_MS, BEHIND)
+        try:
+            return rule.evaluate(past, settings, now)
+        except Exception:
+            # A defect in one rule must neither stop the others nor look like quiet.
+            log.exception("a rule failed", rule=rule.id)
+            self.failed += 1
+            return Verdict(rule.id, "cannot_tell", now + AFTER_ERROR_MS, FAILED)
+
+    async def _carry_out(self) -> None:
+        try:
+            await self._modes.carry_out(self._registry)
+        except JournalError as error:
+            log.warning("a mode could not be kept; tried again", error=str(error))
+
+    async def recall(self) -> None:
+        """Read back what the journal holds of hubs that are new here: of watched homes all that rules look
+        at, of others what came last; then the days of watched homes, for their rhythm."""
+        unread = [hub for hub, one in self._hubs.items() if not one.read]
+        unread.sort(key=lambda hub: not self._hubs[hub].rules)
+        for start in range(0, len(unread), RECALL_AT_ONCE):
+            some = unread[start : start + RECALL_AT_ONCE]
+            now = self._journal.clock()
+            spans = {
+                hub: recall.RAW_MS if self._hubs[hub].rules else recall.SHORT_MS
+                for hub in some
+                if hub in self._hubs
+            }
+            found = await asyncio.to_thread(recall.recent, self._journal.path, spans, now)
+            for hub, events in found.items():
+                one = self._hubs.get(hub)
+                if one is not None:
+                    self._fill(one, events)
+                    self._wake(hub)
+                await asyncio.sleep(0)
+        for hub in unread:
+            one = self._hubs.get(hub)
+            if one is not None and one.rules:
+                now = self._journal.clock()
+                events = await asyncio.to_thread(
+                    recall.motions, self._journal.path, hub, now - recall.RHYTHM_MS, now - recall.RAW_MS
+                )
+                one.past.rhythm(self._journal.moment(event)[0] for event in events)
+                await asyncio.sleep(RHYTHM_PAUSE_S)
+
+    def _fill(self, one: Watched, events: list[Event]) -> None:
+        for event in events:
+            one.past.take(event, self._journal.moment(event)[0])
+        last_n = one.past.last_n
+        waiting, one.waiting, one.read = one.waiting, [], True
+        for event in waiting:
+            if event.n > last_n or event.sealed is None:
+                self._enter(one, event)
