@@ -14,8 +14,6 @@ from .past import AWAY, HOSPITAL, RUN_GAP_MS, Device, Fault, Past
 from .values import Evidence
 
 PROVEN_MS = 48 * HOUR_MS  # ours: who is at home passes each room that is lived in within two days
-# HC-SR501 data sheet: up to a minute of false outputs after power-on (as in the hub's pir.py).
-WARM_UP_MS = MINUTE_MS
 # Ours: nobody moves in one room for so long without a pause of RUN_GAP_MS; a drifting sensor does.
 RESTLESS_MS = 8 * HOUR_MS
 # Ours: so many movements in the same room, so far apart, and nothing from this sensor: it does not see.
@@ -146,10 +144,11 @@ def _warm_up(past: Past, now_ms: int, since: list[int], whys: list[str], edges: 
     boot_ms = past.last_boot(now_ms)
     if boot_ms is None:
         return
-    since.append(boot_ms + WARM_UP_MS)
-    if now_ms < boot_ms + WARM_UP_MS:
+    warm_ms = boot_ms + past.warm_up_ms
+    since.append(warm_ms)
+    if now_ms < warm_ms:
         whys.append("warm_up")
-        edges.append(boot_ms + WARM_UP_MS)
+        edges.append(warm_ms)
 
 
 def _restless(

@@ -18,6 +18,8 @@ from kanhu.care.rules.spans import Spans
 DAYS_KEPT = 60  # of the daily rhythm
 # Three heartbeats of 300 s and their jitter, as kanhu.silence has it: a hub unheard for so long may be off.
 HUB_LIMIT_MS = 1_080_000
+# HC-SR501 data sheet: up to a minute of false outputs after power-on (as in the hub's pir.py).
+WARM_UP_MS = 60_000
 # Ours: somebody who is in a room moves again within this, seen over hours (see RESTLESS_MS in coverage.py).
 RUN_GAP_MS = 900_000
 
@@ -92,11 +94,13 @@ class Past:
         devices: Iterable[Device] = (),
         plans: Iterable[Plan] = (),
         hub_limit_ms: int = HUB_LIMIT_MS,
+        warm_up_ms: int = WARM_UP_MS,
     ) -> None:
         self.zone = zone
         self.devices: dict[int, Device] = {device.index: device for device in devices}
         self.plans: tuple[Plan, ...] = tuple(plans)
         self.hub_limit_ms = hub_limit_ms
+        self.warm_up_ms = warm_up_ms  # of movement sensors after each start of the hub
         self.began_ms: int | None = None  # first thing that is known
         self._hub = Spans(hub_limit_ms)  # the hub's signs of life
         self._boots: list[int] = []
