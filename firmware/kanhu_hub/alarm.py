@@ -15,6 +15,7 @@ _SLOW_AGAIN_MS = const(60000)
 _SHOWN_MS = const(2000)  # a press shows its receipt this long even when nobody can be reached
 _CUT_OFF_MS = const(10000)  # without any link for this long nobody can have answered
 _MAX = const(16)  # alarms kept; when more, the oldest a person has answered is let go, else the newest
+_HOSTS = const(1 << 30)  # boots above are a daemon's: its alarms are shown and not kept over a restart
 MAX_BYTES = 16384  # of the file: each alarm may count presses of all devices
 
 RECEIPTS = ("not_saved", "heard", "stored", "delivered")
@@ -26,6 +27,7 @@ class Alarm:
     def __init__(self, kind, name, device, state=k.OPEN):
         self.kind = kind
         self.name = name
+        self.first = None  # its first event, where a pre-alarm gave it the name
         self.device = device
         self.state = state
         self.attempts = 0
@@ -49,12 +51,15 @@ class Alarms:
         self._courier = courier
         self._reached = reached
         self.alarms = []
+        self.told = []  # (name, state) of alarms of the host's, at most _MAX
+        self.asks = []  # pre-alarms: asking.py
+        self.proofs = []  # the test call under way: proof.py
         self.unsaved = False  # the file does not hold what RAM holds
 
     def save(self):
         """Write the file; whether it holds what RAM holds."""
         # A closed alarm stays while its event does, which would open it again after a restart.
-        self.alarms = [a for a in self.alarms if a.state != k.CLOSED or self._unstored(a.name)]
+        self.alarms = [a for a in self.alarms if a.state != k.CLOSED or self.unstored(a.name)]
         rows = [
             [a.kind, a.name[0], a.name[1], a.device, a.state, a.attempts, a.extra, a.repeat]
             for a in self.alarms
@@ -73,19 +78,26 @@ class Alarms:
                 return alarm
         return None
 
-    def raised(self, kind, fields):
-        """A press (or smoke, ...): True when flash has it."""
+    def raised(self, kind, fields, asked=None):
+        """A press (or smoke, ...): True when flash has it. asked: name of its pre-alarm."""
         for alarm in self.alarms:
             if alarm.kind == kind and alarm.state == k.OPEN:
                 return self._again(alarm, fields)
-        name, saved = self._recorder.record(kind, fields)
-        alarm = Alarm(kind, name, fields.get(k.DEVICE, 0))
+        alarm = Alarm(kind, asked, fields.get(k.DEVICE, 0))
+        if asked:
+            # The file first: by the event alone recall.py takes it for one more of an alarm that is over.
+            fields[k.ALARM] = asked
+            self.add(alarm)
+            self.save()
+        alarm.first, saved = self._recorder.record(kind, fields)
         alarm.receipt = 1 if saved else 0
         alarm.overdue = False
         alarm.since_ms = self._clock.now_ms()
         alarm.due_ms = alarm.since_ms + _AGAIN_MS
-        self.add(alarm)
-        self.save()
+        if not asked:
+            alarm.name = alarm.first
+            self.add(alarm)
+            self.save()
         return saved
 
     def add(self, alarm):
@@ -113,7 +125,8 @@ class Alarms:
                 return not held.due
         return False
 
-    def _unstored(self, name):
+    def unstored(self, name):
+        """Whether a P1 event waits for a host to store it."""
         return any(held.name == name for held in self._outbox.urgent)
 
     def _flush(self, alarm):
@@ -133,12 +146,12 @@ class Alarms:
                 self._flush(alarm)
                 changed = True
             if alarm.state != k.OPEN:
-                changed = changed or (alarm.state == k.CLOSED and not self._unstored(alarm.name))
+                changed = changed or (alarm.state == k.CLOSED and not self.unstored(alarm.name))
                 continue
             if now - alarm.since_ms >= _AGAIN_MS:
                 alarm.overdue = True
             # One call.unanswered is under way at most: the courier sends that one again itself.
-            if now >= alarm.due_ms and self._courier.ready() and not self._unstored(alarm.said):
+            if now >= alarm.due_ms and self._courier.ready() and not self.unstored(alarm.said):
                 alarm.attempts += 1
                 fields = {k.ALARM: alarm.name, k.ATTEMPT: alarm.attempts, k.DEVICE: alarm.device}
                 alarm.said, _ = self._recorder.record(k.CALL_UNANSWERED, fields)
@@ -150,8 +163,8 @@ class Alarms:
 
     def receipt(self, level, upto, single):
         """A receipt came: level 2 stored, 3 delivered."""
-        for alarm in self.alarms:
-            boot, seq = alarm.name
+        for alarm in self.alarms + self.proofs:
+            boot, seq = alarm.first or alarm.name
             if any(row[0] == boot and seq <= row[1] for row in upto) or any(
                 row[0] == boot and seq in row[1:] for row in single
             ):
@@ -159,9 +172,15 @@ class Alarms:
 
     def person_says(self, name, state):
         """ALARM_IS: False when flash did not take it."""
+        self.asks = [row for row in self.asks if row[0] != name]
+        if name[0] > _HOSTS:
+            self.told = [row for row in self.told if row[0] != name][1 - _MAX :]
+            if state != k.CLOSED:
+                self.told.append((name, state))
+            return True
         alarm = self.named(name)
         if not alarm:
-            if state == k.CLOSED and not self._unstored(name):
+            if state == k.CLOSED and not self.unstored(name):
                 return True
             alarm = Alarm(k.CALL, name, 0, k.CLOSED)  # the host remembers an alarm that this flash does not
             self.add(alarm)
@@ -176,13 +195,13 @@ class Alarms:
         return self.save()
 
     def shown(self):
-        """Name of the lamp's pattern, None when no alarm is open or accepted."""
+        """Name of the lamp's pattern, None when no alarm is open or a person's, and nobody is asked."""
         now = self._clock.now_ms()
-        newest = accepted = None
+        newest = None
+        states = [state for _, state in self.told]
         for alarm in self.alarms:
-            if alarm.state == k.ACCEPTED:
-                accepted = "accepted"
-            elif alarm.state == k.OPEN:
+            states.append(alarm.state)
+            if alarm.state == k.OPEN:
                 newest = alarm
                 if alarm.overdue:
                     return "unanswered"
@@ -191,4 +210,10 @@ class Alarms:
             if alone and now - newest.since_ms >= _SHOWN_MS:
                 return "unanswered"
             return RECEIPTS[newest.receipt]
-        return accepted
+        if self.asks:
+            return "asking"
+        if k.OPEN in states:
+            return "unanswered"
+        if k.DISPATCHED in states or k.ON_SCENE in states:
+            return "coming"
+        return "accepted" if k.ACCEPTED in states else None

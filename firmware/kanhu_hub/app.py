@@ -38,6 +38,9 @@ def drop(*names):
 class App:
     """App(board).run() is the hub; board is kanhu_hub.board.Board or a stand-in with its shape."""
 
+    proof_ms = None  # when proof.py has something to do
+    unproven = True  # since the start
+
     def __init__(self, board, folder="/data", make_links=None):
         if not board.nvs.blob("hub_id") or len(board.nvs.blob("key") or b"") != 16:
             raise NotProvisioned("not provisioned: see docs/wiring.md")
@@ -76,11 +79,46 @@ class App:
     def emit(self, kind, fields):
         """An input's fact: True when flash has it."""
         if kind in KINDS:
-            saved = self.alarms.raised(kind, fields)
+            saved = None
+            if kind == k.FALL and self.config.fall_ask:
+                try:
+                    saved = self._asking("fall", fields)
+                except MemoryError:
+                    pass  # nobody can be asked: an alarm at once
+            if saved is None:
+                saved = self.alarms.raised(kind, fields)
             self.indicator.look()
             return saved
         self.faults.seen(kind, fields.get(k.DEVICE, 0))
         return self.recorder.record(kind, fields)[1]
+
+    def cancel(self, kind, fields):
+        """What the cancel key does."""
+        if kind != k.CALL:
+            return self.emit(kind, fields)
+        self._asking("cancel", log)
+        self.indicator.look()
+
+    def ask(self, name, ms):
+        """The host's pre-alarm: False when it cannot be."""
+        return self._asking("ask", name, ms)
+
+    def _asking(self, what, *args):
+        from kanhu_hub import asking
+
+        done = getattr(asking, what)(self, *args)
+        if not self.alarms.asks:
+            del asking
+            drop("kanhu_hub.asking")
+        return done
+
+    def _prove(self, now):
+        from kanhu_hub import proof
+
+        self.proof_ms = proof.step(self)
+        if self.proof_ms - now > _TICK_MS:
+            del proof
+            drop("kanhu_hub.proof")
 
     def down(self, data):
         """A link's down message."""
@@ -144,7 +182,12 @@ class App:
                 self.outbox.thinned.clear()
                 losses.report(self.recorder, losses.spans(thinned), losses.THINNED)
                 drop("kanhu_hub.losses")
+            if self.alarms.asks:
+                self._asking("tick")
             self.alarms.tick()
+            now = self.clock.now_ms()
+            if self.proof_ms is not None and now >= self.proof_ms:
+                self._prove(now)
             self.faults.tick()
             self.heartbeat.tick()
             self.clock.keep_floor()

@@ -77,6 +77,9 @@ def read(hub_id, raw):
     take("lamp", _number, 2)
     take("buzzer", _number, 15)
     take("mains", _number, None)
+    take("cancel", _number, None)  # the key that answers a pre-alarm
+    take("fall_ask", _number, 20)  # seconds
+    take("proof", _number, 86400)  # seconds
     take("heartbeat", lambda value: _number(value) and value >= 5, 300)  # seconds
     take("version", _number, 0)
     return config

@@ -24,6 +24,8 @@ class Downlink:
         self.heard_ms = None  # when a host last proved to be there
         self.on_receipt = None
         self.on_stale = None  # called for what was sealed for an earlier boot
+        self.on_ask = None  # (name, ms): a pre-alarm; False when it cannot be
+        self._asked = []  # numbers of the last ones: a command comes again until its answer arrives
 
     def take(self, data):
         """Handle one sealed message, whatever it is made of."""
@@ -85,6 +87,10 @@ class Downlink:
             good = losses.say_again(fields[k.RANGES], self._outbox, self._recorder)
             if self.on_receipt:
                 self.on_receipt()
+        elif kind == k.ASK and number not in self._asked:
+            good = self.on_ask(tuple(fields[k.ALARM_NAME]), fields[k.ASK_MS])
+            if good:
+                self._asked = self._asked[-15:] + [number]
         elif kind == k.DEVICES:
             good = self._devices.replace(fields[k.VERSION_OF], fields[k.TABLE])
         if good:

@@ -1,6 +1,8 @@
 """Puts the hub together: board in, rooms joined to each other. Needed at the start only, then dropped:
 no function made here may live on, because it would keep this module on the heap."""
 
+from binascii import crc32
+
 from kanhu_hub import recall, store
 from kanhu_hub.alarm import Alarms
 from kanhu_hub.ccm import Ccm
@@ -47,6 +49,7 @@ def assemble(app, board, folder, log, make_links=None):
     downlink = Downlink(aead, generation, hub_id, recorder, outbox, alarms, devices, clock)
     downlink.on_receipt = courier.progress
     downlink.on_stale = courier.stale
+    downlink.on_ask = app.ask
     config.dead = []  # devices whose pin is not usable
     lamp = _make(config, log, 0, board.output, config.lamp)
     buzzer = _make(config, log, 0, board.output, config.buzzer)
@@ -135,6 +138,9 @@ def start(app, firmware, log, drop):
     add("links", courier.watch, 10000, faults.link_lost, faults.link_back)
     add("tick", app.tick, 10000)
     _inputs(app, add, log)
+    if app.config.proof:
+        # Not all of a town's hubs in one minute after a power cut.
+        app.proof_ms = min(app.config.proof, 600 + crc32(app.config.hub_id.encode()) % 256) * 1000
     for device in app.config.dead:
         app.emit(k.LINE_FAULT, {k.DEVICE: device or None, k.DETAIL: 1})
     if app.config.ntp and app.config.wifi:
@@ -154,10 +160,17 @@ def _inputs(app, add, log):
         pin = _make(config, log, row[0], board.input, row[1], True)
         if pin:
             add("button %d" % row[0], CallButton(pin, row[0], emit, clock, adc).run, 0)
+    if config.cancel is not None:
+        from kanhu_hub.inputs.call_button import CallButton
+
+        pin = _make(config, log, 0, board.input, config.cancel, True)
+        if pin:
+            add("cancel", CallButton(pin, 0, app.cancel, clock).run, 0)
     for row in config.pirs:
         from kanhu_hub.inputs.pir import Pir
 
-        pin = _make(config, log, row[0], board.input, row[1], False)
+        # Pulled up, so that a cut wire reads as motion without end, which is a fault.
+        pin = _make(config, log, row[0], board.input, row[1], True)
         if pin:
             add("pir %d" % row[0], Pir(pin, row[0], emit, clock, config.pir_warm_up * 1000).run, 0)
     if board.radio:

@@ -24,9 +24,11 @@ CONTRACT = {
     "delivered",
     "unanswered",
     "accepted",
+    "coming",
+    "asking",
     "not_saved",
     "fault",
-}  # docs/contracts.md, section 7
+}  # docs/contracts.md, sections 7 and 10
 
 
 def same_when_rotated(a: str, b: str) -> bool:

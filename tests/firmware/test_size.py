@@ -15,6 +15,7 @@ BODY = "memory_cases"
 LIMIT = 40_000  # bytes of .mpy loaded once a hub runs
 BOARD = ("kanhu_hub/board/__init__", "kanhu_hub/board/nvs", "kanhu_hub/board/radio")
 DROPPED = {"kanhu_hub/wiring", "kanhu_hub/config", "kanhu_hub/losses", "kanhu_hub/board/sntp"}
+DROPPED |= {"kanhu_hub/asking", "kanhu_hub/proof"}
 HOST_ONLY = {"kanhu_protocol/names", "kanhu_protocol/checks"}
 WIFI = "kanhu_hub/board/wifi"
 SOURCES = {

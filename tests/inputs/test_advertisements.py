@@ -52,6 +52,42 @@ def test_any_button_event_is_a_call(hear, code):
     assert calls(hear(pressed(5_000, 29, code, copies=3))) == 1
 
 
+VISITOR = "a4c1388d1809"
+FALLS = "a4c1388d180a"
+ROLES = [[9, 10, VISITOR, 0], [10, 9, FALLS, 0]]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(1, k.CHECK_IN), (2, k.CHECK_OUT), (4, k.CHECK_IN), (0x80, k.CHECK_IN)]
+)
+def test_a_visitors_button_checks_in_and_out(hear, code, kind):
+    steps = [adv(5_000 + 100 * i, VISITOR, f"001d01643a{code:02x}") for i in range(5)]
+    assert hear(steps, table=ROLES).events == [(5_000, kind, {k.DEVICE: 9, k.BATTERY: 100, k.RSSI: -60})]
+
+
+def test_in_and_out_while_the_heap_is_full(hear):
+    steps = [
+        [4_000, "raises", 2],
+        adv(5_000, VISITOR, "001d3a01"),
+        adv(5_200, VISITOR, "001e3a02"),
+    ]
+    assert hear(steps, table=ROLES).kinds == [k.CHECK_IN, k.CHECK_OUT]
+
+
+@pytest.mark.parametrize("what", ["0f", "26", "2c"])
+def test_a_fall_is_an_event_at_its_edge_and_a_minute_after_it_was_last_said(hear, what):
+    said = [adv(5_000 + 1_000 * i, FALLS, f"{what}01") for i in range(40)]
+    assert hear(said, table=ROLES).events == [(5_000, k.FALL, {k.DEVICE: 10, k.RSSI: -60})]
+    over = [adv(50_000, FALLS, f"{what}00"), adv(52_000, FALLS, f"{what}01")]
+    assert hear(said + over, table=ROLES).kinds == [k.FALL, k.FALL]
+    later = [adv(44_000 + 62_000, FALLS, f"{what}01")]
+    assert hear(said + later, 120_000, table=ROLES).kinds == [k.FALL, k.FALL]
+
+
+def test_what_says_a_fall_elsewhere_is_none(hear):
+    assert hear([adv(5_000, DOOR, "0f0126012c01"), adv(6_000, PIR, "2c01")]).kinds == []
+
+
 def test_none_is_no_call(hear):
     assert hear(pressed(5_000, 29, 0) + pressed(6_000, 30, 0)).kinds == []
 

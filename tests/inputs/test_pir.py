@@ -57,10 +57,33 @@ def test_an_output_held_high_is_motion_that_goes_on(play):
     assert done.events[1][0] >= WARM + 24 * MINUTE
 
 
-def test_warming_up_is_counted_but_no_motion(play):
+def test_outputs_of_the_warm_up_are_no_movements(play):
     done = play("pir", move(5_000) + move(20_000) + move(WARM + 1_000), 4 * MINUTE)
+    assert done.kinds == [k.MOTION]
     assert done.of(k.MOTION)[0][0] >= WARM + 1_000
-    assert movements(done) == 3
+
+
+def test_an_output_from_the_warm_up_on_is_no_movement_after_it(play):
+    done = play("pir", move(5_000, 14 * MINUTE), 24 * MINUTE)
+    assert done.kinds == []
+    done = play("pir", move(5_000, 14 * MINUTE) + move(16 * MINUTE), 17 * MINUTE)
+    assert done.kinds == [k.MOTION]
+
+
+@pytest.mark.parametrize("warm_up_ms", [0, 60_000])
+def test_an_unplugged_sensor_is_a_fault_and_never_movement_nor_stillness(play, warm_up_ms):
+    done = play("pir", [], 60 * MINUTE, level=1, warm_up_ms=warm_up_ms)
+    assert done.kinds == [k.CONTACT_STUCK]
+    assert 15 * MINUTE <= done.events[0][0] <= 15 * MINUTE + 2_000
+    plugged = [[60 * MINUTE, "level", 0], *move(61 * MINUTE)]
+    done = play("pir", plugged, 72 * MINUTE, level=1, warm_up_ms=warm_up_ms)
+    assert done.kinds == [k.CONTACT_STUCK, k.CONTACT_RELEASED, k.MOTION, k.STILL]
+
+
+def test_unplugged_while_it_runs(play):
+    done = play("pir", [*move(WARM), [WARM + 5 * MINUTE, "level", 1]], WARM + 60 * MINUTE)
+    assert done.kinds == [k.MOTION, k.MOTION, k.CONTACT_STUCK]  # its edge is a movement like any other
+    assert not done.of(k.STILL)
 
 
 def test_a_module_that_is_warm_at_once(play):
@@ -72,6 +95,9 @@ def test_a_module_that_is_warm_at_once(play):
 def test_a_stuck_output_is_a_fault_and_no_motion(play):
     done = play("pir", move(WARM, 20 * MINUTE) + move(WARM + 40 * MINUTE), WARM + 52 * MINUTE)
     assert done.kinds == [k.MOTION, k.CONTACT_STUCK, k.CONTACT_RELEASED, k.STILL, k.MOTION, k.STILL]
+    still = done.of(k.STILL)[0]
+    assert still[0] >= WARM + 30 * MINUTE
+    assert still[1][k.SPAN_MS] <= 10 * MINUTE + 2_000
     stuck, released = done.events[1], done.events[2]
     assert WARM + 15 * MINUTE <= stuck[0] <= WARM + 15 * MINUTE + 2_000
     assert 15 * MINUTE <= stuck[2][k.SPAN_MS] <= 15 * MINUTE + 2_000
@@ -110,7 +136,7 @@ def test_flash_that_fails_and_a_full_heap_lose_and_double_nothing(play):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(100, 90_000), st.integers(100, 20_000)), max_size=12))
 def test_every_movement_is_in_exactly_one_event(play, pattern):
-    steps, at = [], 1_000
+    steps, at = [], WARM
     for low, high in pattern:
         at += low
         steps += move(at, high)

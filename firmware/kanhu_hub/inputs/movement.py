@@ -36,6 +36,12 @@ class Movement:
             self.emit(k.STILL, {k.DEVICE: self.device, k.SPAN_MS: self._silent_ms})
             self._still = True
 
+    def blind(self):
+        """Until now nothing could be seen."""
+        self.quiet_ms = NEW_MOTION_MS
+        self._silent_ms = 0
+        self._still = False
+
     def seen(self):
         """Motion goes on."""
         self.quiet_ms = self._silent_ms = 0

@@ -1,4 +1,4 @@
-"""A wired PIR motion sensor, active high."""
+"""A wired PIR motion sensor, active high; a cut wire is pulled up and reads as motion without end."""
 
 from micropython import const
 
@@ -25,7 +25,8 @@ class Pir:
         self._cold_ms = warm_up_ms  # left of the warm-up
         self._active = False
         self._active_ms = 0
-        self._moving = False  # active, and not since the warm-up
+        self._moving = False  # active, and not since the start or the warm-up
+        self._unsure = True  # no inactive output seen since the start
         self._stuck = False
 
     async def run(self):
@@ -38,19 +39,20 @@ class Pir:
                 self._pass()
         self._pass()
         active = self.wire.value() == 1
+        self._unsure = self._unsure and active
         if active == self._active:
             return
-        warm = self._cold_ms <= 0
-        if active:
-            if warm:
-                self.movement.began({})
-            else:
-                self.movement.count()
-        elif self._stuck:
-            self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
-            self._stuck = False
+        moving = active and self._cold_ms <= 0 and not self._unsure
+        if moving:
+            self.movement.began({})
+        elif not active:
+            if self._stuck:
+                self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
+                self._stuck = False
+            if not self._moving:
+                self.movement.blind()
         self._active = active
-        self._moving = active and warm
+        self._moving = moving
         self._active_ms = 0
 
     def _pass(self):
@@ -61,4 +63,6 @@ class Pir:
         if self._active and not self._stuck and self._active_ms >= _STUCK_MS:
             self.emit(k.CONTACT_STUCK, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
             self._stuck = True
-        self.movement.passed(ms, self._moving)
+            self._moving = False
+        if self._moving or not self._active:  # else it says neither that somebody moves nor that all is still
+            self.movement.passed(ms, self._moving)

@@ -12,6 +12,7 @@ _PACKET_ID = const(0x00)
 _BATTERY = const(0x01)
 _OPENING = const(0x11)
 _BATTERY_LOW = const(0x15)
+_YES = const(0x0F)  # generic boolean
 _CARBON_MONOXIDE = const(0x17)
 _DOOR_OPEN = const(0x1A)
 _GARAGE_DOOR = const(0x1B)
@@ -20,8 +21,10 @@ _MOISTURE = const(0x20)
 _MOTION_SEEN = const(0x21)
 _MOVING = const(0x22)
 _OCCUPANCY = const(0x23)
+_PROBLEM = const(0x26)
 _SMOKE = const(0x29)
 _TAMPER = const(0x2B)
+_VIBRATION = const(0x2C)
 _WINDOW_OPEN = const(0x2D)
 _BUTTON = const(0x3A)
 # Roles of the device table, kanhu_protocol/names.py
@@ -29,10 +32,14 @@ _CALL = const(1)
 _MOTION = const(2)
 _DOOR = const(3)
 _WINDOW = const(4)
+_FALL = const(9)
+_VISIT = const(10)
+_DOUBLE_PRESS = const(2)
 
 _MISSED_MS = const(3000)  # ours: three supervision periods, as the host does with heartbeats
 _LOW_PERCENT = const(15)  # ours
 _OK_PERCENT = const(20)  # the gap keeps a cell that recovers when it is warm from going to and fro
+_FALLEN_MS = const(60_000)  # ours: detectors that never say "no fall" mean another one after so long
 _NO_RSSI = const(127)  # Bluetooth Core Specification Vol 4 Part E 7.7.65.2
 
 # Object: kind when true and kind when false. Whatever the role: life safety wins.
@@ -43,6 +50,7 @@ _STATES = {
     _MOISTURE: (k.WATER_LEAK, k.WATER_LEAK_CLEAR),
     _TAMPER: (k.TAMPER, k.TAMPER_RESTORED),
 }
+_FALLS = (k.FALL, 0)
 _CONTACTS = {_DOOR: (k.DOOR_OPEN, k.DOOR_CLOSED), _WINDOW: (k.WINDOW_OPEN, k.WINDOW_CLOSED)}
 
 
@@ -66,8 +74,9 @@ class Sensor:
         self._contact = _CONTACTS.get(role)
         # A caller's first packet after a restart is a press, though it may be a copy of one stored before it:
         # then the alarm is open and a press more does no harm; a call taken for a copy would be lost.
-        self._presses = Presses(clock) if role == _CALL else None
-        self._due = 0  # presses that emit has not taken yet
+        self._presses = Presses(clock) if role in (_CALL, _VISIT) else None
+        self._due = []  # kinds of presses that emit has not taken yet
+        self._fallen_ms = 0  # since a fall was last heard of
         self._movement = Movement(device, emit) if role == _MOTION else None
         self._moving = None  # not heard yet
         self._motion_id = None
@@ -103,13 +112,21 @@ class Sensor:
                 kinds = _STATES.get(what)
                 if what in (_OPENING, _DOOR_OPEN, _GARAGE_DOOR, _WINDOW_OPEN):
                     kinds = self._contact
+                elif self.role == _FALL and what in (_YES, _PROBLEM, _VIBRATION):
+                    kinds = _FALLS
+                    if value:
+                        self._fallen_ms = 0
                 if kinds:
                     states[kinds] = bool(states.get(kinds) or value)
         self._rssi = rssi
         self._flags = flags | (self._flags if self._due else 0)
         self._states.update(states)
         if self._presses and codes:
-            self._due += self._presses.count(packet_id, bytes(codes))
+            codes = bytes(codes)
+            kind = k.CALL
+            if self.role == _VISIT:
+                kind = k.CHECK_OUT if _DOUBLE_PRESS in codes else k.CHECK_IN
+            self._due += [kind] * self._presses.count(packet_id, codes)
         self._tell()
         if self._movement and motion is not None:
             # A sensor that only sends when it detects says a new movement with each packet.
@@ -125,13 +142,15 @@ class Sensor:
     def _tell(self):
         # What emit has not taken is told again by passed(): no state changes before its event is out.
         while self._due:
-            self._say(k.CALL)
-            self._due -= 1
+            self._say(self._due[0])
+            self._due.pop(0)
         for kinds in sorted(self._states):  # by kind: life first
             now, told = self._states[kinds], self._told.get(kinds)
             # At the first word after a restart a quiet sensor is no news; how a door stands is.
             if now != told and (now or told or kinds == self._contact):
-                self._say(kinds[0] if now else kinds[1])
+                kind = kinds[0] if now else kinds[1]
+                if kind:
+                    self._say(kind)
             self._told[kinds] = now
         percent = 100 if self._battery is None else self._battery
         low = bool(self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1))
@@ -155,6 +174,9 @@ class Sensor:
     def passed(self, ms, supervision_s):
         """ms went by; to be called every few seconds. supervision_s is 0 when unknown."""
         self._unheard_ms += ms
+        self._fallen_ms += ms
+        if self._fallen_ms >= _FALLEN_MS and _FALLS in self._states:
+            self._states[_FALLS] = False
         if self._presses:
             self._presses.forget()
         self._tell()

@@ -108,6 +108,8 @@ class Bench:
             self._check_name(name)
         if config.get("mains") is not None and not any(w.kind == "mains" for w in wires.values()):
             wires[f"{hub_id}-mains"] = Wire(config["mains"], "mains", pressed=True)
+        if config.get("cancel") is not None:
+            wires[f"{hub_id}-cancel"] = Wire(config["cancel"], "cancel")
         flash.install(self.folder / f"{hub_id}.flash", build_files() if files is None else files, flash_size)
         nvs = Nvs(self.folder / f"{hub_id}.nvs")
         nvs.set("kanhu", "hub_id", hub_id.encode())
@@ -210,13 +212,15 @@ class Bench:
         if name in self.sensors:
             sensor, owner = self.sensors[name]
             powered = any(h.running for h in self.hubs.values() if owner in ("", h.hub_id))
-            self._record(powered, owner, name, "button")
+            if sensor.kind == "button":
+                self._record(powered, owner, name, "button")
             self._do(lambda: sensor.press(press))
             return
         owner_hub, contact = self._wire(name, hub)
 
         async def push() -> None:
-            self._record(owner_hub.running and contact.line == "ok", owner_hub.hub_id, name, contact.kind)
+            if contact.kind == "button":
+                self._record(owner_hub.running and contact.heard, owner_hub.hub_id, name, contact.kind)
             await contact.contact(True, lambda: owner_hub._show(contact), owner_hub.speed)
             await asyncio.sleep(max(duration_ms / 1000 / owner_hub.speed, SHORTEST))
             await contact.contact(False, lambda: owner_hub._show(contact), owner_hub.speed)
@@ -241,7 +245,7 @@ class Bench:
 
         async def push() -> bool:
             await rounds(2)
-            self._record(owner.running and contact.line == "ok", owner.hub_id, name, contact.kind)
+            self._record(owner.running and contact.heard, owner.hub_id, name, contact.kind)
             noticed = await hold(True)
             await hold(False)
             return noticed
@@ -268,6 +272,21 @@ class Bench:
         """A contact that stays closed, or lets go."""
         owner, contact = self._wire(name, hub)
         self._wait(contact.contact(stuck, lambda: owner._show(contact), owner.speed))
+
+    def unplug(self, name: str, hub: Hub | str | None = None) -> None:
+        """Cut the wire of an input: nothing drives its pin, and the hub's own pull decides."""
+        self._plug(name, hub, plugged=False)
+
+    def plug(self, name: str, hub: Hub | str | None = None) -> None:
+        """Mend the wire again."""
+        self._plug(name, hub, plugged=True)
+
+    def cancel(self, hub: Hub | str | None = None, duration_ms: int = PRESS_MS) -> None:
+        """Press the hub's cancel key (returns when it is released); the hub's config says its pin."""
+        owner = self._hub(hub)
+        if "cancel" not in {w.kind for w in owner.wires.values()}:
+            raise BenchError(f"hub {owner.hub_id} has no cancel key: put `cancel` into its config")
+        self.press(f"{owner.hub_id}-cancel", duration_ms, owner)
 
     def line(self, name: str, state: Line, hub: Hub | str | None = None) -> None:
         """A supervised line is "ok", "open" or "short"."""
@@ -358,6 +377,11 @@ class Bench:
 
     def _record(self, noticed: bool, hub_id: str, name: str, kind: str) -> None:
         (self.presses if noticed else self.missed_presses).append(Press(time.monotonic(), hub_id, name, kind))
+
+    def _plug(self, name: str, hub: Hub | str | None, *, plugged: bool) -> None:
+        owner, contact = self._wire(name, hub)
+        contact.plugged = plugged
+        self._do(lambda: owner._show(contact))
 
     def _check_name(self, name: str) -> None:
         if name in self.sensors or any(name in hub.wires for hub in self.hubs.values()):

@@ -40,8 +40,10 @@ STATES = {
     "moisture": 0x20,
     "tamper": 0x2B,
     "battery_low": 0x15,
+    "fall": 0x0F,  # generic boolean: BTHome has no object for it
 }
-KINDS = ("button", "battery", *STATES)
+BUTTONS = ("button", "visit")
+KINDS = (*BUTTONS, "battery", *STATES)
 ADV_NONCONN_IND = 3  # MicroPython's adv_type
 REPEATS = 6  # advertisements of one happening
 REPEAT_SPAN = 1.5  # s over which they are spread
@@ -147,7 +149,7 @@ class Sensor:
         self._announce(self._objects())
 
     def _objects(self) -> list[tuple[int, int]]:
-        if self.kind == "button":
+        if self.kind in BUTTONS:
             return [(BUTTON, PRESSES["none"])]
         return [(STATES[self.kind], int(self.state))] if self.kind in STATES else []
 

@@ -18,22 +18,30 @@ LATEST_MS = 20  # a bounce later than this would be a press or a release of its 
 
 @dataclass
 class Wire:
-    """One input of a hub; kind is "button" (active low), "pir" or "mains" (active high)."""
+    """One input of a hub; "button" and "cancel" are active low, "pir" and "mains" active high."""
 
     pin: int
-    kind: Literal["button", "pir", "mains"] = "button"
+    kind: Literal["button", "cancel", "pir", "mains"] = "button"
     adc: int | None = None
     line_mv: Mapping[str, int] = field(default_factory=lambda: dict(LINE_MV))
     pressed: bool = False
     line: Line = "ok"
+    plugged: bool = True
 
     def level(self) -> int | None:
         """What drives the pin: 0, 1 or nothing (the hub's pull-up decides)."""
-        if self.kind == "button":
+        if not self.plugged:
+            return None
+        if self.kind in ("button", "cancel"):
             if self.line == "short" or (self.pressed and self.line == "ok"):
                 return 0
             return None
         return int(self.pressed)
+
+    @property
+    def heard(self) -> bool:
+        """Whether a press gets to the hub."""
+        return self.plugged and self.line == "ok"
 
     def microvolts(self) -> int:
         state = "pressed" if self.pressed and self.line == "ok" else self.line

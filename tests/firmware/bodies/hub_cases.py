@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from fake_board import Board, Nvs, Time, virtual
+from fake_board import Board, Nvs, Pin, Time, virtual
 from fake_host import HUB, KEY, Host, Link
 
 from kanhu_hub import app as app_module
@@ -35,6 +35,7 @@ class Home:
         virtual(self.time)
         self.links = [Link(name) for name in self.link_names or ()]
         self.board = Board(self.nvs, self.time)
+        self.board.pins[PIR] = Pin()  # a sensor that sees nothing
         self.began = self.time.ms
         self.app = App(self.board, FOLDER + "/data", self._make_links if self.link_names else None)
         self.boots += 1

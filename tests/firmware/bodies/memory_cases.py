@@ -54,6 +54,7 @@ def _run(links):
         "links": links,
         "buttons": [[1, 4, None]],
         "pirs": [[2, 13]],
+        "cancel": 6,
     }
     home = hub_cases.Home(links=None, config=config)
     home.run(20000)
