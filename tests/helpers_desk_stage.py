@@ -60,19 +60,26 @@ class Stage:
 
     def __init__(self) -> None:
         self.language: words.Language = "en"
-        self.me = {"id": "op1", "name": "Li Na", "role": "operator", "region": "cn/42/01/06", "language": "en"}
+        self.me = {
+            "id": "op1",
+            "name": "Li Na",
+            "role": "operator",
+            "region": "cn/42/01/06",
+            "language": "en",
+        }
         self.state: dict[str, Any] = {}
         self.answers: dict[str, tuple[int, dict[str, Any]]] = {}  # action -> (status, body)
         self.person: tuple[int, dict[str, Any]] = (200, PERSON)
         self.asked: list[tuple[str, str, dict[str, Any]]] = []  # (alarm, action, body)
         self.silent = False  # the stream stays open and says nothing
         self.signed_in = True
+        self.ping_every_s = 10.0
         self._version = 0
         self._templates = Environment(
             loader=FileSystemLoader(str(WEB / "templates")), autoescape=select_autoescape()
         )
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
+        self.port = 0
+        self._begin()
         self.url = f"http://127.0.0.1:{self.port}"
         self.show()
 
@@ -87,40 +94,59 @@ class Stage:
         self._version += 1
 
     def __enter__(self) -> Stage:
-        routes = [
-            Route("/desk", self._page("desk.html")),
-            Route("/desk/wall", self._page("wall.html")),
-            Route("/desk/login", self._page("login.html")),
-            Route("/desk/api/state", self._state),
-            Route("/desk/api/events", self._events),
-            Route("/desk/api/language", self._language, methods=["POST"]),
-            Route("/desk/api/operators", self._operators),
-            Route("/desk/api/homes/{home}/mode", self._mode, methods=["POST"]),
-            Route("/desk/api/alarms/{hub}/{number}/person", self._person),
-            Route("/desk/api/alarms/{hub}/{number}/{action}", self._act, methods=["POST"]),
-            Mount("/desk/static", StaticFiles(directory=str(WEB / "static"))),
-        ]
-        config = uvicorn.Config(
-            Guard(Starlette(routes=routes), None), log_config=None, lifespan="off", timeout_graceful_shutdown=1
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
         return self
 
-    def _run(self) -> None:
-        asyncio.run(self._server.serve([self._socket]))
-
     def __exit__(self, *_: object) -> None:
+        self.cut()
+
+    def cut(self) -> None:
+        """End every connection and listen no more."""
         self._server.should_exit = True
         self._thread.join(10)
-        self._socket.close()
+
+    def back(self) -> None:
+        """Listen again, on the same port."""
+        self._begin()
+
+    def _begin(self) -> None:
+        listening = socket.create_server(("127.0.0.1", self.port))
+        self.port = listening.getsockname()[1]
+        config = uvicorn.Config(
+            Guard(self._app(), None), log_config=None, lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._server.serve([listening])), daemon=True
+        )
+        self._thread.start()
+
+    def _app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/desk", self._page("desk.html")),
+                Route("/desk/wall", self._page("wall.html")),
+                Route("/desk/login", self._page("login.html")),
+                Route("/desk/api/state", self._state),
+                Route("/desk/api/events", self._events),
+                Route("/desk/api/language", self._language, methods=["POST"]),
+                Route("/desk/api/operators", self._operators),
+                Route("/desk/api/homes/{home}/mode", self._mode, methods=["POST"]),
+                Route("/desk/api/alarms/{hub}/{number}/person", self._person),
+                Route("/desk/api/alarms/{hub}/{number}/{action}", self._act, methods=["POST"]),
+                Mount("/desk/static", StaticFiles(directory=str(WEB / "static"))),
+            ]
+        )
 
     def _page(self, template: str) -> Any:
         async def answer(request: Request) -> Response:
             language = request.query_params.get("language", self.language)
             variables = words.page("zh" if language == "zh" else "en")
-            variables |= {"me": self.me, "next": "/desk", "error": request.query_params.get("error", ""), "oidc": True}
+            variables |= {
+                "me": self.me,
+                "next": "/desk",
+                "error": request.query_params.get("error", ""),
+                "oidc": True,
+            }
             return HTMLResponse(self._templates.get_template(template).render(variables))
 
         return answer
@@ -133,11 +159,15 @@ class Stage:
 
     async def _events(self, request: Request) -> Response:
         async def stream() -> AsyncIterator[str]:
-            said = -1
-            while not self._server.should_exit:
+            said, at = -1, time.monotonic()
+            server = self._server
+            while not server.should_exit:
                 if said != self._version and not self.silent:
-                    said = self._version
+                    said, at = self._version, time.monotonic()
                     yield f"event: state\ndata: {json.dumps(self._whole())}\n\n"
+                elif time.monotonic() - at > self.ping_every_s and not self.silent:
+                    at = time.monotonic()
+                    yield f"event: ping\ndata: {json.dumps({'now_ms': now_ms()})}\n\n"
                 await asyncio.sleep(0.02)
 
         if not self.signed_in:
@@ -149,7 +179,12 @@ class Stage:
         return JSONResponse({})
 
     async def _operators(self, request: Request) -> Response:
-        return JSONResponse([{"id": "op1", "name": "Li Na", "role": "operator"}, {"id": "op2", "name": "Zhang Wei", "role": "operator"}])
+        return JSONResponse(
+            [
+                {"id": "op1", "name": "Li Na", "role": "operator"},
+                {"id": "op2", "name": "Zhang Wei", "role": "operator"},
+            ]
+        )
 
     async def _mode(self, request: Request) -> Response:
         self.asked.append((request.path_params["home"], "mode", await request.json()))

@@ -66,7 +66,6 @@ TEXT: dict[str, Words] = {
     "with_person": Words("With a person", "处理中"),
     "with_me": Words("with you", "由您处理"),
     "with": Words("with {who}", "由 {who} 处理"),
-    "with_you": Words("Yours", "由您处理"),
     "closed_lately": Words("Closed lately", "最近结束"),
     "closed_by": Words("closed by {who}: {reason}", "由 {who} 结束：{reason}"),
     "since_press": Words("since the press", "自按下"),
@@ -77,7 +76,6 @@ TEXT: dict[str, Words] = {
     "asked_widely": Words("asked up to: {level}", "已上报至：{level}"),
     "part_of_incident": Words("part of incident {id}", "属于事件 {id}"),
     "home": Words("Home", "住户"),
-    "region": Words("Region", "区域"),
     "accept": Words("Accept", "受理"),
     "open": Words("Open", "查看"),
     "more_waiting": Words("and {n} more, newer than these", "另有 {n} 条较新的报警"),
@@ -93,7 +91,6 @@ TEXT: dict[str, Words] = {
         "Not known whether it was done: the server did not answer. Look at the list once it is connected.",
         "服务器未应答，是否完成未知。请在连接恢复后查看列表。",
     ),
-    "nothing_waits": Words("Nobody is waiting for an answer.", "没有等待受理的报警。"),
     # Sound
     "sound_on": Words("Sound on", "声音开"),
     "sound_blocked": Words("Sound is blocked: click to allow", "声音被浏览器阻止：点击允许"),
@@ -104,9 +101,6 @@ TEXT: dict[str, Words] = {
     # Panel
     "panel": Words("The alarm in hand", "当前报警"),
     "beside": Words("Beside the alarms", "报警详情与概况"),
-    "panel_empty": Words(
-        "Accept or open an alarm to see what to do.", "受理或查看一条报警，即可看到处理要点。"
-    ),
     "shut": Words("Put away", "收起"),
     "person": Words("The person", "老人信息"),
     "person_show": Words("Show who it is", "显示老人信息"),
@@ -158,10 +152,8 @@ TEXT: dict[str, Words] = {
     **STATE_WORDS,  # well, attention, cannot_tell: the same words wherever a status is shown
     "homes_old": Words("Not connected: nothing can be said of the homes.", "连接中断：住户状况无法判断。"),
     "incidents": Words("Incidents", "群发事件"),
-    "incidents_none": Words("None open", "无"),
     "incident_members": Words("{n} homes", "{n} 户"),
     "incident_since": Words("since {time}", "自 {time}"),
-    "incident_over": Words("over since {time}", "{time} 已恢复"),
     "faults": Words("Faults as work", "故障工单"),
     "faults_open": Words("open", "未结"),
     "faults_overdue": Words("overdue", "逾期"),
@@ -301,7 +293,9 @@ ERRORS = {
     "nobody": Words("that operator cannot take alarms of this home", "该值守员无权处理此住户的报警"),
     "role": Words("your role does not allow it", "您的角色无此权限"),
     "mode": Words("that mode cannot be set until then", "无法设置该模式或时间"),
-    "not_saved": Words("the journal cannot be written to at this moment; try again", "日志库暂时无法写入，请重试"),
+    "not_saved": Words(
+        "the journal cannot be written to at this moment; try again", "日志库暂时无法写入，请重试"
+    ),
     "too_many": Words("too many windows of the desk are open; close some", "打开的窗口过多，请关闭一些"),
 }
 
@@ -315,6 +309,11 @@ REASONS = {
     "was_away": Words("Was away", "老人外出"),
     "in_hospital": Words("Is in hospital", "老人住院"),
     "had_visitor": Words("Had a visitor", "家中有访客"),
+    "needs_care": Words("Needs care at home", "需要居家照护"),
+    "needs_meals": Words("Needs meals brought", "需要送餐"),
+    "needs_doctor": Words("Needs a doctor's visit, no emergency", "需要医生上门（非紧急）"),
+    "needs_repair": Words("Needs something repaired", "需要维修"),
+    "needs_visit": Words("Needs a visit", "需要探访"),
     "test": Words("A test", "测试"),
     "equipment": Words("Fault of the equipment", "设备故障"),
     "other": Words("Other", "其他"),

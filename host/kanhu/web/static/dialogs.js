@@ -11,7 +11,7 @@ const dialog = byId("dialog");
 function question(title, fields, read, done) {
   return new Promise((resolve) => {
     const problem = make("p", { className: "problem", role: "alert" });
-    const cancel = make("button", { type: "button" }, say("cancel"), make("kbd", {}, "Esc"));
+    const cancel = make("button", { type: "button" }, say("cancel"), make("kbd", { ariaHidden: "true" }, "Esc"));
     const form = make("form", {}, make("h2", { id: "dialog-title" }, title), fields, problem,
       make("div", { className: "actions" }, cancel, make("button", { className: "main" }, done)));
     let value = null;

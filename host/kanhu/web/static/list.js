@@ -74,8 +74,8 @@ function build(name, act) {
   const parts = {
     age: part("div", "age"), since: part("div", "since"), kind: part("span", "what"), late: part("span", "late"),
     facts: part("div", "facts"), why: part("p", "why"),
-    accept: make("button", { type: "button", className: "main accept" }, say("accept"), make("kbd", {}, "a")),
-    open: make("button", { type: "button", className: "open-alarm" }, say("open"), make("kbd", {}, "o")),
+    accept: make("button", { type: "button", className: "main accept" }, say("accept"), make("kbd", { ariaHidden: "true" }, "a")),
+    open: make("button", { type: "button", className: "open-alarm" }, say("open"), make("kbd", { ariaHidden: "true" }, "o")),
   };
   parts.accept.addEventListener("click", () => act("accept", name));
   parts.open.addEventListener("click", () => act("open", name));

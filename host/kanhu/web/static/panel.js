@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { byId, make, put } from "./dom.js";
 import { ageMs, holder, isWaiting } from "./list.js";
 import { span, when } from "./time.js";
-import { either, named, reasonWords, say, script, whyNot } from "./words.js";
+import { COLON, either, named, reasonWords, say, script, whyNot } from "./words.js";
 
 const STEPS = [ // action, key, states in which it can be done
   ["dispatch", "d", ["accepted"]],
@@ -111,7 +111,7 @@ export class Panel {
   }
 
   #showButton() {
-    const button = make("button", { type: "button", id: "show-person" }, say("person_show"), make("kbd", {}, "p"));
+    const button = make("button", { type: "button", id: "show-person" }, say("person_show"), make("kbd", { ariaHidden: "true" }, "p"));
     button.addEventListener("click", () => this.fetchPerson());
     return button;
   }
@@ -129,13 +129,13 @@ export class Panel {
   #draw() {
     const alarm = this.#alarm;
     const closed = alarm.state === "closed";
-    const shut = make("button", { type: "button" }, say("shut"), make("kbd", {}, "Esc"));
+    const shut = make("button", { type: "button" }, say("shut"), make("kbd", { ariaHidden: "true" }, "Esc"));
     shut.addEventListener("click", () => this.#act("shut", alarm.name));
     const todo = script(alarm.kind);
     const lines = (list) => list.map((line) => make("li", {}, line));
     this.#room.replaceChildren(
       make("header", {}, make("div", {}, make("h2", { tabIndex: -1 }), make("div", { className: "state" })), shut),
-      ...(either(alarm.explanation) ? [make("p", { className: "why-raised" }, make("b", {}, say("why_raised")), ": ", either(alarm.explanation))] : []),
+      ...(either(alarm.explanation) ? [make("p", { className: "why-raised" }, make("b", {}, say("why_raised")), COLON, either(alarm.explanation))] : []),
       this.#actions(),
       ...(closed ? [] : [
         make("h3", {}, say("person")),
@@ -155,7 +155,7 @@ export class Panel {
     const alarm = this.#alarm;
     const supervisor = this.#me?.role === "supervisor";
     const button = (what, key, main) => {
-      const made = make("button", { type: "button", className: main ? "main" : "", "data-do": what }, say(what), make("kbd", {}, key));
+      const made = make("button", { type: "button", className: main ? "main" : "", "data-do": what }, say(what), make("kbd", { ariaHidden: "true" }, key));
       made.addEventListener("click", () => this.#act(what, alarm.name));
       return made;
     };
@@ -207,11 +207,11 @@ const line = (key, value, css = "") => [make("dt", {}, say(key)), make("dd", {},
 function condition(found) {
   const reasons = (found?.reasons ?? []).map((reason) => either(reason.words)).filter(Boolean);
   const state = say(found?.state ?? "cannot_tell");
-  return reasons.length ? `${state}: ${reasons.join("; ")}` : state;
+  return reasons.length ? state + COLON + reasons.join("; ") : state;
 }
 
 function happened(step) {
   const words = named("steps", step.what) === step.what ? named("states", step.what) : named("steps", step.what);
-  const rest = [step.operator, step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(": ");
+  const rest = [step.operator, step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(COLON);
   return [make("time", {}, when(step.at_ms)), words, rest ? ` · ${rest}` : ""];
 }

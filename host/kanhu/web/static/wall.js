@@ -40,7 +40,7 @@ function show() {
 }
 
 function showDistricts(all) {
-  const sorted = [...all].sort((a, b) => b.unanswered - a.unanswered || b.alarms - a.alarms || b.cannot_tell - a.cannot_tell
+  const sorted = [...all].sort((a, b) => b.unanswered - a.unanswered || (b.oldest_s ?? 0) - (a.oldest_s ?? 0) || b.alarms - a.alarms || b.cannot_tell - a.cannot_tell
     || String(a.region).localeCompare(String(b.region)));
   const shown = sorted.slice(0, MOST_DISTRICTS);
   byId("districts").replaceChildren(...shown.map((one) => make("li", { className: `district ${one.unanswered ? "some" : ""}` },

@@ -7,6 +7,7 @@ export const needText = new Set(pack.need_text);
 export const reasons = pack.reasons; // [[code, words]], in order
 export const modes = pack.modes;
 
+export const COLON = language === "zh" ? "：" : ": ";
 const reasonOf = new Map(reasons);
 
 // One text, its {places} filled from values.
@@ -28,7 +29,7 @@ export function script(kind) {
 // A reason as events carry it ("helped" or "other: in words") for people.
 export function reasonWords(reason) {
   const [code, ...rest] = String(reason ?? "").split(": ");
-  return [reasonOf.get(code) ?? code, ...rest].join(language === "zh" ? "：" : ": ");
+  return [reasonOf.get(code) ?? code, ...rest].join(COLON);
 }
 
 // A sentence that came in both languages.
