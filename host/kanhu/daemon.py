@@ -23,7 +23,9 @@ from kanhu.care.escalation import Escalation
 from kanhu.care.faults import Faults
 from kanhu.care.modes import Modes
 from kanhu.care.proofs import Proofs
+from kanhu.care.referrals import Referrals
 from kanhu.care.rules import RULES
+from kanhu.care.visits import Visits
 from kanhu.care.watch import Watch
 from kanhu.config import Broker, Config
 from kanhu.counters import Counters
@@ -43,6 +45,7 @@ from kanhu.registry import Registry
 from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
+from kanhu.uplink.referrals import ReferralLine
 from kanhu.web.sources import Sources
 from kanhu.witness import Witness
 from kanhu_protocol import events, names
@@ -146,9 +149,13 @@ class Daemon:
                 self.proofs.proof,
                 self.modes.set,
             )
-            self.desk = Desk(
-                config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources
-            )
+            self.desk = Desk(config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources)
+        self.visits = Visits(self.journal, self.registry, config.data_dir)
+        self.referrals = Referrals(self.journal)
+        self.referral_line: ReferralLine | None = None
+        if config.platform.referrals:
+            city = config.platform.mqtt or own or Broker()
+            self.referral_line = ReferralLine(city, self.journal, self.city.render)
         self._events: set[asyncio.Task[Event]] = set()
         self._restore_silence()
 
@@ -333,6 +340,9 @@ class Daemon:
                 self.faults.run(),
                 self.proofs.run(),
                 self.watch.run(),
+                self.visits.run(),
+                self.referrals.run(),
+                *([self.referral_line.run()] if self.referral_line else ()),
                 keep_current(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),

@@ -58,10 +58,12 @@ async def _erase(daemon: Daemon, hub: str, discard: bool) -> None:
 def _forget(daemon: Daemon, hub: str) -> None:
     for part in (
         daemon.alarms, daemon.faults, daemon.proofs, daemon.watch,
-        daemon.downlink, daemon.silence, daemon.intake, daemon.orders,
+        daemon.downlink, daemon.silence, daemon.intake, daemon.orders, daemon.visits, daemon.referrals,
     ):  # fmt: skip
         part.forget(hub)
     daemon.commands.drop(hub)
+    if daemon.referral_line is not None:
+        daemon.referral_line.forget(hub)
     if daemon.desk is not None:
         daemon.desk.board.forget(hub)
 

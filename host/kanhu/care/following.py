@@ -41,6 +41,8 @@ class Follower:
         self._forgotten: set[str] = set()
         self.failed = 0  # events that `handle` could not take, for a defect of ours
         journal.on_stored.append(self._stored)
+        if not rows:
+            self._note(self._done_n)
 
     @property
     def waiting(self) -> int:
@@ -60,7 +62,6 @@ class Follower:
 
     async def run(self) -> None:
         """Follow, until cancelled."""
-        self._note(self._done_n)
         await self._catch_up()
         while True:
             while self._queue:

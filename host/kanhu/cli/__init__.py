@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from kanhu.cli import duty, keep, operate, operators, pki, platform, registry
+from kanhu.cli import duty, home, keep, operate, operators, pki, platform, registry, rules, visits
 from kanhu.errors import KanhuError
 
 app = typer.Typer(
@@ -24,9 +24,12 @@ app.command("ledger")(operate.ledger)
 app.command("backup")(keep.backup)
 app.command("restore")(keep.restore)
 app.add_typer(registry.app, name="registry", help="Homes, hubs and sensors.")
+app.add_typer(home.app, name="home", help="How a home is, and whether anybody is in it.")
 app.add_typer(pki.app, name="pki", help="A CA of your own: certificates for brokers.")
 app.add_typer(platform.app, name="platform", help="The city platform's side: follow, accept, close.")
 app.add_typer(operators.app, name="operator", help="Who may log in at the call desk.")
+app.add_typer(rules.app, name="rules", help="Rules that watch homes, and what they would have said.")
+app.add_typer(visits.app, name="visits", help="Who was at a home, and the code of the day.")
 app.add_typer(duty.app, name="duty", help="Duty lists: who is asked when an alarm waits.")
 
 SIM_HELP = "needs the simulator: pip install 'kanhu[sim]' (Linux x86-64 or macOS arm64)"

@@ -21,7 +21,7 @@ from kanhu.care.settings import check
 from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said, show
 from kanhu.errors import ConfigError
 from kanhu.registry import checks
-from kanhu.registry.care import ALL_HOMES, ON
+from kanhu.registry.care import ALL_HOMES
 
 if TYPE_CHECKING:
     from kanhu.care.backtest.recording import Recording
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kanhu.care.rules.values import Rule
 
 app = typer.Typer(no_args_is_help=True)
+ENABLED = "enabled"  # of every rule's settings
 ALL = "all"  # in place of a home: for every home that has no setting of its own
 
 Values = Annotated[list[str] | None, typer.Argument(help="key=value; the rest keeps its defaults.")]
@@ -61,10 +62,10 @@ def list_rules(
     rows = []
     for rule in RULES.values():
         own = stored.get(rule.name, {})
-        settings = rule.settings(**{key: value for key, value in own.items() if key != ON})
+        settings = check(rule, own)
         rows.append(
             {
-                "rule": rule.id, "on": rule.name in stored and bool(own.get(ON, True)),
+                "rule": rule.id, "on": rule.name in stored and bool(getattr(settings, ENABLED)),
                 "says": rule.title.en, "说明": rule.title.zh,
                 "settings": ", ".join(
                     f"{key}={_text(value)}" for key, value in settings.model_dump(mode="json").items()
@@ -92,15 +93,13 @@ def set_rule(
     found = _rule(rule)
     wanted: dict[str, Any] | None = None
     if not forget:
-        given = dict(_pair(one) for one in values or ())
-        settings = check(found, given)
-        kept: dict[str, Any] = settings.model_dump(mode="json", include=set(given))
-        wanted = {ON: not off, **kept}
+        given = dict(_pair(one) for one in values or ()) | ({ENABLED: False} if off else {})
+        wanted = check(found, given).model_dump(mode="json", include=set(given))
     elif values or off:
         raise ConfigError("--forget takes back all settings: give none beside it")
     with open_registry(data_dir, "change") as registry:
         registry.set_rule(_home(home), found.name, wanted, getpass.getuser())
-    state = "as for all homes" if wanted is None else "on" if wanted[ON] else "off"
+    state = "as for all homes" if wanted is None else "on" if wanted.get(ENABLED, True) else "off"
     said(
         {"home": home, "rule": found.id, "settings": wanted},
         as_json,

@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from kanhu.care.rules.past import Device, Past, Plan
+from kanhu.care.rules.coverage import HUB_LOST
+from kanhu.care.rules.past import HUB_LIMIT_MS, Device, Past, Plan
 
 MOVEMENT, HEARD, OPEN, CLOSED, SILENT, BACK = "movement", "heard", "open", "closed", "silent", "back"
 SHOWN_WRONG = 5  # wrong rows that a person gets to see
@@ -61,6 +62,7 @@ class Recording:
     until_ms: int
     account: Account = field(default_factory=Account)
     plans: tuple[Plan, ...] = ()
+    gap_ms: int = 0  # the longest time without a row that is not a gap
     supervised: bool = False  # its sensors say themselves that they are there
     made_up: bool = False
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # by rule, as the home has them
@@ -71,8 +73,9 @@ class Recording:
         return (self.until_ms - self.from_ms) / 86_400_000
 
     def past(self) -> Past:
-        """An empty past of this home."""
-        return Past(self.zone, self.devices, self.plans)
+        """An empty past of this home. Where nobody supervised the sensors, the hub counts as heard from each
+        row to the next, however long that is: a gap that is too long is a stretch of its own (gaps)."""
+        return Past(self.zone, self.devices, self.plans, max(HUB_LIMIT_MS, self.gap_ms + 1))
 
     def put(self, past: Past, step: Step) -> None:
         """Let a past know of one step."""
@@ -81,24 +84,17 @@ class Recording:
         elif step.what in (OPEN, CLOSED):
             past.door(step.device, step.at_ms, step.what == OPEN)
         elif step.what == SILENT:
-            past.fault(step.device, "silent", step.at_ms)
+            past.fault(step.device, "silent" if step.device else HUB_LOST, step.at_ms)
         elif step.what == BACK:
-            past.mended(step.device, "silent", step.at_ms)
+            past.mended(step.device, "silent" if step.device else HUB_LOST, step.at_ms)
             past.heard(step.device, step.at_ms)
         else:
             past.heard(step.device, step.at_ms)
 
-    def alive(self, past: Past, now_ms: int) -> None:
-        """Sensors that nobody supervised are taken to be there as long as the recording goes on."""
-        if not self.supervised and not past.faults(0, now_ms):
-            past.heard(0, now_ms)
-            for device in self.devices:
-                if not past.faults(device.index, now_ms):
-                    past.heard(device.index, now_ms)
-
 
 def gaps(times: Iterable[int], longest_ms: int) -> list[Step]:
-    """Silence of the hub wherever nothing at all was recorded for longer than that; times in order."""
+    """Nothing is known of what happened where nothing at all was recorded for longer than that; times in
+    order."""
     steps = []
     for before, after in pairwise(times):
         if after - before > longest_ms:

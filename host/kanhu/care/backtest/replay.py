@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from kanhu.care.rules.look import MovementSettings
 from kanhu.care.rules.past import Past
 from kanhu.care.rules.values import Rule, Verdict, Words
+from kanhu_protocol import kinds as k
 
 from .recording import MOVEMENT, Recording
 
@@ -114,6 +116,11 @@ class _Reader:
         self._leave(now_ms)
 
 
+def rests_on_movement(rule: Rule[Any]) -> bool:
+    """Whether a rule is there to notice that nobody moves."""
+    return issubclass(rule.settings, MovementSettings) and rule.kind != k.RULE_HINT
+
+
 def later(verdict: Verdict, now_ms: int) -> int:
     """When a rule wants to look again; never at once, whatever it says."""
     return max(verdict.next_ms, now_ms + 1000)
@@ -146,7 +153,6 @@ def replay(
                 if everybody:
                     touched = now_ms
                 return
-            recording.alive(past, now_ms)
             for reader in readers:
                 if everybody or reader.due_ms <= now_ms:
                     reader.look(past, now_ms)
@@ -161,7 +167,8 @@ def replay(
             del moments[0]
             for reader in readers:
                 attempt = reader.outcome.attempt
-                reader.outcome.noticed_ms.append(_noticed(recording, past, attempt, step.at_ms))
+                if rests_on_movement(attempt.rule):
+                    reader.outcome.noticed_ms.append(_noticed(past, attempt, step.at_ms))
         if step.at_ms > forget_ms:
             past.forget_before(step.at_ms - KEPT_MS)
             forget_ms = step.at_ms + DAY_MS
@@ -188,12 +195,12 @@ def cut_moments(recording: Recording, cuts: int, seed: int) -> list[int]:
     return sorted(Random(seed).sample(active, min(cuts, len(active))))  # noqa: S311  # a repeatable draw
 
 
-def _noticed(recording: Recording, known: Past, attempt: Try, from_ms: int) -> float:
+def _noticed(known: Past, attempt: Try, from_ms: int) -> float:
     """ms from the last movement until the rule is raised when nobody moves any more; inf: never."""
     past = copy.deepcopy(known)
-    now_ms, end_ms = from_ms + SETTLE_MS, from_ms + HORIZON_MS
+    heard_ms, now_ms, end_ms = from_ms, from_ms + SETTLE_MS, from_ms + HORIZON_MS
     while now_ms <= end_ms:
-        keep_alive(recording, past, now_ms)
+        heard_ms = keep_alive(past, heard_ms, now_ms)
         verdict = attempt.rule.evaluate(past, attempt.settings, now_ms)
         if verdict.state == "raise":
             return now_ms - from_ms
@@ -201,9 +208,12 @@ def _noticed(recording: Recording, known: Past, attempt: Try, from_ms: int) -> f
     return math.inf
 
 
-def keep_alive(recording: Recording, past: Past, now_ms: int) -> None:
-    """In the silence that is put in, the sensors go on being heard, those that report by themselves too."""
+def keep_alive(past: Past, from_ms: int, now_ms: int) -> int:
+    """In the silence that is put in, hub and sensors go on being heard without a break; returns now_ms."""
+    for at_ms in range(from_ms, now_ms, past.hub_limit_ms // 2):
+        past.heard(0, at_ms)
     past.heard(0, now_ms)
-    for device in recording.devices:
-        if not past.faults(device.index, now_ms):
-            past.heard(device.index, now_ms)
+    for device in past.devices:
+        if not past.faults(device, now_ms):
+            past.heard(device, now_ms)
+    return now_ms

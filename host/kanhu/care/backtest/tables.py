@@ -70,7 +70,15 @@ def read_file(
     steps += gaps(times, gap_ms)
     steps.sort(key=lambda step: step.at_ms)
     return Recording(
-        path.stem, zone, tuple(devices.values()), steps, times[0], times[-1], account, made_up=made_up
+        path.stem,
+        zone,
+        tuple(devices.values()),
+        steps,
+        times[0],
+        times[-1],
+        account,
+        made_up=made_up,
+        gap_ms=gap_ms,
     )
 
 
@@ -181,8 +189,7 @@ def _devices(
     devices = {}
     for index, name in enumerate(used[:MAX_SENSORS], 1):
         place = roles[name]
-        role = "motion" if place.role == "item" else place.role
-        devices[name] = Device(index, role, place.room, name)
+        devices[name] = Device(index, place.role, place.room, name)
     return devices, roles
 
 
