@@ -121,7 +121,7 @@ _readings = st.builds(
     lambda ms, code, value: [("reading", Reading(ms, CUFF, code, value))],
     moments,
     st.sampled_from([150021, 150456, 7]),
-    st.sampled_from([88.0, 97.0, 120.0, 181.0, 2047.0, float("inf")]),
+    st.sampled_from([181.0, 88.0, 97.0, 120.0, 2047.0, float("inf")]),
 )
 
 

@@ -144,8 +144,10 @@ def _warm_up(past: Past, now_ms: int, since: list[int], whys: list[str], edges: 
     boot_ms = past.last_boot(now_ms)
     if boot_ms is None:
         return
+    outage_ms = past.last_outage(now_ms)
+    if outage_ms is not None:
+        since.append(outage_ms + past.warm_up_ms)
     warm_ms = boot_ms + past.warm_up_ms
-    since.append(warm_ms)
     if now_ms < warm_ms:
         whys.append("warm_up")
         edges.append(warm_ms)

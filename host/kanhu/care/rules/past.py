@@ -20,6 +20,9 @@ DAYS_KEPT = 60  # of the daily rhythm
 HUB_LIMIT_MS = 1_080_000
 # HC-SR501 data sheet: up to a minute of false outputs after power-on (as in the hub's pir.py).
 WARM_UP_MS = 60_000
+# Ours, the pre-warning time of telecare: who is up moves again within it, so a hub that was off for less has
+# missed nobody, and a restart does not make rules that count hours say "cannot tell" for as many hours.
+BRIEF_MS = 600_000
 # Ours: somebody who is in a room moves again within this, seen over hours (see RESTLESS_MS in coverage.py).
 RUN_GAP_MS = 900_000
 
@@ -103,6 +106,7 @@ class Past:
         self.warm_up_ms = warm_up_ms  # of movement sensors after each start of the hub
         self.began_ms: int | None = None  # first thing that is known
         self._hub = Spans(hub_limit_ms)  # the hub's signs of life
+        self._life = Spans(BRIEF_MS)  # the same, looked at more closely
         self._boots: list[int] = []
         self._moved: dict[int, list[int]] = {}  # device: moments, rising
         self._runs: dict[int, Spans] = {}  # device: stretches of movement
@@ -124,11 +128,12 @@ class Past:
         if self.began_ms is None or at_ms < self.began_ms:
             self.began_ms = at_ms
         self._hub.add(at_ms)
+        self._life.add(at_ms)
         self._first[device] = min(at_ms, self._first.get(device, at_ms))
         self._heard[device] = max(at_ms, self._heard.get(device, at_ms))
 
     def booted(self, at_ms: int) -> None:
-        """The hub started: what went on just before and while its sensors warm up was not seen."""
+        """The hub started: its sensors warm up, and while it was off nothing was seen."""
         self.heard(0, at_ms)
         _keep(self._boots, at_ms)
 
@@ -182,7 +187,7 @@ class Past:
         """Let go what is older, so that memory stays bounded; the days' masks stay, DAYS_KEPT of them."""
         for times in self._moved.values():
             del times[: max(0, bisect_left(times, at_ms) - 1)]  # the last movement before stays known
-        for runs in (self._hub, *self._runs.values()):
+        for runs in (self._hub, self._life, *self._runs.values()):
             runs.forget_before(at_ms)
         del self._boots[: max(0, bisect_left(self._boots, at_ms) - 1)]
         for day in sorted(self._days)[:-DAYS_KEPT]:
@@ -269,6 +274,17 @@ class Past:
         """The hub's newest start."""
         at = bisect_right(self._boots, now_ms)
         return self._boots[at - 1] if at else None
+
+    def last_outage(self, now_ms: int) -> int | None:
+        """The newest start that ended more than BRIEF_MS of being off; the first start there was is one."""
+        boot_ms = self.last_boot(now_ms)
+        while boot_ms is not None:
+            life = self._life.last(boot_ms)
+            began_ms = life[0] if life else boot_ms
+            if self.last_boot(began_ms) == began_ms:
+                return began_ms
+            boot_ms = self.last_boot(began_ms)
+        return None
 
     def days(self, now_ms: int) -> dict[int, int]:
         """Past local days (ordinal of the date; not today): mask of the quarter hours that saw movement."""
