@@ -314,7 +314,12 @@ async def test_commands(url: str, daemon: Daemon, state: Path) -> None:
         await platform.accept(event.alarm, operator="op-7")
         with pytest.raises(kanhu.platform.CommandRefused, match="taken by op-7"):
             await platform.accept(event.alarm, operator="op-8")
-        await platform.close(event.alarm, operator="op-7", reason="已上门")
+        await platform.dispatch(event.alarm, operator="op-7")
+        await platform.on_scene(event.alarm, operator="op-7")
+        await platform.hand_over(event.alarm, operator="op-7", to="op-8")
+        await platform.accept(event.alarm, operator="op-8")
+        await platform.close(event.alarm, operator="op-8", reason="误报")
+        await platform.correct(event.alarm, operator="op-8", reason="已上门")
         await platform.missing(HUB, [(1, 0, 5)])
         await platform.ping(HUB)
         with pytest.raises(kanhu.platform.CommandRefused, match="No hub"):

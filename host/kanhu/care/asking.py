@@ -11,7 +11,7 @@ import structlog
 from kanhu.journal import JournalUnavailable
 from kanhu_protocol import kinds as k
 
-from .alarm import Alarm, AlarmName
+from .alarm import Alarm, AlarmError, AlarmName
 from .alarms import Alarms
 
 log = structlog.get_logger("kanhu.asking")
@@ -64,6 +64,8 @@ class Asking:
                 continue
             try:
                 await self._alarms.raise_asked(name)
+            except AlarmError:
+                self._due.pop(name, None)  # erased meanwhile
             except JournalUnavailable as error:
                 self._due[name] = now + RETRY_S
                 log.error("a pre-alarm could not be raised; tried again", alarm=str(alarm), error=str(error))

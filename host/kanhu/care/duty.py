@@ -44,6 +44,7 @@ class Duty:
         self._lists = lists
         self._of: tuple[int, int] | None = None  # version, minute
         self._now: list[Shift] = []
+        self._regions: set[str] = set()
 
     def on_duty(self, level: int, region: str | None, at_ms: int) -> list[str]:
         """Ids of the operators whom a level has on duty for a place at this moment, each once."""
@@ -52,11 +53,14 @@ class Duty:
 
     def has_lists(self, region: str | None) -> bool:
         """Whether anybody keeps duty lists for this place; where nobody does, nobody can be missed."""
-        return any(covers(one.region, region) for one in self._lists.shifts())
+        if self._of is None or self._of[0] != self._lists.version:
+            self._at(0)
+        return any(covers(one, region) for one in self._regions)
 
     def _at(self, at_ms: int) -> list[Shift]:
         key = (self._lists.version, at_ms // 60_000)
         if key != self._of:
             self._now = [one for one in self._lists.shifts() if is_on(one, at_ms)]
+            self._regions = {one.region for one in self._lists.shifts()}
             self._of = key
         return self._now

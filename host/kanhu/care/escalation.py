@@ -17,13 +17,14 @@ from kanhu.registry import Home
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
-from .alarm import Alarm, AlarmName
+from .alarm import Alarm, AlarmError, AlarmName
 from .alarms import Alarms
 from .duty import Duty
 
 log = structlog.get_logger("kanhu.escalation")
 
-CHECK_S = 1.0
+CHECK_S = 30.0  # a shift or a quiet hour that ends is noticed within this time
+RETRY_S = 2.0  # after a write that failed
 TOP = max(names.LEVELS)
 
 
@@ -71,36 +72,43 @@ class Escalation:
             self._since[key] = self._now() - max(0, self._utc_ms() - raised_ms) / 1000
         return self._now() - self._since[key]
 
-    async def step(self) -> None:
-        """Put to the next level what is due."""
+    async def step(self) -> float:
+        """Put to the next level what is due; returns the seconds until something may be again."""
         waiting = [alarm for alarm in self._alarms.live() if alarm.state == k.OPEN]
         if len(self._since) > 2 * len(waiting) + 100:
             names_ = {alarm.name for alarm in waiting}
             self._since = {key: since for key, since in self._since.items() if key[0] in names_}
+        left_s = CHECK_S
         for alarm in waiting:
             try:
-                await self._look(alarm)
+                left_s = min(left_s, await self._look(alarm))
+            except AlarmError:
+                continue  # erased meanwhile
             except JournalUnavailable as error:
                 log.error("an alarm could not be escalated; tried again", alarm=str(alarm), error=str(error))
-                return
+                return RETRY_S
+        return left_s
 
-    async def _look(self, alarm: Alarm) -> None:
+    async def _look(self, alarm: Alarm) -> float:
         age_s = self._age_s(alarm)
         home = self._homes.home_of(alarm.hub)
         if alarm.cls > k.P2 and self._is_quiet(home):
-            return
+            return CHECK_S
         region = home.region if home is not None else None
-        by_time = 1 + sum(age_s >= limit for limit in self._settings.of(alarm.cls))
+        limits = self._settings.of(alarm.cls)
+        by_time = 1 + sum(age_s >= limit for limit in limits)
+        left_s = limits[by_time - 1] - age_s if by_time < TOP else CHECK_S
         for level in range(alarm.level, TOP):
             reason = None
             if level >= by_time:
                 if self._is_manned(level, region):
-                    return
+                    break
                 reason = f"nobody on duty: {names.LEVELS[level]}"
             alarm = await self._alarms.escalate(alarm.name, level + 1, reason)
             if alarm.state != k.OPEN:
-                return
+                break
             log.warning("an alarm was escalated", alarm=str(alarm), level=alarm.level, reason=reason)
+        return left_s
 
     def _is_manned(self, level: int, region: str | None) -> bool:
         return bool(self._duty.on_duty(level, region, self._utc_ms())) or not self._duty.has_lists(region)
@@ -110,13 +118,13 @@ class Escalation:
         local = datetime.fromtimestamp(self._utc_ms() / 1000, zone)
         return self._settings.is_quiet(local.hour * 60 + local.minute)
 
-    async def run(self, every_s: float = CHECK_S) -> None:
+    async def run(self) -> None:
         """Escalate, until cancelled."""
         while True:
             self._wake.clear()
-            await self.step()
+            left_s = await self.step()
             try:
-                async with asyncio.timeout(every_s):
+                async with asyncio.timeout(max(0.01, left_s)):
                     await self._wake.wait()
             except TimeoutError:
                 continue

@@ -110,9 +110,10 @@ class Platform:
             return
         if event.name == "alarm.reopened":
             self._open(alarm)
-        elif event.event_class in ("p1", "p2") and not event.name.startswith("pre_alarm"):
-            if alarm not in self.states:
-                self._open(alarm)
+        elif event.event_class not in ("p1", "p2") or event.name.startswith("pre_alarm"):
+            return
+        elif alarm not in self.states:
+            self._open(alarm)
 
     def _open(self, alarm: str) -> None:
         self.states[alarm] = "open"
