@@ -1,4 +1,4 @@
-"""A stage for the desk's pages: the real templates and scripts over states that a test sets, on the loopback."""
+"""A stage for the desk's pages: the real templates and scripts over states that a test sets."""
 
 from __future__ import annotations
 
@@ -42,14 +42,18 @@ def alarm(name: str, age_s: float = 5, **more: Any) -> dict[str, Any]:
 
 
 PERSON = {
-    "name": "王秀兰", "address": "湖北省武汉市武昌区中北路 12 号 3 栋 502", "phones": ["+86 27 8888 0000", "13800000000"],
+    "name": "王秀兰", "address": "湖北省武汉市武昌区中北路 12 号 3 栋 502",
+    "phones": ["+86 27 8888 0000", "13800000000"],
     "notes": "有高血压；钥匙在 501 李阿姨处",
     "sensors": [
         {"device": 1, "role": "call", "room": "卧室", "name": "床头按钮", "pressed": True},
         {"device": 2, "role": "motion", "room": "厨房", "name": ""},
     ],
     "last_movement": {"en": "kitchen, 3 min ago", "zh": "厨房，3 分钟前"},
-    "condition": {"state": "attention", "reasons": [{"words": {"en": "an open call", "zh": "有未结呼叫"}, "since_ms": 0}]},
+    "condition": {
+        "state": "attention",
+        "reasons": [{"words": {"en": "an open call", "zh": "有未结呼叫"}, "since_ms": 0}],
+    },
     "proof": {"en": "07:02, 0.8 s", "zh": "07:02，0.8 秒"},
     "history": [{"at_ms": now_ms() - 60_000, "what": "opened", "operator": None, "reason": None}],
 }  # fmt: skip

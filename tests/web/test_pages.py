@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from playwright.sync_api import Browser, Route, expect
+
 from helpers_browser import LAPTOP, WALL, Seat, chromium
 from helpers_desk_stage import PERSON, Stage, alarm, now_ms
-from playwright.sync_api import Browser, expect
 
 MINE = {"accepted_by": "op1", "accepted_by_name": "Li Na", "mine": True}
-OTHERS = {"accepted_by": "op2", "accepted_by_name": "Zhang Wei"}
+OTHERS = {"accepted_by": "op2", "accepted_by_name": "Zhang Wei", "closed_by": "op2"}
+P2 = {"class": "p2"}
 WHY = {
     "en": "No movement since 21:40; usually up by 07:00; kitchen sensor heard 3 min ago.",
     "zh": "自 21:40 起无活动；平时 07:00 前起床；厨房传感器 3 分钟前有信号。",
@@ -27,12 +29,12 @@ def all_sorts() -> list[dict[str, object]]:
     return [
         alarm(CALL, 193, presses=3, level=2),
         alarm(SMOKE, 71, kind="smoke", region="cn/42/01/06/05"),
-        alarm(RULE, 12, kind="inactivity", **{"class": "p2"}, explanation=WHY, rule="inactivity/1"),
+        alarm(RULE, 12, kind="inactivity", **P2, explanation=WHY, rule="inactivity/1"),
         alarm(FALL, 300, kind="fall", state="accepted", **MINE),
         alarm(OTHER, 900, state="on_scene", **OTHERS),
-        alarm(ASKED, 40, kind="inactivity", state="pre_alarm", **{"class": "p2"}, ask_until_ms=now_ms() + 400_000),
-        alarm(OVER, 4000, state="closed", closed_ms=now_ms() - 60_000, closed_by="op2", reason="other: 水壶响", **OTHERS),
-    ]  # fmt: skip
+        alarm(ASKED, 40, kind="inactivity", state="pre_alarm", **P2, ask_until_ms=now_ms() + 400_000),
+        alarm(OVER, 4000, state="closed", closed_ms=now_ms() - 60_000, reason="other: 水壶响", **OTHERS),
+    ]
 
 
 INCIDENT = {
@@ -132,9 +134,10 @@ def test_axe_would_find_something(sit: Callable[..., Seat]) -> None:
 def test_each_sort_of_alarm_stands_in_its_place(stage: Stage, sit: Callable[..., Seat]) -> None:
     stage.show(*all_sorts(), incidents=[INCIDENT])
     page = sit().page
-    names = lambda group: [
-        one.get_attribute("data-alarm") for one in page.locator(f"#{group} [data-alarm]").all()
-    ]  # noqa: E731
+
+    def names(group: str) -> list[str | None]:
+        return [one.get_attribute("data-alarm") for one in page.locator(f"#{group} [data-alarm]").all()]
+
     expect(page.locator("#waiting [data-alarm]")).to_have_count(3)
     assert names("waiting") == [CALL, SMOKE, RULE]
     assert names("asking") == [ASKED]
@@ -286,7 +289,7 @@ def test_a_person_is_shown_on_demand_and_gone_with_the_alarm(stage: Stage, sit: 
     expect(page.locator(".person .tel").first).to_have_attribute("href", "tel:+862788880000")
     expect(page.locator(".person .mark")).to_contain_text("床头按钮")
     assert stage.asked == [(CALL, "person", {})]
-    over = alarm(CALL, state="closed", closed_ms=now_ms(), closed_by="op2", reason="helped", **OTHERS)
+    over = alarm(CALL, state="closed", closed_ms=now_ms(), reason="helped", **OTHERS)
     stage.show(over)
     expect(page.locator("#panel")).to_contain_text("Helped, all is well again")
     assert "王秀兰" not in page.content()
@@ -300,13 +303,17 @@ def test_a_late_answer_about_a_person_is_not_shown_for_another(
     stage.show(alarm(CALL, 9), alarm(SMOKE, 5, kind="smoke"))
     desk = sit()
     page = desk.page
-    held: list[object] = []
-    page.route(f"**/{CALL}/person", lambda route: held.append(route))
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(f"**/{CALL}/person", hold)
     row(desk, CALL).locator(".open-alarm").click()
     page.keyboard.press("p")
     expect(page.locator(".person")).to_contain_text("Fetching")
     row(desk, SMOKE).locator(".open-alarm").click()
-    held[0].fulfill(json=PERSON)  # type: ignore[attr-defined]
+    held[0].fulfill(json=PERSON)
     page.wait_for_timeout(300)
     expect(page.locator("#panel h2")).to_have_text("Smoke")
     assert "王秀兰" not in page.content()

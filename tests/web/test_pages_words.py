@@ -45,8 +45,8 @@ def test_every_text_is_used() -> None:
 
 @pytest.mark.parametrize(
     "table",
-    [words.TEXT, words.KINDS, words.STATES, words.STEPS, words.MODES, words.LEVELS, words.CLASSES, words.ROLES,
-     words.ERRORS, words.REASONS],
+    [words.TEXT, words.KINDS, words.STATES, words.STEPS, words.MODES, words.LEVELS, words.CLASSES,
+     words.ROLES, words.ERRORS, words.REASONS],
 )  # fmt: skip
 def test_every_word_is_there_in_both_languages_with_the_same_places(table: dict[str, words.Words]) -> None:
     for key, one in table.items():
@@ -91,8 +91,8 @@ def test_reasons_fit_into_an_event() -> None:
 
 @pytest.mark.parametrize(
     ("accept", "language"),
-    [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("de,en;q=0.5,zh;q=0.4", "en"), ("en;q=0,zh-TW;q=0.1", "zh"),
-     ("fr", "en"), (";;q=x,,", "en"), ("en-GB;q=0.3,zh;q=0.9", "zh")],
+    [("", "en"), ("zh-CN,zh;q=0.9,en;q=0.8", "zh"), ("de,en;q=0.5,zh;q=0.4", "en"),
+     ("en;q=0,zh-TW;q=0.1", "zh"), ("fr", "en"), (";;q=x,,", "en"), ("en-GB;q=0.3,zh;q=0.9", "zh")],
 )  # fmt: skip
 def test_the_language_of_who_has_not_signed_in(accept: str, language: str) -> None:
     assert words.language_of(accept) == language

@@ -28,7 +28,10 @@ _NOBODY = Words(
 _STAY = Words("Stay on the line until someone is there.", "保持通话，直到有人到场。")
 _SPEAK = Words("Can you speak? What has happened?", "您能说话吗？发生了什么事？")
 _HURT = Words("Are you hurt, or in pain? Where?", "有没有受伤或疼痛？哪里不舒服？")
-_BREATH = Words("Can you breathe well? Is anything pressing on your chest?", "呼吸顺畅吗？胸口闷不闷？")
+_BREATH = Words(
+    "Can you breathe well? Is anything pressing on your chest?",
+    "呼吸顺畅吗？胸口闷不闷？",
+)
 _ALONE = Words("Is anyone with you?", "身边有人吗？")
 _DOOR = Words("Can you reach the door, or does someone have a key?", "您能开门吗？谁有钥匙？")
 _AMBULANCE = Words(
@@ -37,7 +40,10 @@ _AMBULANCE = Words(
 )
 _RAISED = Words("Say why you ring: read the reason above.", "说明来电原因：读出上方的报警原因。")
 _WELL = Words("How are you? Have you been up today?", "您还好吗？今天起床活动了吗？")
-_CONTACT = Words("Ring a contact who lives near, and ask them to look.", "联系住得近的联系人，请其上门查看。")
+_CONTACT = Words(
+    "Ring a contact who lives near, and ask them to look.",
+    "联系住得近的联系人，请其上门查看。",
+)
 _CORRECT = Words(
     "Away, in hospital or had visitors: set the home's mode and close with that reason, so the rule learns.",
     "外出、住院或有访客：设置住户模式，并以相应原因结束，供规则改进。",
@@ -51,7 +57,10 @@ SCRIPTS = {
     "fall": Script(
         ask=(
             _SPEAK,
-            Words("Did you hit your head? Do you take blood thinners?", "有没有碰到头？是否服用抗凝药？"),
+            Words(
+                "Did you hit your head? Do you take blood thinners?",
+                "有没有碰到头？是否服用抗凝药？",
+            ),
             Words("Can you move arms and legs without pain?", "手脚能动吗？动起来疼不疼？"),
             _BREATH,
             _DOOR,
@@ -73,8 +82,14 @@ SCRIPTS = {
             Words("Is something on the stove?", "灶上有没有东西？"),
         ),
         do=(
-            Words("Fire, smoke or no answer: 119 at once, with the address.", "有火、有烟或无应答：立即拨打 119，报清地址。"),
-            Words("Ring the home: out, low, doors shut behind; no lift.", "拨打家中电话：低姿撤离，随手关门，不乘电梯。"),
+            Words(
+                "Fire, smoke or no answer: 119 at once, with the address.",
+                "有火、有烟或无应答：立即拨打 119，报清地址。",
+            ),
+            Words(
+                "Ring the home: out, low, doors shut behind; no lift.",
+                "拨打家中电话：低姿撤离，随手关门，不乘电梯。",
+            ),
             Words("Ring the neighbours and the building's staff.", "通知邻居和物业。"),
             _STAY,
         ),
@@ -86,22 +101,37 @@ SCRIPTS = {
         ),
         do=(
             Words(
-                "Tell them: touch no switch, no flame, open the window on the way, go out, ring from outside.",
+                "Tell them: no switch, no flame; open a window on the way, go out, ring from outside.",
                 "告知：勿动开关，勿用明火，顺手开窗，立即离开，到室外再打电话。",
             ),
-            Words("119 and the gas company, with the address.", "拨打 119 和燃气公司抢修电话，报清地址。"),
-            Words("No answer: someone to the door, not ringing its bell.", "无应答：派人上门，不要按电门铃。"),
+            Words(
+                "119 and the gas company, with the address.",
+                "拨打 119 和燃气公司抢修电话，报清地址。",
+            ),
+            Words(
+                "No answer: someone to the door, not ringing its bell.",
+                "无应答：派人上门，不要按电门铃。",
+            ),
             Words("Have the building's staff warn the neighbours.", "请物业通知邻居。"),
         ),
     ),
     "carbon_monoxide": Script(
         ask=(
-            Words("Headache, dizziness, sickness? Anyone else?", "头痛、头晕、恶心吗？还有其他人吗？"),
+            Words(
+                "Headache, dizziness, sickness? Anyone else?",
+                "头痛、头晕、恶心吗？还有其他人吗？",
+            ),
             Words("Is a stove, heater or boiler burning?", "有没有炉子、取暖器或热水器在燃烧？"),
         ),
         do=(
-            Words("Tell them: out into the air now, windows open on the way.", "告知：立即到室外通风处，顺手开窗。"),
-            Words("Unwell or no answer: 120 and 119; say carbon monoxide.", "不适或无应答：拨打 120 和 119，说明一氧化碳。"),
+            Words(
+                "Tell them: out into the air now, windows open on the way.",
+                "告知：立即到室外通风处，顺手开窗。",
+            ),
+            Words(
+                "Unwell or no answer: 120 and 119; say carbon monoxide.",
+                "不适或无应答：拨打 120 和 119，说明一氧化碳。",
+            ),
             Words("Nobody goes back in before it has been measured.", "检测合格前不得返回室内。"),
         ),
     ),
@@ -130,7 +160,10 @@ SCRIPTS = {
     ),
     "missed_visit": Script(
         ask=(
-            Words("To the carer: were you there? When will you come?", "问护理员：到过吗？何时能到？"),
+            Words(
+                "To the carer: were you there? When will you come?",
+                "问护理员：到过吗？何时能到？",
+            ),
             _WELL,
         ),
         do=(
@@ -140,8 +173,14 @@ SCRIPTS = {
     ),
     "vitals.out_of_range": Script(
         ask=(
-            Words("How do you feel? Any pain, dizziness or short breath?", "感觉怎么样？有无疼痛、头晕、气短？"),
-            Words("Will you measure again, sitting, after five minutes?", "请静坐五分钟后再测一次，好吗？"),
+            Words(
+                "How do you feel? Any pain, dizziness or short breath?",
+                "感觉怎么样？有无疼痛、头晕、气短？",
+            ),
+            Words(
+                "Will you measure again, sitting, after five minutes?",
+                "请静坐五分钟后再测一次，好吗？",
+            ),
         ),
         do=(
             _RING,
@@ -149,14 +188,20 @@ SCRIPTS = {
                 "Unwell, or out of limits again: the plan agreed for this person; urgent signs: 120.",
                 "不适或再次超出范围：按该老人的约定方案处理；情况紧急拨打 120。",
             ),
-            Words("The limits were set by a person: you judge no illness.", "范围由专人设定：值守员不作诊断。"),
+            Words(
+                "The limits were set by a person: you judge no illness.",
+                "范围由专人设定：值守员不作诊断。",
+            ),
         ),
     ),
     "water_leak": Script(
         ask=(Words("Do you see water? Where?", "看到漏水吗？在哪里？"), _HURT),
         do=(
             _RING,
-            Words("Ask to shut the tap, and to keep off wet floors and sockets.", "请关闭水阀，避开湿地面和插座。"),
+            Words(
+                "Ask to shut the tap, and to keep off wet floors and sockets.",
+                "请关闭水阀，避开湿地面和插座。",
+            ),
             Words("Send the building's staff or a plumber.", "联系物业或维修人员。"),
         ),
     ),
@@ -164,10 +209,13 @@ SCRIPTS = {
         ask=(Words("Where are you? What do you see around you?", "您在哪里？周围看到什么？"),),
         do=(
             Words("Ring the elder's mobile, then the contacts.", "先拨老人手机，再拨联系人。"),
-            Words("Not found in 15 min: 110 with description and last place.", "15 分钟未找到：拨打 110，提供特征和最后位置。"),
+            Words(
+                "Not found in 15 min: 110 with description and last place.",
+                "15 分钟未找到：拨打 110，提供特征和最后位置。",
+            ),
         ),
     ),
-}  # fmt: skip
+}
 
 # A kind this page does not know yet.
 OTHER = Script(ask=(_SPEAK, _HURT, _ALONE), do=(_RING, _NOBODY))

@@ -1,4 +1,4 @@
-"""What the desk's pages say, in English and in Chinese. The scripts of each alarm kind stand in scripts.py."""
+"""What the desk's pages say, in English and in Chinese; scripts of the alarm kinds stand in scripts.py."""
 
 from __future__ import annotations
 
@@ -149,7 +149,9 @@ TEXT: dict[str, Words] = {
     "cancel": Words("Cancel", "取消"),
     # Beside the list
     "homes": Words("Homes", "住户状况"),
-    **STATE_WORDS,  # well, attention, cannot_tell: the same words wherever a status is shown
+    "well": STATE_WORDS["well"],  # the same words wherever a status is shown
+    "attention": STATE_WORDS["attention"],
+    "cannot_tell": STATE_WORDS["cannot_tell"],
     "homes_old": Words("Not connected: nothing can be said of the homes.", "连接中断：住户状况无法判断。"),
     "incidents": Words("Incidents", "群发事件"),
     "incident_members": Words("{n} homes", "{n} 户"),
@@ -362,7 +364,7 @@ def page(language: Language) -> dict[str, Any]:
 
 
 def language_of(accept: str) -> Language:
-    """The language of an Accept-Language header, for who has not signed in yet: Chinese where it is named first."""
+    """The language of an Accept-Language header, for who has not signed in yet; English when none fits."""
     found: list[tuple[float, int, Language]] = []
     for place, part in enumerate(accept.lower().split(",")):
         tag, _, rest = part.strip().partition(";")

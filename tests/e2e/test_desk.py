@@ -1,0 +1,204 @@
+"""The call desk in real browsers, over a real daemon, broker and simulated hubs."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from helpers_browser import Seat, chromium
+from helpers_e2e import wait_for
+from kanhu.registry.operators import Operators
+from kanhu.sim.city import City
+from kanhu.sim.town import Home, Town
+from kanhu.web import audit
+
+PASSWORD = "a long enough one"
+ON_THE_DESK_S = 2.0  # from the press to the operator's screen
+TOGETHER_MS = 60  # between two operators' clicks
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def town(make_town: Callable[..., Town]) -> Town:
+    """A running town whose daemon serves a desk, on a port that outlives the daemon."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    town = make_town(daemon={"desk": {"enabled": True, "port": port}})
+    town.start()
+    town.desk_url = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
+    return town
+
+
+@pytest.fixture
+def sit(browser: Browser, town: Town) -> Iterator[Callable[..., Seat]]:
+    """sit(operator, region, ...): a new operator, logged in through the page, in front of the desk."""
+    seats: list[Seat] = []
+
+    def take(operator: str, region: str, name: str = "", role: str = "operator") -> Seat:
+        Operators(town.registry).add(operator, name, role, region, "en", PASSWORD)
+        seat = Seat(browser, town.desk_url, locale="en-GB")  # type: ignore[attr-defined]
+        seats.append(seat)
+
+        def let_in() -> bool:  # the daemon sees a new operator within a second or so
+            seat.page.goto("/desk")
+            seat.page.get_by_label("Operator").fill(operator)
+            seat.page.get_by_label("Password").fill(PASSWORD)
+            seat.page.keyboard.press("Enter")
+            seat.page.wait_for_url(re.compile("/desk(/login)?$"))
+            return seat.page.url.endswith("/desk")
+
+        wait_for(let_in, 20, "the operator is not let in")
+        expect(seat.page.locator("#link-state")).to_have_text("Connected")
+        return seat
+
+    yield take
+    problems = [problem for seat in seats for problem in seat.problems]
+    for seat in seats:
+        seat.close()
+    assert problems == []
+
+
+def row(seat: Seat, home: Home) -> Locator:
+    return seat.page.locator(f'[data-alarm^="{home.hub_id}/"]')
+
+
+def owner(seat: Seat, home: Home) -> str:
+    """Who has the home's newest alarm, as this page says it; "" while nobody has."""
+    text = seat.page.locator(f'#held [data-alarm^="{home.hub_id}/"]').first
+    found = re.search(r"with (you|\w+)", text.text_content() or "") if text.count() else None
+    return found[1] if found else ""
+
+
+def journal(town: Town, question: str, *values: Any) -> list[Any]:
+    with closing(sqlite3.connect(f"file:{town.daemon.data_dir / 'journal.db'}?mode=ro", uri=True)) as db:
+        return db.execute(question, values).fetchall()
+
+
+def describe(town: Town, home: Home, name: str, phone: str) -> None:
+    with town.registry._change() as db:
+        where = town.registry.hub(home.hub_id).home
+        db.execute("UPDATE homes SET name=?, phones=? WHERE id=?", (name, f'["{phone}"]', where))
+
+
+def test_a_press_is_seen_taken_answered_and_closed_and_only_in_its_own_street(
+    town: Town, sit: Callable[..., Seat], make_city: Callable[..., City]
+) -> None:
+    first, second = (town.add_home(name, buttons={"bedroom": 4}) for name in ("north", "south"))
+    describe(town, first, "王秀兰", "+86 27 8888 0000")
+    describe(town, second, "赵铁柱", "+86 27 8888 1111")
+    city = make_city(town)
+    town.wait_ready()
+    mine, theirs = sit("lina", "cn/42/01/06/01", "Li Na"), sit("zhang", "cn/42/01/06/02")
+    page = mine.page
+    # From the press to the screen, by this test's clock.
+    began = time.monotonic()
+    town.bench.press("north/bedroom")
+    row(mine, first).wait_for(timeout=10_000)
+    took_s = time.monotonic() - began
+    assert took_s < ON_THE_DESK_S
+    town.bench.press("south/bedroom")
+    row(theirs, second).wait_for(timeout=10_000)
+    # Each sees its own street: no other home, no count of it, not by asking for it by name either.
+    expect(page.locator("[data-alarm]")).to_have_count(1)
+    expect(theirs.page.locator("[data-alarm]")).to_have_count(1)
+    assert second.hub_id not in page.content()
+    name = row(theirs, second).get_attribute("data-alarm")
+    answer = page.request.get(f"/desk/api/alarms/{name}/person")
+    assert answer.status == 404
+    # Taken, by keyboard alone.
+    page.keyboard.press("Enter")
+    town.bench.wait_indicator(first.hub, "accepted", 10)
+    expect(page.locator(".person")).to_contain_text("王秀兰")
+    expect(page.locator(".person .tel")).to_have_attribute("href", "tel:+862788880000")
+    assert mine.axe() == []
+    page.keyboard.press("d")
+    town.bench.wait_indicator(first.hub, "coming", 10)
+    expect(page.locator("#panel .state")).to_contain_text("help is sent")
+    page.keyboard.press("c")
+    page.get_by_label("Helped, all is well again").check()
+    page.get_by_label("In your words").fill("tea was made")
+    page.keyboard.press("Enter")
+    town.bench.wait_indicator(first.hub, "well", 10)
+    expect(page.locator("#closed")).to_contain_text("Helped, all is well again: tea was made")
+    assert "王秀兰" not in page.content()
+    # The city heard who did what; the audit has who looked, and nothing of it was changed.
+    closed = city.wait(lambda event: event.name == "alarm.closed")
+    assert (closed.data["operator"], closed.data["reason"]) == ("lina", "helped: tea was made")
+    assert {event.name for event in city.events()} >= {"alarm.accepted", "alarm.dispatched", "alarm.closed"}
+    looks = journal(town, "SELECT operator, hub FROM audit WHERE what='person'")
+    assert looks == [("lina", first.hub_id)]
+    assert audit.verify(town.daemon.data_dir / "journal.db").broken == ()
+
+
+def click_in(seat: Seat, home: Home, ms: int) -> None:
+    """Click Accept in so many ms, and come back at once."""
+    seat.page.evaluate(
+        """([hub, ms]) => setTimeout(() => {
+            document.querySelector(`[data-alarm^="${hub}/"] .accept`).click();
+        }, ms)""",
+        [home.hub_id, ms],
+    )
+
+
+def test_two_accept_together_and_the_daemon_dies_between_one_has_it_and_both_see_who(
+    town: Town, sit: Callable[..., Seat]
+) -> None:
+    homes = [town.add_home(name, buttons={"bedroom": 4}) for name in ("north", "south")]
+    town.wait_ready()
+    seats = [sit("lina", "cn/42/01"), sit("zhang", "cn/42/01")]
+    # Together: one is told that it is theirs, the other who has it.
+    town.bench.press("north/bedroom")
+    for seat in seats:
+        row(seat, homes[0]).wait_for()
+    click_in(seats[0], homes[0], TOGETHER_MS)
+    click_in(seats[1], homes[0], TOGETHER_MS)
+    for seat in seats:
+        expect(seat.page.locator("#notice")).to_have_text(re.compile("It is yours|has it already"))
+    told = sorted((seat.page.locator("#notice").text_content() or "")[:7] for seat in seats)
+    assert told[0] == "It is y"
+    assert told[1] in ("lina ha", "zhang h")
+    wait_for(
+        lambda: sorted(owner(seat, homes[0]) for seat in seats)[1] == "you", 10, "nobody sees it as theirs"
+    )
+    # Together, and the daemon is killed meanwhile.
+    town.bench.press("south/bedroom")
+    for seat in seats:
+        row(seat, homes[1]).wait_for()
+    click_in(seats[0], homes[1], 0)
+    click_in(seats[1], homes[1], TOGETHER_MS)
+    town.daemon.kill()
+    for seat in seats:
+        expect(seat.page.locator("#loss")).to_contain_text("Not connected since")
+        expect(seat.page.locator(".condition.well")).to_have_count(0)
+    town.daemon.start()
+    for seat in seats:
+        expect(seat.page.locator("#loss")).to_be_hidden(timeout=30_000)
+        expect(seat.page.locator("#link-state")).to_have_text("Connected")
+        row(seat, homes[1]).wait_for()
+    kept = journal(town, "SELECT accepted_by FROM alarms WHERE hub=?", homes[1].hub_id)
+    if kept == [(None,)]:  # killed before either was on disk: it still waits for both, and nothing is lost
+        for seat in seats:
+            expect(row(seat, homes[1]).locator(".accept")).to_be_visible()
+        row(seats[1], homes[1]).locator(".accept").click()
+    wait_for(lambda: all(owner(seat, homes[1]) for seat in seats), 15, "not both see who has it")
+    (by,) = journal(town, "SELECT accepted_by FROM alarms WHERE hub=?", homes[1].hub_id)[0]
+    other = next(at for at, name in enumerate(("lina", "zhang")) if name != by)
+    assert owner(seats[1 - other], homes[1]) == "you"
+    assert owner(seats[other], homes[1]) == by
+    steps = journal(town, "SELECT hub, count(*) FROM alarm_history WHERE what='accepted' GROUP BY hub")
+    assert sorted(steps) == sorted((home.hub_id, 1) for home in homes)
+    for home in homes:
+        town.bench.wait_indicator(home.hub, "accepted", 30)
