@@ -89,7 +89,7 @@ apt_packages() {
     local missing=() program package _ as_root=()
     while read -r program package _; do
         case $program in '' | '#'*) continue ;; esac
-        command -v "$program" >/dev/null || missing+=("$package")
+        command -v "$program" >/dev/null || [ -e "$program" ] || missing+=("$package")
     done <scripts/apt-packages.txt
     [ ${#missing[@]} -eq 0 ] && return
 
