@@ -1,0 +1,7 @@
+"""Care at the hub: pre-alarms, suspected falls, the answer that is sent, the daily test call."""
+
+BODY = "care_cases"
+
+
+def test_under_micropython(case, run_case):
+    run_case(case)
