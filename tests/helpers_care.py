@@ -123,6 +123,13 @@ _readings = st.builds(
     st.sampled_from([150021, 150456, 7]),
     st.sampled_from([181.0, 88.0, 97.0, 120.0, 2047.0, float("inf")]),
 )
+_sick = st.builds(
+    lambda ms, value: [
+        ("reading", Reading(ms + more * 9 * MINUTE, CUFF, 150021, value)) for more in range(3)
+    ],
+    moments,
+    st.sampled_from([186.0, 71.0]),
+)
 
 
 def _heard(breaks: list[tuple[int, int]]) -> list[Fact]:
@@ -144,7 +151,7 @@ def facts(draw: st.DrawFn) -> list[Fact]:
     found += [one for stroll in draw(st.lists(_strolls, max_size=12)) for one in stroll]
     if draw(st.integers(0, 4)):
         found += [*walks(BEGAN), ("door", DOOR, BEGAN, False)]
-    for kind in (_outings, _moves, _doors, _boots, _modes, _visits, _readings, faults):
+    for kind in (_outings, _moves, _doors, _boots, _modes, _visits, _readings, _sick, faults):
         found += [one for each in draw(st.lists(kind, max_size=draw(_FEW))) for one in each]
     return found
 

@@ -187,7 +187,7 @@ def test_the_homes_above_come_to_every_state() -> None:
     """Otherwise the properties would hold of nothing."""
     seen: dict[str, set[str]] = {name: set() for name in RULES}
 
-    @settings(max_examples=250, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=400, deadline=None, database=None, derandomize=True)
     @given(facts(), moments, st.booleans())
     def collect(all_facts: list[Any], now_ms: int, tight: bool) -> None:
         for name, one in look(full(known(all_facts, now_ms)), now_ms, tight).items():

@@ -172,15 +172,14 @@ class Past:
 
     def mode(self, mode: Mode) -> None:
         """A person has set a mode; it ends the one before."""
-        at = bisect_right(self._modes, mode.from_ms, key=lambda one: one.from_ms)
-        if mode not in self._modes[:at]:
-            self._modes.insert(at, mode)
+        if mode not in self._modes:
+            insort(self._modes, mode, key=lambda one: (one.from_ms, one.mode, one.until_ms))
 
     def visit(self, visit: Visit) -> None:
-        """Somebody came (until_ms None), or has left: the one with the same who and from_ms is replaced."""
+        """Somebody came (until_ms None), or has left; of two ends of one visit the later holds."""
         key = (visit.from_ms, visit.who)
         known = self._visits.get(key)
-        if known is None or visit.until_ms is not None:
+        if known is None or (visit.until_ms or 0) > (known.until_ms or 0):
             self._visits[key] = visit
 
     def forget_before(self, at_ms: int) -> None:
