@@ -1,4 +1,4 @@
-"""Care at the hub: pre-alarms and the cancel key, suspected falls, alarms of the host, the daily test call."""
+"""Care at the hub: pre-alarms, the cancel key, suspected falls, alarms of the host, the daily test call."""
 
 import sys
 
@@ -566,7 +566,7 @@ def test_once_a_day_at_an_hour_of_its_own():
         times = [ms for _, _, ms in hub.said(k.TEST_CALL)]
         assert times[0] == 600000
         assert 10 <= len(times) <= 11
-        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        gaps = [times[n + 1] - times[n] for n in range(len(times) - 1)]
         assert all(gap == DAY_MS for gap in gaps[1:]), gaps
         assert gaps[0] <= DAY_MS
         slots.add((UTC_MS + times[-1]) // 60000 % 1440)
@@ -659,9 +659,8 @@ def test_a_test_call_travels_as_a_call_and_is_no_alarm():
     ((_, name, test),) = home.events(k.TEST_CALL)
     assert test[k.FLAGS] == k.TEST
     assert k.ALARM not in test
-    assert {lane for _, _, lane, _, event in home.heard if event[k.KIND] == k.TEST_CALL} == {
-        0
-    }  # that of calls
+    lanes = {lane for _, _, lane, _, event in home.heard if event[k.KIND] == k.TEST_CALL}
+    assert lanes == {0}  # that of calls
     assert loaded("proof")
     home.tell(k.DELIVERED, {k.SINGLE: [list(name)]})
     home.run(1000)

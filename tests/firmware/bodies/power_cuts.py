@@ -268,6 +268,18 @@ def _person(state):
     return act
 
 
+def _fallen(life):
+    """A suspected fall: asked about, not cancelled, an alarm."""
+    life.say(k.FALL, DEVICE=6)
+    life.pass_ms(21000)
+    life.app._asking("tick")
+
+
+def _cancelled(life):
+    life.say(k.FALL, DEVICE=6)
+    life.app.cancel(k.CALL, {})
+
+
 def _table(life):
     life.promise("table", [7, TABLE], lambda: life.app.devices.replace(7, TABLE))
 
@@ -338,6 +350,8 @@ STEPS = (
     ("a host stores everything again", Life.stored, False),
     ("a press after that", lambda life: life.press() or life.stored(), False),
     ("a person closes", _person(k.CLOSED), False),
+    ("a suspected fall is cancelled", _cancelled, False),
+    ("a suspected fall becomes an alarm", _fallen, False),
     ("time from the host", _clock, False),
     ("mains lost", _mains, False),
     ("new settings", _config, False),
