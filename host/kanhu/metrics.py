@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -19,6 +20,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from kanhu import health
+from kanhu.care.condition import STATES
 from kanhu.errors import ConfigError
 from kanhu.journal.erasing import PREFIX
 from kanhu.links.mqtt_metrics import tls_metrics
@@ -201,7 +203,7 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
     live = daemon.alarms.live()
     waiting = [alarm for alarm in live if alarm.state == k.OPEN]
     alarms = GaugeMetricFamily("kanhu_alarms", "Alarms not closed", labels=["state"])
-    for state in (k.OPEN, k.ACCEPTED):
+    for state in (k.PRE, k.OPEN, k.ACCEPTED, k.DISPATCHED, k.ON_SCENE):
         alarms.add_metric([names.STATES[state]], sum(alarm.state == state for alarm in live))
     yield alarms
     oldest = max((now_ms - (alarm.stored_ms or alarm.opened_ms) for alarm in waiting), default=0)
@@ -232,6 +234,13 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
     for state_name, count in health.hubs(daemon).items():
         states.add_metric([state_name], count)
     yield states
+    homes = GaugeMetricFamily("kanhu_homes", "Homes by how they are", labels=["state"])
+    conditions = Counter(one.state for one in daemon.watch.conditions().values())
+    for name in STATES:
+        homes.add_metric([name], conditions[name])
+    yield homes
+    yield CounterMetricFamily("kanhu_rules_evaluated", "Looks of rules at homes", daemon.watch.evaluated)
+    yield CounterMetricFamily("kanhu_rules_failed", "Looks that ended in a defect", daemon.watch.failed)
     up = GaugeMetricFamily("kanhu_link_up", "Whether a link is connected", labels=["link"])
     for way in daemon.links:
         up.add_metric([way.name], float(way.connected))

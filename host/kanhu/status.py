@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from kanhu import ledger, refusals, witness
+from kanhu.care import shown
+from kanhu.care.condition import State
 from kanhu.config import Hubs
 from kanhu.errors import DataError
 from kanhu.registry import Registry
@@ -49,6 +51,15 @@ class AlarmStatus:
 
 
 @dataclass(frozen=True)
+class HomeStatus:
+    """One home as the daemon says it is (kanhu.care.condition). reasons: English and Chinese."""
+
+    home: str
+    state: State
+    reasons: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
 class RefusalStatus:
     """Messages that were refused, of one hub and for one reason (contracts, section 8), in the last week."""
 
@@ -66,6 +77,7 @@ class Status:
 
     daemon_id: str
     running: bool
+    homes: list[HomeStatus]
     hubs: list[HubStatus]
     alarms: list[AlarmStatus]
     refused: list[RefusalStatus]
@@ -85,7 +97,8 @@ def _age(ms: int) -> str:
     return f"{seconds // 3600} h ago" if seconds < 172_800 else f"{seconds // 86_400} days ago"
 
 
-def _running(data_dir: Path) -> bool:
+def is_running(data_dir: Path) -> bool:
+    """Whether a daemon has the journal."""
     try:
         with (data_dir / "journal.lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -155,7 +168,7 @@ def _firmware(db: sqlite3.Connection, hub: str) -> str | None:
 
 def read_status(data_dir: Path) -> Status:
     """Read journal and registry under data_dir; DataError when they cannot be read."""
-    running = _running(data_dir)
+    running = is_running(data_dir)
     sums = ledger.recompute(data_dir / "journal.db")
     registry = Registry.open(data_dir, "read")
     try:
@@ -228,4 +241,9 @@ def _read(data_dir: Path, running: bool, registry: Registry, sums: dict[str, led
     finally:
         db.close()
     older = None if older_ms is None else _age(older_ms)
-    return Status(str(daemon_id), running, hubs, alarms, refused, older)
+    lived_in = sorted({hub.home for hub in registry.hubs() if registry.knows(hub.id)})
+    homes = [
+        HomeStatus(home, found.state, [(one.words.en, one.words.zh) for one in found.reasons])
+        for home, found in shown.read(data_dir, lived_in, running).items()
+    ]
+    return Status(str(daemon_id), running, homes, hubs, alarms, refused, older)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from kanhu.platform.words import EVENTS
 from kanhu_protocol import kinds as k
@@ -51,6 +51,11 @@ class Condition:
     state: State
     reasons: tuple[Reason, ...]
     at_ms: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        reasons = [{**one.words._asdict(), "since_ms": one.since_ms} for one in self.reasons]
+        return {"state": self.state, "reasons": reasons, "at_ms": self.at_ms}
 
 
 class AlarmFact(NamedTuple):
@@ -130,6 +135,11 @@ def condition(hubs: Sequence[HubFacts], now_ms: int) -> Condition:
     if blind:
         return Condition("cannot_tell", (*blind, *attention), now_ms)
     return Condition("well", tuple(reason for hub in hubs for reason in _well(hub)), now_ms)
+
+
+def unknown(why: Words, now_ms: int) -> Condition:
+    """Of a home that nobody looks at."""
+    return Condition("cannot_tell", (Reason(why),), now_ms)
 
 
 def _alarms(hub: HubFacts) -> Iterator[Reason]:

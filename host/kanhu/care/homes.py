@@ -11,7 +11,7 @@ from kanhu.journal import Event
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
-from .rules.past import HUB_LIMIT_MS, Device, Past, Plan, Reading, Visit
+from .rules.past import HUB_LIMIT_MS, WARM_UP_MS, Device, Past, Plan, Reading, Visit
 
 SELDOM_MS = 1000  # movements before one sensor closer together than this are one
 LAG_MS = 60_000  # an event that arrives this long after it happened: the hub has been away
@@ -49,10 +49,11 @@ class HubPast:
         devices: Iterable[Device] = (),
         plans: Iterable[Plan] = (),
         limit_ms: int = HUB_LIMIT_MS,
+        warm_up_ms: int = WARM_UP_MS,
     ) -> None:
         self.hub = hub
         self.limit_ms = limit_ms  # a hub that is not heard for longer is away
-        self.past = Past(zone, devices, plans, limit_ms)
+        self.past = Past(zone, devices, plans, limit_ms, warm_up_ms)
         self.standing: dict[tuple[int, int], int] = {}  # (device, kind of the fault): since
         self.heard_ms: int | None = None  # newest arrival of an event of its own
         self.behind_ms: int | None = None  # what has happened since is still arriving

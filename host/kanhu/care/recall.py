@@ -20,7 +20,8 @@ LATE_MS = 86_400_000
 
 _COLUMNS = "n, hub, boot, seq, class, kind, plain, received_ms, link"
 _RECENT = f"""
-SELECT {_COLUMNS} FROM events WHERE hub=? AND kind NOT IN ({k.CLOCK_SET}, {k.COMMAND_DONE}, {k.COMMAND_REFUSED}) ORDER BY boot DESC, seq DESC
+SELECT {_COLUMNS} FROM events WHERE hub=?
+AND kind NOT IN ({k.CLOCK_SET}, {k.COMMAND_DONE}, {k.COMMAND_REFUSED}) ORDER BY boot DESC, seq DESC
 """  # noqa: S608  # numbers only
 _MOTION = f"""
 SELECT {_COLUMNS} FROM events WHERE hub=? AND kind={k.MOTION} ORDER BY boot DESC, seq DESC

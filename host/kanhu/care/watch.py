@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -26,6 +27,7 @@ from .proofs import Proof
 from .rules.past import Past, Plan
 from .rules.values import Rule, Verdict, Words
 from .settings import switched_on
+from .shown import Shown
 
 log = structlog.get_logger("kanhu.watch")
 
@@ -103,6 +105,7 @@ class Watch:
         self._unread = False
         self._complained: set[str] = set()
         self._before = standing()
+        self._shown = Shown(journal.path.parent)
         self.configure()
         for alarm in alarms.live():
             self._alarm(alarm)
@@ -229,7 +232,8 @@ class Watch:
         zone = ZoneInfo(self._registry.home(home).time_zone)
         one = self._hubs.get(hub)
         if one is None or one.past.past.zone.key != zone.key or (on and not one.rules):
-            past = HubPast(hub, zone, devices.values(), plans, self._limit_ms)
+            warm_up_ms = self._registry.pir_warm_up_s(hub) * 1000
+            past = HubPast(hub, zone, devices.values(), plans, self._limit_ms, warm_up_ms)
             for (device, kind), since_ms in self._before.get(hub, {}).items():
                 past.stood(device, kind, since_ms)
             for mode in self._modes.of(hub):
@@ -256,6 +260,7 @@ class Watch:
                     self._unread = False
                     recalling = asyncio.create_task(self.recall())
                 await self._tick()
+                await self._tell()
                 await asyncio.sleep(TICK_S)
         finally:
             if recalling is not None:
@@ -267,6 +272,18 @@ class Watch:
         if self._registry.mode_requests():
             await self._carry_out()
         await self.look()
+
+    async def _tell(self) -> None:
+        """Let commands know how homes are (kanhu.care.shown)."""
+        now = time.monotonic()
+        if not self._shown.is_due(self._conditions, now):
+            return
+        try:
+            await asyncio.to_thread(self._shown.write, dict(self._conditions), self._journal.clock(), now)
+        except OSError as error:
+            if "shown" not in self._complained:
+                self._complained.add("shown")
+                log.error("what is said of homes could not be written", error=str(error))
 
     async def look(self) -> None:
         """Look at every rule that is due now, and at some homes' conditions."""

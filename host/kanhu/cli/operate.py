@@ -6,16 +6,19 @@ import asyncio
 import gc
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from kanhu import config as configuration
 from kanhu import ledger as books
+from kanhu.care.condition import STATE_WORDS, STATES
 from kanhu.errors import ConfigError
 from kanhu.journal.opening import check_pages
 from kanhu.logs import configure
@@ -27,6 +30,9 @@ DataDir = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")]
 DEFAULT_CONFIG = Path("kanhu.toml")
+STATE_COLOURS = {"well": "green", "attention": "red", "cannot_tell": "yellow"}
+HOMES_SHOWN = 50  # lines; the rest are counted
+REASONS_SHOWN = 3
 
 # An event under way makes a dozen objects and hardly a cycle: by default the collector would look at all
 # that are alive every 50 events, which costs a sixth of the daemon's time (docs/benchmarks.md).
@@ -88,9 +94,10 @@ def _show_status(found: Status) -> None:
     console.print(
         f"daemon [bold]{found.daemon_id}[/]: " + ("running" if found.running else "[yellow]not running[/]")
     )
-    table = _table("hub", "home", "state", "last heard", "boot", "firmware", "stored", "lost", "queued")
+    _show_homes(console, found)
+    table = _table("hub", "home", "link", "last heard", "boot", "firmware", "stored", "lost", "queued")
     for hub in found.hubs:
-        colour = {"heard": "green", "silent": "red"}.get(hub.state, "yellow")
+        colour = {"heard": "default", "silent": "red"}.get(hub.state, "yellow")
         table.add_row(
             hub.hub_id,
             hub.home or "-",
@@ -103,15 +110,7 @@ def _show_status(found: Status) -> None:
             str(hub.queued),
         )
     console.print(table if found.hubs else "no hub has been heard yet")
-    for alarm in found.alarms:
-        colour = "red" if alarm.state == "open" else "yellow"
-        console.print(
-            f"[{colour}]alarm {alarm.name}[/] {alarm.kind} {alarm.state}"
-            + (f" by {alarm.accepted_by}" if alarm.accepted_by else ": nobody has answered")
-            + f", {alarm.age}"
-        )
-    if not found.alarms:
-        console.print("no open alarm")
+    _show_alarms(console, found)
     for hub in found.hubs:
         if hub.identity != "ok":
             console.print(f"[red]identity of hub {hub.hub_id} in doubt[/]: {hub.identity}")
@@ -128,6 +127,34 @@ def _show_status(found: Status) -> None:
         console.print(f"[red]the registry was replaced by an older copy[/], found {found.registry_older}")
     if found.refused or found.registry_older or any(hub.identity != "ok" for hub in found.hubs):
         console.print("what to do: docs/what-to-do-when.md")
+
+
+def _show_homes(console: Console, found: Status) -> None:
+    for home in found.homes[:HOMES_SHOWN]:
+        words = STATE_WORDS[home.state]
+        console.print(
+            f"home {home.home} [{STATE_COLOURS[home.state]}]{words.en}[/]: "
+            + escape("; ".join(en for en, _ in home.reasons[:REASONS_SHOWN])),
+            highlight=False,
+        )
+    if len(found.homes) > HOMES_SHOWN:
+        counts = Counter(home.state for home in found.homes)
+        console.print(
+            ", ".join(f"{counts[state]} {STATE_WORDS[state].en}" for state in STATES)
+            + f" of {len(found.homes)} homes; of one: kanhu home status HOME"
+        )
+
+
+def _show_alarms(console: Console, found: Status) -> None:
+    for alarm in found.alarms:
+        colour = "red" if alarm.state == "open" else "yellow"
+        console.print(
+            f"[{colour}]alarm {alarm.name}[/] {alarm.kind} {alarm.state}"
+            + (f" by {alarm.accepted_by}" if alarm.accepted_by else ": nobody has answered")
+            + f", {alarm.age}"
+        )
+    if not found.alarms:
+        console.print("no open alarm")
 
 
 def ledger(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:

@@ -130,6 +130,11 @@ class CareTables:
             found.append(Device(one.index, role, one.room, one.name, one.supervision_s))
         return sorted(found, key=lambda device: device.index)
 
+    def pir_warm_up_s(self, hub_id: str) -> int:
+        """How long a hub's wired PIRs are not believed after a start."""
+        found: int = self._settings.get(hub_id, {}).get("pir_warm_up", checks.DEFAULT_PIR_WARM_UP_S)
+        return found
+
     def wired(self, hub_id: str) -> set[int]:
         """Devices that are on the hub's own wires."""
         return set(checks.wired_devices(self._settings.get(hub_id, {})))

@@ -213,6 +213,7 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
     ),
 }
 # What a hub has when its settings do not say (firmware/kanhu_hub/config.py).
+DEFAULT_PIR_WARM_UP_S = 60
 DEFAULT_LINKS = ["mqtt"]
 DEFAULT_WIRED = {"buttons": [[1, 4, None]], "pirs": [[2, 13]]}
 DEFAULT = object()  # the value of a setting that is to be the default again

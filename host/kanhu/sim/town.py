@@ -34,6 +34,7 @@ class Home:
     hub: Hub
     hub_id: str
     devices: dict[str, int] = field(default_factory=dict)
+    home: str = ""  # its pseudonym in the registry
 
 
 class Town:
@@ -103,11 +104,14 @@ class Town:
         sensors: Mapping[str, str] | None = None,
         mains: bool = True,
         config: Mapping[str, Any] | None = None,
+        region: str = "",
+        time_zone: str = "Asia/Shanghai",
+        rooms: Mapping[str, str] | None = None,
         **hub_options: Any,
     ) -> Home:
         """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> kind on
-        the air; hub_options go to Bench.add_hub."""
-        home = self.registry.add_home(region=f"cn/42/01/06/{len(self.homes) + 1:02d}")
+        the air; rooms: name of a wired input -> where it is; hub_options go to Bench.add_hub."""
+        home = self.registry.add_home(region or f"cn/42/01/06/{len(self.homes) + 1:02d}", time_zone)
         hub_id, key = self.registry.add_hub(home)
         wired = {**(buttons or {}), **(pirs or {})}
         devices = {label: index for index, label in enumerate(wired, 1)}
@@ -122,6 +126,8 @@ class Town:
             "pir_warm_up": 0,  # a simulated sensor has no false outputs to wait out
             **(config or {}),
         }
+        if rooms:
+            settings["places"] = {str(devices[label]): [room, ""] for label, room in rooms.items()}
         self.registry.set_settings(hub_id, settings)
         provisioned = self.registry.hub_config(
             hub_id, wifi=("kanhu-lab", "a password"), broker=(BROKER_NAME, 1883, "", "")
@@ -133,7 +139,7 @@ class Town:
             wiring={f"{name}/{label}": pin for label, pin in wired.items()},
             **hub_options,
         )
-        self.homes[name] = made = Home(name, hub, hub_id, devices)
+        self.homes[name] = made = Home(name, hub, hub_id, devices, home)
         for label, kind in (sensors or {}).items():
             self.add_sensor(made, label, kind)
         if name in self._serial_homes:
@@ -169,13 +175,22 @@ class Town:
             db.close()
         return not entries or wanted in done
 
-    def add_sensor(self, home: Home, label: str, kind: str, bind_key: bytes | None = None) -> int:
+    def add_sensor(
+        self,
+        home: Home,
+        label: str,
+        kind: str,
+        bind_key: bytes | None = None,
+        *,
+        room: str = "",
+        supervision_s: int = 0,
+    ) -> int:
         """A BLE sensor of a home, on the air and in the registry; the device index."""
         number = sum(len(one.devices) for one in self.homes.values()) + 1
         address = f"A4:C1:38:00:{number >> 8:02X}:{number & 255:02X}"
         role = ROLES.get(kind, kind)
         index = self.registry.add_sensor(
-            home.hub_id, role=role, address=address, name=label, bind_key=bind_key
+            home.hub_id, role, address, label, room, supervision_s, bind_key=bind_key
         )
         self.bench.add_sensor(f"{home.name}/{label}", kind, address, hub=home.hub, bind_key=bind_key)
         home.devices[label] = index
