@@ -12,6 +12,7 @@ import pytest
 from helpers_intake import HUB, Clock, Host, HubVoice
 from kanhu import orders as module
 from kanhu.aead import AesCcm
+from kanhu.care.rules.values import Words
 from kanhu.downlink import Downlink
 from kanhu.journal import Event
 from kanhu.orders import Orders
@@ -217,6 +218,45 @@ async def test_a_hub_that_does_not_know_the_answer_is_told_again(
     monkeypatch.setattr(module, "TELL_AGAIN_S", 10.0)
     await unanswered(place, hub, 3)
     assert await place.states() == [], "not twice within ten seconds"
+
+
+async def test_a_hub_that_restarts_while_the_elder_is_asked_asks_for_the_rest(
+    open_place: OpenPlace, hub: HubVoice
+) -> None:
+    place = await open_place()
+    await place.host.intake.receive(HUB, hub.start(1), LINK)
+    words = Words("no movement", "无活动")
+    name = await place.host.alarms.ask(HUB, k.INACTIVITY, "inactivity/1", words, 60_000)
+    (asked,) = await place.said(k.ASK)
+    assert (asked[k.ALARM_NAME], asked[k.ASK_MS], asked[k.ASK_KIND]) == ([*name[1:]], 60_000, k.INACTIVITY)
+    await confirm(place, hub)
+    await place.host.journal.mark_delivered(place.host.journal.undelivered())
+    place.host.clock.now_ms += 45_000
+    await place.host.intake.receive(HUB, hub.start(2), LINK)
+    await asyncio.sleep(0.2)
+    said = [(message[k.TYPE], message.get(k.ASK_MS)) for message in place.line.said]
+    assert (k.ASK, 15_000) in said
+    assert k.DELIVERED not in [kind for kind, _ in said]  # the alarm's first event is none of the hub's
+    place = await open_place()  # not confirmed: said again, and not twice
+    await asyncio.sleep(0.1)
+    assert len(place.host.commands.waiting(HUB)) == 1
+    await place.host.alarms.raise_asked(name)
+    assert await place.states() == [k.OPEN]
+    assert [one.type for one in place.host.commands.waiting(HUB)] == [k.ALARM_IS]
+    await confirm(place, hub)
+    await place.host.intake.receive(HUB, hub.start(3), LINK)
+    assert await place.states() == [k.OPEN]
+
+
+async def test_nobody_is_asked_for_no_time(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    await place.host.intake.receive(HUB, hub.start(1), LINK)
+    await place.host.alarms.ask(HUB, k.INACTIVITY, "inactivity/1", Words("a", "b"), 60_000)
+    await confirm(place, hub)
+    await place.said(k.ASK)
+    place.host.clock.now_ms += 59_500
+    await place.host.intake.receive(HUB, hub.start(2), LINK)
+    assert await place.said(k.ASK) == []
 
 
 async def test_a_lost_delivered_is_said_again(open_place: OpenPlace, hub: HubVoice) -> None:
