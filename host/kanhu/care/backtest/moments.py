@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 MILLIS_FROM = 1e11  # a number above is in ms: in seconds it would be the year 5138
 EARLIEST_S, LATEST_S = 631_152_000, 4_102_444_800  # 1990 and 2100: no recording is from outside
-_NUMBER = re.compile(r"\d{9,13}(\.\d*)?")
+_NUMBER = re.compile(r"[0-9]{9,13}(\.[0-9]*)?")
 _OTHERS = ("%d-%b-%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M")
 
 

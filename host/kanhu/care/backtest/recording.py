@@ -42,7 +42,8 @@ class Account:
         """A wrong row."""
         self.wrong[why] += 1
         if len(self.shown) < SHOWN_WRONG:
-            self.shown.append(f"line {line}: {why}: {text.strip()[:80]}")
+            plain = "".join(char if char.isprintable() else "?" for char in text.strip()[:80])
+            self.shown.append(f"line {line}: {why}: {plain}")
 
     @property
     def balanced(self) -> bool:
