@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers_bthome import service_info
 from kanhu.sim import Advert, Bench
-from kanhu.sim.sensors import KINDS, Sensor, encode, parse_address
+from kanhu.sim.sensors import BUTTONS, KINDS, STATES, Sensor, encode, parse_address
 
 HUB = "k3v9m2x7qa"
 SCAN = """
@@ -135,7 +135,7 @@ def test_pir_over_the_air_starts_and_ends(bench: Bench, firmware) -> None:
     hub.wait_log("01072100")
 
 
-@given(st.sampled_from([k for k in KINDS if k != "button"]), st.booleans(), st.integers(0, 100))
+@given(st.sampled_from([k for k in KINDS if k not in BUTTONS]), st.booleans(), st.integers(0, 100))
 def test_an_independent_decoder_reads_the_same(kind: str, state: bool, battery: int) -> None:
     sensor = Sensor("x", kind, parse_address("A4:C1:38:00:00:01"), battery=battery, state=state)
     data = encode([(0, 1), (1, battery), *sensor._objects()])
@@ -144,7 +144,7 @@ def test_an_independent_decoder_reads_the_same(kind: str, state: bool, battery: 
     update = decoder.update(service_info(service, "A4:C1:38:00:00:01"))
     values = {key.key: value.native_value for key, value in update.entity_values.items()}
     assert values["battery"] == battery if kind != "battery_low" else True
-    if kind in KINDS[2:]:
+    if kind in STATES:
         assert state in {v.native_value for v in update.binary_entity_values.values()}
 
 

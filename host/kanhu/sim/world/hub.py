@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -85,9 +85,11 @@ class Hub:
         blocks: int,
         seed: int,
         tick_start: int,
+        driven: Mapping[int, int],
         say: Callable[[str, bytes], None],
     ) -> None:
-        """say(kind, data) hears what the hub did: taken, recorded, log, crashed, reset, cut."""
+        """driven: pin -> its level at each start, where not the pull; say(kind, data) hears what the hub did:
+        taken, recorded, log, crashed, reset, cut."""
         self.hub_id = hub_id
         self.nvs = nvs
         self.home = Way(f"home of {hub_id}")  # the home's own uplink
@@ -106,6 +108,7 @@ class Hub:
         self._blocks = blocks
         self._chance = random.Random(seed)
         self._tick_start = tick_start
+        self._driven = dict(driven)
         self._say = say
         self._context = contextvars.copy_context()
         self._fresh = True
@@ -141,6 +144,7 @@ class Hub:
                 name: value if isinstance(value, int) else value.hex() for name, value in self.nvs.items()
             },
             "tick_start": self._tick_start,
+            "driven": self._driven,
             "wifi": self.wifi,
             "sntp_ms": self.sntp_ms,
             "cause": cause,

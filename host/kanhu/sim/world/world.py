@@ -137,6 +137,7 @@ class World:
             blocks=FLASH_BLOCKS,
             seed=self.chance.getrandbits(30),
             tick_start=start,
+            driven={PIR: 0},
             say=lambda what, data: self._hub_did(home, what, data),
         )
         # A time server, none, or one that is wrong by an hour.

@@ -183,6 +183,7 @@ class Board:
         self._cause = cause
         self.sntp_ms = sntp_ms
         self.pins = {}
+        self.driven = {}  # pin number as text: the level it has at the start, whatever its pull
         self.sleep_ms = asyncio.sleep_ms
         wire.handlers[b"p"] = self._moved
         wire.handlers[b"t"] = self._clocked
@@ -202,7 +203,7 @@ class Board:
         return ((end - start + _HALF) & (_PERIOD - 1)) - _HALF
 
     def input(self, number, pull_up):
-        return self.pins.setdefault(number, Pin(int(pull_up)))
+        return self.pins.setdefault(number, Pin(self.driven.get(str(number), int(pull_up))))
 
     def output(self, number):
         return self.pins.setdefault(number, Pin(0))

@@ -68,6 +68,7 @@ def nvs_values(given):
 builtins.print = log
 nvs = boards.Nvs(nvs_values(conf["nvs"]), flash)
 board = boards.Board(nvs, conf["tick_start"], conf["wifi"], conf["sntp_ms"], conf["cause"])
+board.driven = conf["driven"]
 wire.handlers[b"f"] = lambda data: flashes.state(flash, data.decode())
 
 
