@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers_care import DAY, DOOR, HOUR, KITCHEN, MINUTE, at, beats, home
+from helpers_rules import DAY, DOOR, HOUR, KITCHEN, MINUTE, at, beats, home
 from kanhu.care.rules.past import (
     AWAY,
     BRIEF_MS,

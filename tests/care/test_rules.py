@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from helpers_care import (
+from helpers_rules import (
     BATHROOM,
     BEDROOM,
     CUFF,

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers_care import BEGAN, BLINDING, MINUTE, MOTION, facts, faults, home, known, moments
+from helpers_rules import BEGAN, BLINDING, MINUTE, MOTION, facts, faults, home, known, moments
 from kanhu.care.rules import RULES
 from kanhu.care.rules.past import AWAY, HOSPITAL, SLEEP, VISITOR, Mode, Past, Plan, Visit
 from kanhu.care.rules.values import Rule, Verdict
