@@ -1,175 +1,152 @@
-"""Homes for the tests of rules: facts in any order, and times on the home's clock."""
+"""A host's care on a clock that the test sets: journal, registry, alarms, modes and the watch, put together
+as the daemon does, and hubs that say what a test wants them to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from hypothesis import strategies as st
+from helpers_intake import Clock, HubVoice
+from kanhu.care import Alarm, Alarms
+from kanhu.care.condition import Condition
+from kanhu.care.modes import Modes
+from kanhu.care.proofs import Proofs
+from kanhu.care.rules import RULES
+from kanhu.care.watch import Watch
+from kanhu.counters import Counters
+from kanhu.intake import Intake
+from kanhu.journal import Event, Journal
+from kanhu.journal.commands import Commands
+from kanhu.registry import Registry
+from kanhu_protocol import kinds as k
 
-from kanhu.care.rules.past import Device, Mode, Past, Plan, Reading, Visit
-
-ZONE = ZoneInfo("Asia/Shanghai")
 MINUTE = 60_000
 HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-KITCHEN, BEDROOM, BATHROOM, DOOR, CUFF = 1, 2, 3, 4, 5
-DEVICES = (
-    Device(KITCHEN, "motion", "kitchen"),
-    Device(BEDROOM, "motion", "bedroom"),
-    Device(BATHROOM, "motion", "卫生间"),
-    Device(DOOR, "door", "hall", "front door"),
-    Device(CUFF, "monitor", ""),
-)
-MOTION = (KITCHEN, BEDROOM, BATHROOM)
-BLINDING = ("silent", "stuck", "line", "tamper", "doubted")
-
-Fact = tuple[Any, ...]  # name of a method of Past, and its arguments
+# 2026-09-21 06:00 in Shanghai
+MORNING_MS = 1_789_941_600_000
+LIMIT_S = 1080.0  # three heartbeats of 300 s
+ASK_MS = 600_000
+KITCHEN, BATH, DOOR = 2, 3, 4
 
 
-def at(day: int, clock: str, zone: ZoneInfo = ZONE) -> int:
-    """UTC ms of a time of day in March 2026."""
-    return round(datetime.fromisoformat(f"2026-03-{day:02}T{clock}").replace(tzinfo=zone).timestamp() * 1000)
+class Home:
+    """One home: its pseudonym and its hub's voice."""
+
+    def __init__(self, home: str, voice: HubVoice, began_ms: int) -> None:
+        self.home = home
+        self.voice = voice
+        self.began_ms = began_ms  # when the hub last started
+        self.waiting: list[bytes] = []  # said, and not yet sent
+
+    @property
+    def hub(self) -> str:
+        return self.voice.hub_id
 
 
-def home(
-    facts: Iterable[Fact],
-    devices: Iterable[Device] = DEVICES,
-    plans: Iterable[Plan] = (),
-    zone: ZoneInfo = ZONE,
-) -> Past:
-    """A home that knows these facts."""
-    past = Past(zone, devices, plans)
-    for name, *rest in facts:
-        getattr(past, name)(*rest)
-    return past
+class CareHost:
+    """Everything over one data_dir; `await stop()` and make another: a restart."""
+
+    def __init__(self, data_dir: Path, clock: Clock, rules: Any = RULES) -> None:
+        self.clock = clock
+        self.registry = Registry.open(data_dir)
+        self.journal = Journal.open(data_dir, clock)
+        self.commands = Commands(self.journal)
+        self.alarms = Alarms(self.journal, self.commands)
+        self.modes = Modes(self.journal)
+        self.proofs = Proofs(self.journal, lambda hub: True)
+        self.intake = Intake(self.journal, self.registry, self.alarms, self.commands, Counters())
+        self.intake.notes += [self.modes.note, self.proofs.note]
+        self.watch = Watch(
+            self.journal, self.registry, self.alarms, self.modes, LIMIT_S, ASK_MS, rules, self.proofs.proof
+        )
+        self.stored: list[Event] = []
+        self.journal.on_stored.append(self._stored)
+
+    def _stored(self, events: list[Event]) -> None:
+        self.stored += events
+        for event in events:
+            self.watch.take(event)
+
+    async def stop(self) -> None:
+        await self.journal.close()
+        self.registry.close()
+
+    def add_home(self, pirs: int = 2, zone: str = "Asia/Shanghai", **rules: dict[str, Any]) -> Home:
+        """A home with PIRs in kitchen and bathroom, and rules by their names."""
+        home = self.registry.add_home("cn/42/01/06", zone)
+        hub, key = self.registry.add_hub(home)
+        wired = [[KITCHEN, 13], [BATH, 14]][:pirs]
+        places = {str(KITCHEN): ["kitchen", ""], str(BATH): ["bathroom", ""]}
+        self.registry.set_settings(
+            hub, {"pirs": wired, "places": {str(device): places[str(device)] for device, _ in wired}}
+        )
+        for rule, settings in rules.items():
+            self.registry.set_rule(home, rule, settings, "test")
+        self.watch.configure()
+        return Home(home, HubVoice(hub, key), self.clock.now_ms)
+
+    def sealed(self, home: Home, kind: int, fields: dict[int, Any] | None = None, utc: bool = True) -> bytes:
+        """What the hub says at this moment; utc: whether its clock is set."""
+        up_ms = self.clock.now_ms - home.began_ms
+        said = {k.UTC_MS: self.clock.now_ms, k.CLOCK: 1} if utc else {}
+        return home.voice.say(kind, said | (fields or {}), up_ms)
+
+    async def start(self, home: Home, boot: int = 1) -> None:
+        """The hub starts; its boot event has no time."""
+        previous = (home.voice.boot, home.voice.seq - 1) if home.voice.seq else None
+        home.began_ms = self.clock.now_ms
+        await self.receive(home, home.voice.start(boot, previous))
+
+    async def say(self, home: Home, kind: int, fields: dict[int, Any] | None = None) -> None:
+        """The hub says something, and it is stored."""
+        await self.receive(home, self.sealed(home, kind, fields))
+
+    async def receive(self, home: Home, *sealed: bytes) -> None:
+        for one in sealed:
+            await self.intake.receive(home.hub, one, "test")
+
+    async def moves(self, home: Home, device: int = KITCHEN) -> None:
+        """Somebody moves."""
+        await self.say(home, k.MOTION, {k.DEVICE: device})
+
+    async def beat(self, home: Home) -> None:
+        """A heartbeat."""
+        await self.say(home, k.HEARTBEAT, BEAT)
+
+    async def passes(self, ms: int, *homes: Home, step_ms: int = 900_000, away: bool = False) -> None:
+        """Time goes by, hubs beat every step_ms (away: to themselves), and the watch looks at what is due."""
+        end = self.clock.now_ms + ms
+        while self.clock.now_ms < end:
+            self.clock.now_ms = min(end, self.clock.now_ms + step_ms)
+            for home in homes:
+                if away:
+                    home.waiting.append(self.sealed(home, k.HEARTBEAT, BEAT))
+                else:
+                    await self.beat(home)
+            await self.look()
+
+    async def look(self) -> None:
+        """The watch looks at what is due; a second time at what its own work has woken."""
+        for _ in range(3):
+            await self.watch.look()
+
+    async def prove(self, home: Home) -> None:
+        """The daily test call comes through."""
+        await self.say(home, k.PATH_PROVEN, {k.SPAN_MS: 800})
+
+    def asked(self, home: Home) -> list[Alarm]:
+        """Alarms of the home that are not closed."""
+        return self.alarms.live(home.hub)
+
+    def condition(self, home: Home) -> Condition:
+        return self.watch.condition(home.home)
+
+    def own(self, kind: int) -> list[Event]:
+        """What the daemon has said of a kind."""
+        return [event for event in self.stored if event.sealed is None and event.kind == kind]
 
 
-def beats(from_ms: int, until_ms: int, every_ms: int = 5 * MINUTE) -> list[Fact]:
-    """The hub is heard."""
-    return [("heard", 0, ms) for ms in range(from_ms, until_ms + 1, every_ms)]
-
-
-def walks(*moments: int, devices: Iterable[int] = MOTION) -> list[Fact]:
-    """Somebody goes through all rooms, a minute each, kitchen last."""
-    order = sorted(devices, reverse=True)
-    return [("moved", one, ms - MINUTE * later) for ms in moments for later, one in enumerate(order[::-1])]
-
-
-def lived(days: Iterable[int], zone: ZoneInfo = ZONE) -> list[Fact]:
-    """Ordinary days: up at 07:00, about the home until 21:40, the hub heard all the time."""
-    facts: list[Fact] = []
-    for day in days:
-        midnight = at(day, "00:00", zone)
-        facts += beats(midnight, midnight + DAY - MINUTE)
-        facts += walks(*(at(day, f"{hour:02}:05", zone) for hour in range(7, 22, 2)), at(day, "21:40", zone))
-    return facts
-
-
-BEGAN = at(10, "00:00")
-SPAN_MINUTES = 4 * 24 * 60
-moments = st.integers(0, SPAN_MINUTES).map(lambda minute: BEGAN + minute * MINUTE)
-motion = st.sampled_from(MOTION)
-anything = st.sampled_from([0, *MOTION, DOOR, CUFF, 9])
-
-
-def _fault(device: int, why: str, from_ms: int, last: int | None) -> list[Fact]:
-    facts: list[Fact] = [("fault", device, why, from_ms)]
-    return facts if last is None else [*facts, ("mended", device, why, from_ms + last * MINUTE)]
-
-
-faults = st.one_of(
-    st.builds(
-        _fault,
-        st.sampled_from([*MOTION, DOOR]),
-        st.sampled_from([*BLINDING, "battery"]),
-        moments,
-        st.none() | st.integers(1, 2000),
-    ),
-    st.builds(
-        _fault, st.just(0), st.sampled_from(["silent", "lost"]), moments, st.none() | st.integers(1, 300)
-    ),
-)
-_modes = st.builds(
-    lambda mode, ms, last: [("mode", Mode(mode, ms, ms + last * MINUTE))],
-    st.integers(1, 5),
-    moments,
-    st.integers(1, 3000),
-)
-_visits = st.builds(
-    lambda who, ms, last: [("visit", Visit(who, ms, None if last is None else ms + last * MINUTE))],
-    st.sampled_from(["li", "wang"]),
-    moments,
-    st.none() | st.integers(1, 600),
-)
-_moves = st.builds(lambda device, ms: [("moved", device, ms)], anything, moments)
-# Through the home, and then for the rest of an hour in one room.
-_strolls = st.builds(
-    lambda ms, room: [*walks(ms), *(("moved", room, ms + more * MINUTE) for more in range(3, 60, 8))],
-    moments,
-    motion,
-)
-_doors = st.builds(lambda ms, is_open: [("door", DOOR, ms, is_open)], moments, st.booleans())
-_outings = st.builds(
-    lambda ms: [*walks(ms - 4 * MINUTE), ("door", DOOR, ms, True), ("door", DOOR, ms + MINUTE, False)],
-    moments,
-)
-_boots = st.builds(lambda ms: [("booted", ms)], moments)
-_readings = st.builds(
-    lambda ms, code, value: [("reading", Reading(ms, CUFF, code, value))],
-    moments,
-    st.sampled_from([150021, 150456, 7]),
-    st.sampled_from([181.0, 88.0, 97.0, 120.0, 2047.0, float("inf")]),
-)
-_sick = st.builds(
-    lambda ms, value: [
-        ("reading", Reading(ms + more * 9 * MINUTE, CUFF, 150021, value)) for more in range(3)
-    ],
-    moments,
-    st.sampled_from([186.0, 71.0]),
-)
-
-
-def _heard(breaks: list[tuple[int, int]]) -> list[Fact]:
-    return [
-        ("heard", 0, BEGAN + minute * MINUTE)
-        for minute in range(0, SPAN_MINUTES + 1, 15)
-        if not any(start <= minute < start + last for start, last in breaks)
-    ]
-
-
-_FEW = st.sampled_from([0, 0, 1, 3])
-_hub = st.lists(st.tuples(st.integers(0, SPAN_MINUTES), st.integers(5, 600)), max_size=2).map(_heard)
-
-
-@st.composite
-def facts(draw: st.DrawFn) -> list[Fact]:
-    """Four days of a home: mostly heard, walked through, with modes, visits, doors and faults."""
-    found: list[Fact] = draw(_hub)
-    found += [one for stroll in draw(st.lists(_strolls, max_size=12)) for one in stroll]
-    if draw(st.integers(0, 4)):
-        found += [*walks(BEGAN), ("door", DOOR, BEGAN, False)]
-    for kind in (_outings, _moves, _doors, _boots, _modes, _visits, _readings, _sick, faults):
-        found += [one for each in draw(st.lists(kind, max_size=draw(_FEW))) for one in each]
-    return found
-
-
-def known(facts: Iterable[Fact], now_ms: int) -> list[Fact]:
-    """The facts that are known at a moment: those that speak of it or of before."""
-    found: list[Fact] = []
-    for fact in facts:
-        name, *rest = fact
-        value = rest[0]
-        if name in ("mode", "visit"):
-            if value.from_ms <= now_ms:
-                if name == "visit" and value.until_ms is not None and value.until_ms > now_ms:
-                    fact = (name, value._replace(until_ms=None))
-                found.append(fact)
-        elif name == "reading":
-            if value.at_ms <= now_ms:
-                found.append(fact)
-        elif {"booted": rest[0], "door": rest[-2] if len(rest) > 1 else 0}.get(name, rest[-1]) <= now_ms:
-            found.append(fact)
-    return found
+BEAT: dict[int, Any] = {
+    k.RESET: 1, k.HEAP: [90_000, 60_000], k.LINK: 1, k.OUTBOX: [0, 0], k.DROPS: [0] * 5, k.RADIO: [100, 0],
+    k.FIRMWARE: "0.1.0", k.POWER: [True, None], k.VERSIONS: [1, 0], k.REFUSED: [0, 0, 0],
+}  # fmt: skip

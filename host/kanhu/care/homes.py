@@ -3,7 +3,7 @@ such as standing faults, stretches of which nothing is known, and whether all ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -61,6 +61,7 @@ class HubPast:
         self.lost_seqs: list[tuple[int, int, int]] = []  # (boot, first, last) that the hub said are gone
         self.last_n = 0  # newest event taken, by its journal number
         self._newest_ms: int | None = None  # moment of the newest event
+        self._given_up = (0, 0)  # (boot, seq): what is missing up to it is not waited for
         self._late_ms: int | None = None  # since when it is here and something has not come
         self._over: dict[tuple[int, int], int] = {}  # (device, kind of the fault): when it was last over
 
@@ -116,10 +117,11 @@ class HubPast:
         for event, at_ms in moments:
             self.take(event, at_ms)
 
-    def settle(self, now_ms: int, missing: bool) -> bool:
-        """Whether all that the hub has seen up to now has arrived, as far as can be known. missing: the
-        journal awaits events of it. What does not come within WAIT_MS after it is back is a stretch of which
-        nothing is known."""
+    def settle(self, now_ms: int, awaited: Sequence[tuple[int, int, int]]) -> bool:
+        """Whether all that the hub has seen up to now has arrived, as far as can be known. awaited: ranges
+        (boot, first, last) that the journal misses. What does not come within WAIT_MS after it is back is a
+        stretch of which nothing is known."""
+        missing = any((boot, last) > self._given_up for boot, _, last in awaited)
         if self.heard_ms is None or self._newest_ms is None:
             return not self.pending
         if not self.is_here(now_ms):
@@ -141,6 +143,7 @@ class HubPast:
                 if waited_ms < WAIT_MS or self.pending:
                     return False
                 self.lost(self.behind_ms, now_ms)
+                self._given_up = max([(boot, last) for boot, _, last in awaited], default=self._given_up)
             self.behind_ms = self._late_ms = None
         return True
 

@@ -157,9 +157,10 @@ class Watch:
             one.waiting.append(event)
             return
         self._enter(one, event)
-        if event.kind not in _LIFE or any(
-            verdict.state not in ("quiet", "off") for verdict in one.verdicts.values()
-        ):
+        calm = not one.past.standing and all(
+            verdict.state in ("quiet", "off") for verdict in one.verdicts.values()
+        )
+        if event.kind not in _LIFE or not calm:
             self._wake(hub)
 
     def forget(self, hub: str) -> None:
@@ -321,7 +322,7 @@ class Watch:
             hole = recall.around(self._journal, hub, *span)
             if hole is not None:
                 past.lost(*hole)
-        settled = past.settle(now, bool(self._journal.missing(hub, 1)))
+        settled = past.settle(now, self._journal.missing(hub))
         due = now + LATEST_MS
         for rule, settings in one.rules:
             verdict = self._verdict(rule, settings, past.past, now, settled)
