@@ -24,6 +24,7 @@ GATHER_S = 0.02  # bulk receipts wait this long for company
 COMMAND_FIRST_S, COMMAND_MAX_S = 2.0, 60.0  # contracts, section 5
 LINK_STICKS_S = 2.0  # a hub heard on two links at a time: counters must not overtake each other
 TIME_AGAIN_S = 30.0  # a hub without a clock is told the time at most this often
+FLUSH_AT_ONCE = 50  # hubs in one turn of the loop: some 5 ms
 SINGLES_MAX = 20  # identities in one receipt and, below, cumulative pairs: at the longest 11 bytes each,
 UPTO_MAX = 10  # so a receipt stays below seal.MAX_SEALED
 
@@ -58,7 +59,6 @@ class _Hub:
     stored_upto: dict[int, int] = field(default_factory=dict)
     stored_single: list[Identity] = field(default_factory=list)
     delivered_single: list[Identity] = field(default_factory=list)
-    flush: asyncio.TimerHandle | None = None
     commands: dict[int, Command] = field(default_factory=dict)
     time_said: float = float("-inf")
     overtaken: int = 0  # times it had heard a later message than ours
@@ -100,6 +100,8 @@ class Downlink:
         self._hubs: dict[str, _Hub] = {}
         self._links: dict[str, HubLink] = {}
         self._wake = asyncio.Event()
+        self._gathering: dict[str, float] = {}  # hubs with receipts for them: when these leave, rising
+        self._next_flush: asyncio.TimerHandle | None = None
         self.sent = 0
         self.overtaken = 0  # times a hub had heard a later message than ours
         self.unsent = 0  # no link could take it; repaired by the next resend
@@ -135,9 +137,8 @@ class Downlink:
 
     def forget(self, hub_id: str) -> None:
         """A hub is being erased: nothing is said to it any more."""
-        hub = self._hubs.pop(hub_id, None)
-        if hub is not None and hub.flush is not None:
-            hub.flush.cancel()
+        self._hubs.pop(hub_id, None)
+        self._gathering.pop(hub_id, None)
 
     def boot(self, hub_id: str) -> int:
         """The boot that messages to the hub are sealed for; 0 when it was never heard."""
@@ -176,15 +177,28 @@ class Downlink:
 
     def _schedule(self, hub_id: str, hub: _Hub, at_once: bool) -> None:
         if at_once:
-            if hub.flush:
-                hub.flush.cancel()
-                hub.flush = None
+            self._gathering.pop(hub_id, None)
             self._flush(hub_id, hub)
-        elif hub.flush is None:
-            hub.flush = asyncio.get_running_loop().call_later(GATHER_S, self._flush, hub_id, hub)
+        elif hub_id not in self._gathering:
+            loop = asyncio.get_running_loop()
+            self._gathering[hub_id] = loop.time() + GATHER_S
+            if self._next_flush is None:
+                self._next_flush = loop.call_later(GATHER_S, self._flush_some)
+
+    def _flush_some(self) -> None:
+        # A few in one turn of the loop: receipts of thousands of hubs would keep a call waiting.
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for _ in range(FLUSH_AT_ONCE):
+            hub_id = next(iter(self._gathering), None)
+            if hub_id is None or self._gathering[hub_id] > now:
+                break
+            del self._gathering[hub_id]
+            self._flush(hub_id, self._hubs[hub_id])
+        due = next(iter(self._gathering.values()), None)
+        self._next_flush = None if due is None else loop.call_later(max(0.0, due - now), self._flush_some)
 
     def _flush(self, hub_id: str, hub: _Hub) -> None:
-        hub.flush = None
         while hub.stored_upto or hub.stored_single:
             message: dict[int, Any] = {}
             upto = sorted(hub.stored_upto.items())[:UPTO_MAX]

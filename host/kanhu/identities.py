@@ -66,6 +66,8 @@ class Identities:
         """The hub's own key and boot; None when it was never heard."""
         known = self._voices.get(hub)
         if known is None:
+            if not self._journal.has_any(hub):
+                return None
             newest = self._journal.reader.newest(hub)
             if newest is None or newest.sealed is None:
                 return None

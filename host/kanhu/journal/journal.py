@@ -87,7 +87,6 @@ class Journal:
         self.snapshot()
         self._closed = True
         await self._writer.stop()
-        await asyncio.sleep(0)  # the last commit's callbacks were scheduled before the thread ended
         self.reader.close()
         self._lock.close()
 
@@ -205,6 +204,11 @@ class Journal:
         hub = self._hubs.get(identity[0])
         boot = hub.boots.get(identity[1]) if hub is not None else None
         return boot is not None and identity[2] in boot.stored
+
+    def has_any(self, hub: str) -> bool:
+        """Whether an event of this hub is on disk (or was)."""
+        book = self._hubs.get(hub)
+        return book is not None and book.stored > 0
 
     def has_later(self, identity: Identity) -> bool:
         """Whether a later event of the same hub is on disk: this one was held up on its way."""

@@ -7,9 +7,10 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 GATHER_S = 0.002  # how long a commit without P1 waits for company; below a disk's fsync
 PROBE_S = 2.0  # how often an unhealthy journal tries whether it can write again
+TELL_AT_ONCE = 100  # jobs settled in one turn of the loop: some 10 ms with all that follows
 BUSY_MS = 5000  # a reader of another process may hold the file for a moment
 CACHE_KIB = 32 * 1024
 WAL_PAGES = 4000  # 16 MiB of log before a checkpoint
@@ -85,6 +87,7 @@ class Writer:
         self._settled = settled  # called in the loop after the jobs of one commit
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._urgent = threading.Event()
+        self._to_tell: deque[tuple[Job, JournalUnavailable | None]] = deque()  # written; in the loop's thread
         self.error: str | None = None  # why the last attempt to write failed
         self.commits = 0
         self.written = float("-inf")  # when last, monotonic s
@@ -102,6 +105,9 @@ class Writer:
         self._jobs.put(None)
         self._urgent.set()
         await asyncio.to_thread(self._thread.join)
+        await asyncio.sleep(0)  # the last commit was handed to the loop before the thread ended
+        while self._to_tell:
+            await asyncio.sleep(0)
         self._db.close()
 
     def _run(self) -> None:
@@ -181,12 +187,23 @@ class Writer:
                 self._db.execute("ROLLBACK")
 
     def _tell(self, jobs: list[Job], error: JournalUnavailable | None) -> None:
-        for job in jobs:
+        idle = not self._to_tell
+        self._to_tell.extend((job, error) for job in jobs)
+        if idle:
+            self._tell_some()
+
+    def _tell_some(self) -> None:
+        # In order, and a few at a time: thousands of one commit would keep a call that comes now waiting.
+        for job, error in islice(self._to_tell, TELL_AT_ONCE):
             try:
                 job.settled(error)
             except Exception:
                 log.exception("what follows from a write failed")
+        for _ in range(min(TELL_AT_ONCE, len(self._to_tell))):
+            self._to_tell.popleft()
         self._settled()
+        if self._to_tell:
+            self._loop.call_soon(self._tell_some)
 
     def _probe(self) -> None:
         try:
