@@ -63,6 +63,13 @@ def test_each_command() -> None:
     assert one({"command": "ping", "hub": HUB, "colour": "ignored"}) == Ping(None, HUB)
 
 
+def test_each_goes_by_its_name() -> None:
+    examples = {"acknowledge": {"events": [EVENT]}, "missing": {"hub": HUB, "ranges": [[1, 0, 4]]}}
+    for name in commands._COMMANDS:
+        rest = examples.get(name, {"alarm": ALARM, "operator": "a", "to": "b", "reason": "c", "hub": HUB})
+        assert commands.name_of(one({"command": name, **rest})) == name
+
+
 def test_one_bad_command_does_not_spoil_the_others() -> None:
     first, second, third = commands.parse(
         json.dumps(

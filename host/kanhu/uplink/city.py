@@ -107,7 +107,7 @@ class City:
             if isinstance(one, commands.CommandError):
                 self._refuse(one.id, str(one))
                 continue
-            self.commands[type(one).__name__.lower()] += 1
+            self.commands[commands.name_of(one)] += 1
             if isinstance(one, commands.Acknowledge):
                 steps += self._acknowledge(one)
                 continue

@@ -17,6 +17,7 @@ from kanhu_protocol.checks import is_id
 MAX_BYTES = 256 * 1024  # one message
 MAX_COUNT = 1000  # commands in an array, events in an acknowledgement, ranges of missing events
 MAX_ID = 128  # characters
+_INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _OPERATOR = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -115,6 +116,11 @@ Answer: TypeAlias = (
     Accept | Dispatch | OnScene | HandOver | Close | Correct
 )  # what a person does about an alarm
 Command: TypeAlias = Acknowledge | Answer | Missing | Ping
+
+
+def name_of(command: Command) -> str:
+    """The name it goes by on the topic."""
+    return _INNER_CAPITAL.sub("_", type(command).__name__).lower()
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
