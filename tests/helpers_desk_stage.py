@@ -55,8 +55,51 @@ PERSON = {
         "reasons": [{"words": {"en": "an open call", "zh": "有未结呼叫"}, "since_ms": 0}],
     },
     "proof": {"en": "07:02, 0.8 s", "zh": "07:02，0.8 秒"},
-    "history": [{"at_ms": now_ms() - 60_000, "what": "opened", "operator": None, "reason": None}],
+    "history": [
+        {"at_ms": now_ms() - 300_000, "what": "opened", "operator": None, "reason": None},
+        {"at_ms": now_ms() - 240_000, "what": "escalated to 2", "operator": None, "reason": None},
+        {"at_ms": now_ms() - 230_000, "what": "accepted", "operator": "op1", "reason": None},
+    ],
 }  # fmt: skip
+
+
+MINE = {"accepted_by": "op1", "accepted_by_name": "Li Na", "mine": True}
+OTHERS = {"accepted_by": "op2", "accepted_by_name": "Zhang Wei", "closed_by": "op2"}
+P2 = {"class": "p2"}
+WHY = {
+    "en": "No movement since 21:40; usually up by 07:00; kitchen sensor heard 3 min ago.",
+    "zh": "自 21:40 起无活动；平时 07:00 前起床；厨房传感器 3 分钟前有信号。",
+}
+CALL, SMOKE, RULE, ASKED, FALL, OTHER, OVER = (
+    "aaaaaaaaaa/1-7", "bbbbbbbbbb/4-2", "cccccccccc/1790000000-12", "dddddddddd/2-9", "eeeeeeeeee/3-1",
+    "ffffffffff/3-1", "gggggggggg/8-3",
+)  # fmt: skip
+
+
+def all_sorts() -> list[dict[str, object]]:
+    """One alarm of each sort, in the server's order."""
+    return [
+        alarm(CALL, 193, presses=3, level=2),
+        alarm(SMOKE, 71, kind="smoke", region="cn/42/01/06/05"),
+        alarm(RULE, 12, kind="inactivity", **P2, explanation=WHY, rule="inactivity/1"),
+        alarm(FALL, 300, kind="fall", state="accepted", **MINE),
+        alarm(OTHER, 900, state="on_scene", **OTHERS),
+        alarm(ASKED, 40, kind="inactivity", state="pre_alarm", **P2, ask_until_ms=now_ms() + 400_000),
+        alarm(OVER, 4000, state="closed", closed_ms=now_ms() - 60_000, reason="other: 水壶响", **OTHERS),
+    ]
+
+
+INCIDENT = {
+    "id": 4, "kind": "mains.lost", "region": "cn/42/01", "opened_ms": now_ms() - 120_000, "closed_ms": None,
+    "members": 19_873,
+}  # fmt: skip
+DISTRICTS = [
+    {
+        "region": f"cn/42/01/{n:02d}", "alarms": n % 3 + {6: 2, 9: 1}.get(n, 0),
+        "unanswered": {6: 2, 9: 1}.get(n, 0), "oldest_s": {6: 193, 9: 12}.get(n), "well": 9, "attention": 1, "cannot_tell": n * 3 % 17,
+    }
+    for n in range(1, 17)
+]  # fmt: skip
 
 
 class Stage:
@@ -68,7 +111,7 @@ class Stage:
             "id": "op1",
             "name": "Li Na",
             "role": "operator",
-            "region": "cn/42/01/06",
+            "region": "cn/42/01",
             "language": "en",
         }
         self.state: dict[str, Any] = {}

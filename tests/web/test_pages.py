@@ -9,45 +9,25 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from helpers_browser import LAPTOP, WALL, Seat, chromium
-from helpers_desk_stage import PERSON, Stage, alarm, now_ms
-
-MINE = {"accepted_by": "op1", "accepted_by_name": "Li Na", "mine": True}
-OTHERS = {"accepted_by": "op2", "accepted_by_name": "Zhang Wei", "closed_by": "op2"}
-P2 = {"class": "p2"}
-WHY = {
-    "en": "No movement since 21:40; usually up by 07:00; kitchen sensor heard 3 min ago.",
-    "zh": "自 21:40 起无活动；平时 07:00 前起床；厨房传感器 3 分钟前有信号。",
-}
-CALL, SMOKE, RULE, ASKED, FALL, OTHER, OVER = (
-    "aaaaaaaaaa/1-7", "bbbbbbbbbb/4-2", "cccccccccc/1790000000-12", "dddddddddd/2-9", "eeeeeeeeee/3-1",
-    "ffffffffff/3-1", "gggggggggg/8-3",
-)  # fmt: skip
-
-
-def all_sorts() -> list[dict[str, object]]:
-    """One alarm of each sort, in the server's order."""
-    return [
-        alarm(CALL, 193, presses=3, level=2),
-        alarm(SMOKE, 71, kind="smoke", region="cn/42/01/06/05"),
-        alarm(RULE, 12, kind="inactivity", **P2, explanation=WHY, rule="inactivity/1"),
-        alarm(FALL, 300, kind="fall", state="accepted", **MINE),
-        alarm(OTHER, 900, state="on_scene", **OTHERS),
-        alarm(ASKED, 40, kind="inactivity", state="pre_alarm", **P2, ask_until_ms=now_ms() + 400_000),
-        alarm(OVER, 4000, state="closed", closed_ms=now_ms() - 60_000, reason="other: 水壶响", **OTHERS),
-    ]
-
-
-INCIDENT = {
-    "id": 4, "kind": "mains.lost", "region": "cn/42/01", "opened_ms": now_ms() - 120_000, "closed_ms": None,
-    "members": 19_873,
-}  # fmt: skip
-DISTRICTS = [
-    {
-        "region": f"cn/42/01/{n:02d}", "alarms": n % 3 + (n in (6, 9)), "unanswered": int(n in (6, 9)),
-        "oldest_s": {6: 193, 9: 12}.get(n), "well": 9, "attention": 1, "cannot_tell": n * 3 % 17,
-    }
-    for n in range(1, 17)
-]  # fmt: skip
+from helpers_desk_stage import (
+    ASKED,
+    CALL,
+    DISTRICTS,
+    FALL,
+    INCIDENT,
+    MINE,
+    OTHER,
+    OTHERS,
+    OVER,
+    PERSON,
+    RULE,
+    SMOKE,
+    WHY,
+    Stage,
+    alarm,
+    all_sorts,
+    now_ms,
+)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +84,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     found["empty"] = desk.axe()
     stage.show(*all_sorts(), incidents=[INCIDENT])
     row(desk, FALL).locator(".open-alarm").click()
-    expect(page.locator(".history li")).to_have_count(1)
+    expect(page.locator(".history li")).to_have_count(3)
     found["alarms and panel"] = desk.axe()
     assert page.evaluate("innerWidth") == LAPTOP["width"]
     assert not desk.scrolls_sideways()
@@ -288,6 +268,8 @@ def test_a_person_is_shown_on_demand_and_gone_with_the_alarm(stage: Stage, sit: 
     expect(page.locator(".person")).to_contain_text("王秀兰")
     expect(page.locator(".person .tel").first).to_have_attribute("href", "tel:+862788880000")
     expect(page.locator(".person .mark")).to_contain_text("床头按钮")
+    expect(page.locator(".history li").nth(1)).to_contain_text("asked more widely · street")
+    expect(page.locator(".history li").nth(2)).to_contain_text("accepted · op1")
     assert stage.asked == [(CALL, "person", {})]
     over = alarm(CALL, state="closed", closed_ms=now_ms(), reason="helped", **OTHERS)
     stage.show(over)

@@ -46,7 +46,7 @@ def test_every_text_is_used() -> None:
 @pytest.mark.parametrize(
     "table",
     [words.TEXT, words.KINDS, words.STATES, words.STEPS, words.MODES, words.LEVELS, words.CLASSES,
-     words.ROLES, words.ERRORS, words.REASONS],
+     words.ROLES, words.BY, words.ERRORS, words.REASONS],
 )  # fmt: skip
 def test_every_word_is_there_in_both_languages_with_the_same_places(table: dict[str, words.Words]) -> None:
     for key, one in table.items():

@@ -58,6 +58,7 @@ TEXT: dict[str, Words] = {
     "no_script": Words("This page needs JavaScript.", "本页面需要启用 JavaScript。"),
     # The list
     "waiting": Words("Waiting for a person", "等待受理"),
+    "need": Words("{n} waiting, oldest {time}", "{n} 条待受理，最久 {time}"),
     "waiting_none": Words("Nobody is waiting for an answer.", "没有等待受理的报警。"),
     "asking": Words("Being asked at home", "正在询问老人"),
     "asking_hint": Words("Not an alarm yet: the elder can still cancel.", "尚未报警：老人可在家中取消。"),
@@ -96,7 +97,7 @@ TEXT: dict[str, Words] = {
     "sound_blocked": Words("Sound is blocked: click to allow", "声音被浏览器阻止：点击允许"),
     "sound_muted": Words("Muted for {time}: click to undo", "静音剩余 {time}：点击恢复"),
     "sound_none": Words("This browser has no sound", "此浏览器无法发声"),
-    "mute": Words("Mute for 2 minutes", "静音 2 分钟"),
+    "mute": Words("Mute 2 min", "静音 2 分钟"),
     "mute_hint": Words("A new call ends it.", "新报警会解除静音。"),
     # Panel
     "panel": Words("The alarm in hand", "当前报警"),
@@ -141,7 +142,7 @@ TEXT: dict[str, Words] = {
     "text_needed": Words("Say it in your words.", "请填写说明。"),
     "text_too_long": Words("Too long: shorten it.", "内容过长，请缩短。"),
     "to_needed": Words("Choose an operator.", "请选择值守员。"),
-    "mode": Words("Set the home's mode", "设置住户模式"),
+    "mode": Words("Home's mode", "住户模式"),
     "mode_is": Words("From now on", "从现在起"),
     "mode_until": Words("Until (empty: as long as such a mode lasts)", "至（留空：按该模式的默认时长）"),
     "mode_past": Words("Choose a moment to come.", "请选择将来的时间。"),
@@ -180,7 +181,7 @@ TEXT: dict[str, Words] = {
     "others_busy": Words("{n} more, {unanswered} unanswered", "另有 {n} 个区域，{unanswered} 条未受理"),
     "no_region": Words("no region", "未分区"),
     # Keyboard
-    "keyboard": Words("Keyboard", "键盘操作"),
+    "keyboard": Words("Keys", "快捷键"),
     "key_letters": Words("Single letters work as shortcuts", "启用单字母快捷键"),
     "key_move": Words("up and down the list", "上下移动"),
     "key_accept": Words("accept the chosen alarm, or the oldest", "受理所选报警，或最早的一条"),
@@ -301,6 +302,13 @@ ERRORS = {
     "too_many": Words("too many windows of the desk are open; close some", "打开的窗口过多，请关闭一些"),
 }
 
+# Who ends an alarm, where that is no operator (kanhu.care).
+BY = {
+    "home": Words("the elder, at home", "老人本人"),
+    "movement": Words("movement at home", "家中有活动"),
+    "mode": Words("the home's mode", "住户模式"),
+}
+
 # Why an alarm ends, as events carry it (a text may follow: "helped: ..."), in the order they are offered.
 REASONS = {
     "helped": Words("Helped, all is well again", "已帮助，情况恢复正常"),
@@ -344,6 +352,7 @@ def pack(language: Language) -> dict[str, Any]:
         "modes": [[key, words[at]] for key, words in MODES.items()],  # a list: in this order
         "classes": _of(CLASSES, at),
         "roles": _of(ROLES, at),
+        "by": _of(BY, at),
         "errors": _of(ERRORS, at),
         "reasons": [[key, words[at]] for key, words in REASONS.items()],
         "need_text": list(NEED_TEXT),

@@ -104,6 +104,8 @@ function tick() {
   tickAges();
   panel.tick();
   put(byId("clock"), clockTime(serverNow()));
+  byId("need").hidden = count === 0;
+  put(byId("need"), say("need", { n: count, time: span(oldest) }));
   badge(count, count ? span(oldest) : "", Boolean(lostSince));
   if (count) sound.want(oldest >= URGENT_MS ? "urgent" : "waiting");
   else sound.want(lostSince && performance.now() - lostSince > LOST_SOUND_MS ? "lost" : "");
@@ -117,7 +119,7 @@ function showSound() {
   button.classList.toggle("warn", sound.state !== "on");
   button.dataset.state = sound.state;
   button.dataset.playing = sound.playing;
-  byId("mute").hidden = sound.state !== "on";
+  byId("mute").hidden = !sound.playing;
 }
 
 // What the operator does

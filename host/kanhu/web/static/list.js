@@ -6,6 +6,7 @@ import { either, named, reasonWords, say } from "./words.js";
 
 const MOST_ROWS = 100; // of one group
 const LATE_S = [180, 60]; // the field's own limits for answering
+export const LEVELS = ["", "community", "street", "district", "city"]; // by number, as alarms have it
 const rows = new Map(); // alarm's name -> {element, parts, alarm}
 
 export const isWaiting = (alarm) => alarm.state === "open";
@@ -94,16 +95,15 @@ function facts(alarm) {
   if (isHeld(alarm)) {
     found.unshift(named("states", alarm.state), alarm.mine ? say("with_me") : say("with", { who: holder(alarm) }));
   }
-  if (isClosed(alarm)) found.unshift(say("closed_by", { who: alarm.closed_by ?? "?", reason: reasonWords(alarm.reason) }));
+  if (isClosed(alarm)) found.unshift(say("closed_by", { who: named("by", alarm.closed_by ?? "?"), reason: reasonWords(alarm.reason) }));
   if (alarm.presses > 1) found.push(say("pressed_times", { n: alarm.presses }));
   if (level(alarm) !== "community") found.push(say("asked_widely", { level: named("levels", level(alarm)) }));
   if (alarm.incident) found.push(say("part_of_incident", { id: alarm.incident }));
   return found;
 }
 
-const LEVELS = ["", "community", "street", "district", "city"];
 function level(alarm) {
-  return typeof alarm.level === "number" ? (LEVELS[alarm.level] ?? "community") : (alarm.level ?? "community");
+  return LEVELS[alarm.level] ?? "community";
 }
 
 // Once a second: the counting numbers of all rows.

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, put } from "./dom.js";
-import { ageMs, holder, isWaiting } from "./list.js";
+import { LEVELS, ageMs, holder, isWaiting } from "./list.js";
 import { span, when } from "./time.js";
 import { COLON, either, named, reasonWords, say, script, whyNot } from "./words.js";
 
@@ -211,7 +211,9 @@ function condition(found) {
 }
 
 function happened(step) {
-  const words = named("steps", step.what) === step.what ? named("states", step.what) : named("steps", step.what);
-  const rest = [step.operator, step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(COLON);
+  const [, level] = /^escalated to (\d)$/.exec(step.what) ?? [];
+  const what = level ? "escalated" : step.what;
+  const words = named("steps", what) === what ? named("states", what) : named("steps", what);
+  const rest = [level ? named("levels", LEVELS[level]) : "", named("by", step.operator), step.reason ? reasonWords(step.reason) : ""].filter(Boolean).join(COLON);
   return [make("time", {}, when(step.at_ms)), words, rest ? ` · ${rest}` : ""];
 }

@@ -11,7 +11,7 @@ const FIELD = { 60: 97.5, 180: 99 }; // % of calls answered within so many s: te
 export function showSide(state, fresh) {
   showHomes(state.homes, fresh);
   showIncidents(state.incidents ?? []);
-  byId("figures").replaceChildren(...figures(state.figures ?? {}));
+  byId("figures").replaceChildren(...figures(state.figures ?? {}, fresh));
   const { open = 0, overdue = 0 } = state.faults ?? {};
   put(byId("faults"), `${open} ${say("faults_open")} · ${overdue} ${say("faults_overdue")}`);
 }
@@ -45,11 +45,11 @@ export function answered(percent, within) {
 
 export const fieldFigure = (within) => say("field", { n: FIELD[within] });
 
-function figures(found) {
+function figures(found, fresh) {
   const figure = (title, value, ...more) => make("div", {}, make("dt", {}, title), make("dd", {}, value, ...more));
   const share = (within) => {
     const [value, stands] = answered(found[`answered_${within}`], within);
-    const beside = stands ? [fieldFigure(within), " · ", make("span", { className: stands }, say(`${stands}_field`))] : [fieldFigure(within)];
+    const beside = stands && fresh ? [fieldFigure(within), " · ", make("span", { className: stands }, say(`${stands}_field`))] : [fieldFigure(within)];
     return figure(say("answered_in", { n: within }), value, make("small", {}, beside));
   };
   const median = found.median_s === null || found.median_s === undefined ? "–" : say("seconds", { n: Math.round(found.median_s) });

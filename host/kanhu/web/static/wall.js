@@ -26,7 +26,7 @@ function show() {
   const { figures = {}, homes = {} } = current;
   for (const within of [60, 180]) {
     const [value, stands] = answered(figures[`answered_${within}`], within);
-    const verdict = stands ? make("span", { className: stands }, say(`${stands}_field`)) : say("no_figure");
+    const verdict = isLost ? "" : stands ? make("span", { className: stands }, say(`${stands}_field`)) : say("no_figure");
     tile(`answered-${within}`, value, say("answered_in", { n: within }), fieldFigure(within), verdict);
   }
   const sum = ["well", "attention", "cannot_tell"].reduce((total, one) => total + (homes[one] ?? 0), 0);

@@ -29,7 +29,7 @@ export function script(kind) {
 // A reason as events carry it ("helped" or "other: in words") for people.
 export function reasonWords(reason) {
   const [code, ...rest] = String(reason ?? "").split(": ");
-  return [reasonOf.get(code) ?? code, ...rest].join(COLON);
+  return [reasonOf.get(code) ?? named("steps", code), ...rest].join(COLON);
 }
 
 // A sentence that came in both languages.
