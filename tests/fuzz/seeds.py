@@ -111,6 +111,7 @@ def _broker_log() -> list[bytes]:
 _SETTINGS = {
     "links": ["mqtt", "serial"], "ntp": ["pool.ntp.org", 123], "buttons": [[1, 4, 5], [2, 6, None]],
     "pirs": [[3, 13]], "pir_warm_up": 30, "lamp": 2, "buzzer": 15, "mains": None, "heartbeat": 300,
+    "cancel": 7, "fall_ask": 20, "proof": 86400,
 }  # fmt: skip
 
 

@@ -699,13 +699,3 @@ def test_an_unplugged_pir_is_a_fault_that_the_lamp_shows_and_no_motion():
     home.tell(k.STORED, {k.UPTO: [[1, 0]]})
     home.run(200)
     assert home.lamp() == "fault"
-
-
-def test_the_keys_of_the_config():
-    from kanhu_hub.config import read
-
-    config = read("h", cbor.dumps({"cancel": 6, "fall_ask": 0, "proof": 0}))
-    assert (config.cancel, config.fall_ask, config.proof) == (6, 0, 0)
-    config = read("h", cbor.dumps({"cancel": "6", "fall_ask": -1, "proof": True}))
-    assert (config.cancel, config.fall_ask, config.proof) == (None, 20, 86400)
-    assert set(config.wrong) == {"cancel", "fall_ask", "proof"}
