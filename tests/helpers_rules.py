@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -43,8 +44,16 @@ def home(
     """A home that knows these facts."""
     past = Past(zone, devices, plans)
     for name, *rest in facts:
-        getattr(past, name)(*rest)
+        if name == "radio":
+            past.devices |= radio(*rest)
+        else:
+            getattr(past, name)(*rest)
     return past
+
+
+def radio(supervision_s: int, devices: Iterable[int] = (KITCHEN, DOOR)) -> dict[int, Device]:
+    """Some of the home's sensors, without wires."""
+    return {one: replace(DEVICES[one - 1], radio=True, supervision_s=supervision_s) for one in devices}
 
 
 def beats(from_ms: int, until_ms: int, every_ms: int = 5 * MINUTE) -> list[Fact]:
@@ -149,6 +158,7 @@ def facts(draw: st.DrawFn) -> list[Fact]:
     """Four days of a home: mostly heard, walked through, with modes, visits, doors and faults."""
     found: list[Fact] = draw(_hub)
     found += [one for stroll in draw(st.lists(_strolls, max_size=12)) for one in stroll]
+    found += draw(st.sampled_from([[], [("radio", 600)], [("radio", 7200)]]))
     if draw(st.integers(0, 4)):
         found += [*walks(BEGAN), ("door", DOOR, BEGAN, False)]
     for kind in (_outings, _moves, _doors, _boots, _modes, _visits, _readings, _sick, faults):
@@ -162,7 +172,9 @@ def known(facts: Iterable[Fact], now_ms: int) -> list[Fact]:
     for fact in facts:
         name, *rest = fact
         value = rest[0]
-        if name in ("mode", "visit"):
+        if name == "radio":
+            found.append(fact)
+        elif name in ("mode", "visit"):
             if value.from_ms <= now_ms:
                 if name == "visit" and value.until_ms is not None and value.until_ms > now_ms:
                     fact = (name, value._replace(until_ms=None))

@@ -98,6 +98,15 @@ def test_a_sensor_with_a_fault_cannot_tell(device: int, why: str) -> None:
     assert say("inactivity", past, at(10, "15:00")).state == "quiet"
 
 
+def test_what_a_sensor_at_fault_says_is_no_movement() -> None:
+    doubted = [("fault", KITCHEN, "doubted", at(10, "08:00")), ("moved", KITCHEN, at(10, "09:30"))]
+    past = home(day(*doubted))
+    assert say("inactivity", past, at(10, "09:59")).state == "quiet"
+    assert say("inactivity", past, at(10, "10:00")).state == "cannot_tell"
+    past.mended(KITCHEN, "doubted", at(10, "09:30"))
+    assert say("inactivity", past, at(10, "10:00")).state == "quiet"
+
+
 def test_a_hole_in_the_night_matters_until_enough_is_known_after_it() -> None:
     past = home(
         day(("fault", BEDROOM, "silent", at(10, "02:00")), ("mended", BEDROOM, "silent", at(10, "06:00")))
@@ -196,7 +205,42 @@ def test_a_sensor_that_never_rests_is_not_believed() -> None:
     assert say("inactivity", past, at(10, "10:00") - 1).state == "quiet"  # of the night's first minute
     assert say("inactivity", past, at(10, "10:05")).state == "cannot_tell"
     assert restless[-1][2] - restless[0][2] > RESTLESS_MS
+    assert say("inactivity", past, at(10, "15:09")).state == "cannot_tell"
     assert say("inactivity", past, at(10, "15:10")).state == "raise"  # long after it came to rest
+
+
+def test_a_radio_sensor_that_dies_is_not_taken_for_a_person_who_does_not_move() -> None:
+    past = home([("radio", 600), *day()])
+    found = say("inactivity", past, at(10, "10:00"))  # it may have died at 09:31, and is not silent yet
+    assert found.state == "cannot_tell"
+    assert "still worked at 10:00: kitchen sensor" in found.words.en
+    assert found.next_ms <= at(10, "10:30")
+    assert say("inactivity", past, at(10, "10:30")).since_ms == at(9, "21:40")
+    past.heard(KITCHEN, at(10, "10:02"))  # no movement, but it lives
+    assert say("inactivity", past, at(10, "10:02")).state == "raise"
+    past.fault(KITCHEN, "silent", at(10, "10:03"))
+    assert say("inactivity", past, at(10, "10:45")).state == "cannot_tell"
+
+
+def test_the_hub_counts_a_radio_sensor_s_silence_anew_after_a_start() -> None:
+    past = home([("radio", 600), *day(("booted", at(10, "09:50")))])
+    assert say("inactivity", past, at(10, "10:19")).state == "cannot_tell"
+    assert say("inactivity", past, at(10, "10:30") - 1).state == "cannot_tell"
+    assert say("inactivity", past, at(10, "10:30")).state == "raise"
+    past.booted(at(10, "10:10"))
+    assert say("inactivity", past, at(10, "10:40") - 1).state == "cannot_tell"
+    assert say("inactivity", past, at(10, "10:40")).state == "raise"
+
+
+@pytest.mark.parametrize("rule", ["inactivity", "overstay", "rhythm"])
+def test_a_radio_sensor_whose_supervision_is_not_known_says_nothing(rule: str) -> None:
+    past = home([("radio", 0), *day(*INTO_BATH)])
+    for each in range(20):
+        past.day(739_600 + each, 1 << 29)
+    assert cover(past, at(10, "12:00")).blind[0].why == ("unsupervised",)
+    assert say(rule, past, at(10, "20:00")).state != "raise"
+    assert say("no_return", past, at(10, "20:00")).state == "cannot_tell"
+    assert "its supervision time is not known" in say("blind_spots", past, at(10, "20:00")).words.en
 
 
 def test_a_room_that_nobody_lives_in_may_be_ignored() -> None:

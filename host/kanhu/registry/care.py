@@ -127,7 +127,7 @@ class CareTables:
                 found.append(Device(row[0], role, room, name))
         for one in self._sensors.get(hub_id, ()):
             role = names.ROLES.get(one.role, str(one.role))
-            found.append(Device(one.index, role, one.room, one.name, one.supervision_s))
+            found.append(Device(one.index, role, one.room, one.name, one.supervision_s, radio=True))
         return sorted(found, key=lambda device: device.index)
 
     def pir_warm_up_s(self, hub_id: str) -> int:

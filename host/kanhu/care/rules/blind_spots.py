@@ -56,7 +56,7 @@ def _spots(look: Look[Settings], past: Past, now_ms: int) -> list[tuple[Device, 
         wrong = whys.get(device.index, set()) | {one.why for one in faults if one.why != "unproven"}
         ignored = device.room in look.settings.ignore_rooms
         if ignored or device.role not in ("motion", "door", "window"):
-            wrong -= {"unproven", "never"}
+            wrong -= {"unproven", "never", "unsupervised"}
         blinding = [one.from_ms for one in faults if one.why not in WEAKENING or one.why == "battery"]
         moved_ms = past.movement_before(device.index, now_ms)
         since_ms = max(blinding, default=moved_ms or past.began_ms or now_ms)

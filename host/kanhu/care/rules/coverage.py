@@ -23,6 +23,8 @@ CONTRADICTION_MS = 10 * MINUTE_MS
 SETTLE_MS = 2 * MINUTE_MS
 WEAKENING = frozenset({"battery", "unproven"})  # of a sensor; any other fault blinds it
 # Of the hub. That it is silent counts only while it lasts: what it kept it tells later.
+# A hub calls a radio sensor silent after three supervision periods (its sensor.py).
+MISSED_MS = 3000  # per second of supervision
 HUB_LOST = "lost"
 HUB_SILENT = "silent"
 
@@ -37,6 +39,7 @@ class Sensor:
     weak: bool  # its battery is low
     heard_ms: int | None
     moved_ms: int | None  # the newest movement that is believed; of a door, when it turned
+    sure_ms: int  # known to have lived until then: a radio sensor may have died since
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Coverage:
         """Since when all of them can be relied on without a break; None: not now, or there are none."""
         found = [one.since_ms for one in self.sensors if one.since_ms is not None]
         return max(found) if found and len(found) == len(self.sensors) else None
+
+    @property
+    def sure_ms(self) -> int:
+        """Until when all of them are known to have lived; what is said of a later moment may yet be wrong."""
+        return min((one.sure_ms for one in self.sensors), default=0)
 
     @property
     def blind(self) -> tuple[Sensor, ...]:
@@ -137,7 +145,20 @@ def _sensor(
     else:
         turned = past.is_open(device.index, now_ms)
         moved_ms = turned[1] if turned else None
-    return Sensor(device, None if whys else max(since), tuple(sorted(set(whys))), weak, heard_ms, moved_ms)
+    sure_ms = now_ms
+    if device.radio:
+        if not device.supervision_s:
+            whys.append("unsupervised")
+        sure_ms = _vouched(past, device.supervision_s * MISSED_MS, heard_ms or 0, now_ms)
+    since_ms = None if whys else max(since)
+    return Sensor(device, since_ms, tuple(sorted(set(whys))), weak, heard_ms, moved_ms, sure_ms)
+
+
+def _vouched(past: Past, silent_ms: int, heard_ms: int, now_ms: int) -> int:
+    """What the hub would have called silent by now lived then; it counts anew from each of its starts."""
+    boot_ms = past.last_boot(now_ms)
+    from_ms = now_ms if boot_ms is None or now_ms - boot_ms >= silent_ms else boot_ms
+    return max(heard_ms, from_ms - silent_ms)
 
 
 def _warm_up(past: Past, now_ms: int, since: list[int], whys: list[str], edges: list[int]) -> None:

@@ -75,6 +75,9 @@ def evaluate(past: Past, settings: Settings, now_ms: int) -> Verdict:
     due_ms = _due(seen_ms, look.floor_ms, settings, past)
     if now_ms < due_ms:
         return look.hole(coverage, coverage.since_ms, due_ms)
+    unsure = look.unsure(coverage, due_ms)
+    if unsure:
+        return unsure
     since_ms = max(seen_ms, look.floor_ms)
     since, span = time_words(since_ms, now_ms, past.zone), span_words(now_ms - since_ms)
     parts = [Words(f"no movement since {since.en} ({span.en})", f"自{since.zh}起无活动（{span.zh}）")]

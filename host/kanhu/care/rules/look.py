@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from .coverage import Coverage, Sensor, cover
+from .coverage import MISSED_MS, Coverage, Sensor, cover
 from .hours import DAY_MS, HOUR_MS
 from .past import AWAY, HOSPITAL, SLEEP, VISITOR, Device, Past, Reading
 from .values import Evidence, State, Verdict, Words
@@ -160,6 +160,22 @@ class Look(Generic[S]):
                 f"{since.zh}之前的活动未能全部感应；{until.zh}后可恢复判断",
             ),
         )
+
+    def unsure(self, coverage: Coverage, due_ms: int) -> Verdict | None:
+        """`cannot_tell` until every sensor is known to have lived at due_ms: a radio sensor that has died is
+        not called silent before it has missed its supervision time."""
+        if coverage.sure_ms >= due_ms:
+            return None
+        boot_ms = self.past.last_boot(self.now_ms) or 0
+        periods = [one.device.supervision_s * MISSED_MS for one in coverage.sensors if one.device.radio]
+        self.at(*(due_ms + one for one in periods), *(boot_ms + one for one in periods))
+        names = listing(device_words(one.device) for one in coverage.sensors if one.sure_ms < due_ms)
+        due = time_words(due_ms, self.now_ms, self.past.zone)
+        words = Words(
+            f"waiting to hear that these still worked at {due.en}: {names.en}",
+            f"正在确认以下设备在{due.zh}时仍正常：{names.zh}",
+        )
+        return self.cannot_tell(coverage, words)
 
     def on_watch(self, coverage: Coverage, device: int = 0) -> Words:
         """How fresh it is what a verdict rests on: the sensor that spoke last, or the hub for all of them."""

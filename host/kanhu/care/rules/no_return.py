@@ -86,6 +86,9 @@ def evaluate(past: Past, settings: Settings, now_ms: int) -> Verdict:
             since = time_words(one.since_ms, now_ms, past.zone)
             words = Words(f"not everything was seen before {since.en}", f"{since.zh}之前未能全部感应")
             return look.cannot_tell(one, join([leaving.words, words]))
+        unsure = look.unsure(one, leaving.due_ms)
+        if unsure:
+            return unsure
     late = span_words(now_ms - leaving.due_ms)
     words = join(
         [

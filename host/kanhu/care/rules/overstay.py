@@ -118,6 +118,9 @@ def _stay(look: Look[Settings], coverage: Coverage, covered_ms: int, stay: Stay)
         if elsewhere_ms >= covered_ms:
             return look.say("quiet", Words("no stay that is too long", "没有停留过久的情况"))
         return look.hole(coverage, covered_ms, due_ms)
+    unsure = look.unsure(coverage, due_ms)
+    if unsure:
+        return unsure
     since, span = time_words(entered_ms, now_ms, past.zone), span_words(now_ms - entered_ms)
     device = last.device if last else devices[0]
     parts = [

@@ -38,6 +38,7 @@ class Device:
     room: str = ""
     name: str = ""
     supervision_s: int = 0  # longest silence when well; 0: not known
+    radio: bool = False  # not on the hub's own wires: it may die unnoticed for as long as it is supervised
 
 
 class Fault(NamedTuple):

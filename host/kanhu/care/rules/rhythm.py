@@ -96,6 +96,9 @@ def evaluate(past: Past, settings: Settings, now_ms: int) -> Verdict:
         return look.cannot_tell(coverage)
     if coverage.since_ms > morning_ms:
         return look.hole(coverage, coverage.since_ms, midnight_ms)
+    unsure = look.unsure(coverage, due_ms)
+    if unsure:
+        return unsure
     late = clock(habit.late_min % 1440)
     words = join(
         [

@@ -44,6 +44,7 @@ WHY = {
     "warm_up": Words("just started", "刚启动"),
     "never": Words("never heard", "从未收到信号"),
     "unproven": Words("nothing shows that it still sees movement", "无法确认是否仍能感应"),
+    "unsupervised": Words("its supervision time is not known", "未设置监测周期"),
     "restless": Words("reports movement without a pause", "持续误报活动"),
     "silent": Words("silent", "无信号"),
     "stuck": Words("stuck", "信号卡住"),
