@@ -25,6 +25,7 @@ STALLED_LIMIT_S = 20.0  # for a client that takes nothing of what is sent to it
 KEEP_ALIVE_S = 20
 MAX_HEADERS = 16_384  # bytes
 BACKLOG = 512
+SEND_BUFFER = 262_144  # bytes that the kernel holds for a client that does not read; it would take megabytes
 STOP_LIMIT_S = 1.0  # for answers under way when the daemon ends
 
 
@@ -120,10 +121,11 @@ class Server:
     ) -> None:  # fmt: skip
         """proxies: addresses whose X-Forwarded headers are believed. tls: files of certificate and key."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # With the protocol named: only then does asyncio turn Nagle's algorithm off, which costs 40 ms a page.
+        # With the protocol named: only then does asyncio turn Nagle's algorithm off (40 ms for each answer).
         self._socket = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)  # and what it accepts
             self._socket.bind((host, port))
             self._socket.listen(BACKLOG)
         except (OSError, UnicodeError) as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from kanhu.registry.operators import Operator
 
@@ -19,6 +20,19 @@ AGAIN_MS = 1000  # a browser that lost us asks again after this
 MAX_STREAMS = 400
 MAX_OF_ONE = 8  # of one operator: windows that were left open
 ROUND = 10  # readers told in one turn of the loop
+
+
+class _Stream(StreamingResponse):
+    """Whose source ends with it, also when the reader is gone in the middle of a state."""
+
+    body_iterator: AsyncGenerator[str, None]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One stream (ASGI 3)."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self.body_iterator.aclose()
 
 
 class Streams:
@@ -43,7 +57,7 @@ class Streams:
 
     def response(self, operator: Operator, until: float) -> StreamingResponse:
         """Everything from now on until the log-in ends (Unix time `until`)."""
-        return StreamingResponse(
+        return _Stream(
             self._said(operator, until),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},
@@ -55,7 +69,7 @@ class Streams:
         for news in self._readers:
             news.set()
 
-    async def _said(self, operator: Operator, until: float) -> AsyncIterator[str]:
+    async def _said(self, operator: Operator, until: float) -> AsyncGenerator[str, None]:
         news = asyncio.Event()
         news.set()
         self._readers[news] = operator.id

@@ -1,0 +1,328 @@
+"""The live state, and clients that are slow, hostile or many."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from helpers_desk import WORDS, Place, act, events_of, running
+from kanhu import config
+from kanhu.errors import ConfigError
+from kanhu.web import guard, server, stream
+from kanhu.web.server import Server
+from kanhu_protocol import kinds as k
+
+REGION = "cn/42/01/06"
+
+
+async def within(reader: Any, seconds: float = 5.0) -> Any:
+    """The next event of a stream."""
+    return await asyncio.wait_for(anext(reader), seconds)
+
+
+async def end_of(reader: Any) -> None:
+    """All that is left of a stream, which ends."""
+    async with asyncio.timeout(5):
+        async for _ in reader:
+            pass
+
+
+async def test_the_state_comes_at_once_and_on_each_change(place: Place) -> None:
+    _, hub = place.add_home(f"{REGION}/03")
+    li = await place.operator("li", REGION)
+    async with li.stream("GET", "/desk/api/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        reader = events_of(answer)
+        event, state = await within(reader)
+        assert (event, state["alarms"], state["me"]["id"]) == ("state", [], "li")
+        alarm = await place.call(hub)
+        while not state["alarms"]:
+            event, state = await within(reader)
+        assert state["alarms"][0]["name"] == str(alarm)
+        await act(li, alarm, "accept")
+        while state["alarms"][0]["state"] != "accepted":
+            event, state = await within(reader)
+        assert state["alarms"][0]["mine"]
+
+
+async def test_many_changes_are_five_states_a_second_at_most_and_the_last_is_true(place: Place) -> None:
+    li = await place.operator("li")
+    hubs = [place.add_home("cn")[1] for _ in range(3)]
+    async with li.stream("GET", "/desk/api/events") as answer:
+        reader = events_of(answer)
+        await within(reader)
+        began, count, state = time.monotonic(), 0, {"alarms": []}
+        raising = asyncio.gather(*(place.call(hub) for hub in hubs for _ in range(30)))
+        while len(state["alarms"]) < 90:
+            _, state = await within(reader)
+            count += 1
+        await raising
+        assert count <= 2 + (time.monotonic() - began) / 0.2
+
+
+async def test_a_quiet_stream_pings_with_the_servers_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "PING_S", 0.2)
+    li = await place.operator("li")
+    async with li.stream("GET", "/desk/api/events") as answer:
+        reader = events_of(answer)
+        while (await within(reader))[0] != "ping":
+            pass
+        assert await within(reader) == ("ping", {"now_ms": place.clock()})
+
+
+async def test_a_stream_ends_with_the_log_in_and_with_the_daemon(
+    tmp_path: Path, cheap_passwords: None
+) -> None:
+    async with running(tmp_path) as place:
+        li, wang = await place.operator("li"), await place.operator("wang")
+        async with li.stream("GET", "/desk/api/events") as one, wang.stream("GET", "/desk/api/events") as two:
+            first, second = events_of(one), events_of(two)
+            await within(first)
+            await within(second)
+            place.desk.operators.disable("li")
+            place.desk.board.changed()
+            await end_of(first)
+            began = time.monotonic()
+            place.desk.streams.close()
+            await end_of(second)
+            assert time.monotonic() - began < 1
+            assert (await wang.get("/desk/api/events")).status_code == 429
+    assert place.desk.streams.open == 0
+
+
+async def test_a_region_that_changes_changes_what_an_open_stream_says(place: Place) -> None:
+    _, hub = place.add_home(f"{REGION}/03")
+    li = await place.operator("li", REGION)
+    await place.call(hub)
+    async with li.stream("GET", "/desk/api/events") as answer:
+        reader = events_of(answer)
+        state: Any = {"alarms": []}
+        while not state["alarms"]:
+            _, state = await within(reader)
+        place.desk.operators.change("li", region="cn/43")
+        place.desk.board.changed()
+        while state["alarms"]:
+            _, state = await within(reader)
+        assert state["me"]["region"] == "cn/43"
+
+
+async def test_one_operator_opens_so_many_windows_and_no_more(place: Place) -> None:
+    li = await place.operator("li")
+    wang = await place.operator("wang")
+    readers = []
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(stream.MAX_OF_ONE):
+            answer = await stack.enter_async_context(li.stream("GET", "/desk/api/events"))
+            assert answer.status_code == 200
+            readers.append(events_of(answer))
+            await within(readers[-1])
+        assert (await li.get("/desk/api/events")).status_code == 429
+        async with wang.stream("GET", "/desk/api/events") as answer:
+            assert answer.status_code == 200
+    async with asyncio.timeout(5):
+        while place.desk.streams.open:
+            await asyncio.sleep(0.05)
+
+
+# Slow and hostile
+
+
+async def raw(place: Place, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.desk.port)
+    writer.write(data)
+    return reader, writer
+
+
+async def ended(reader: asyncio.StreamReader, seconds: float = 5.0) -> bytes:
+    """All that comes until the server hangs up."""
+    try:
+        return await asyncio.wait_for(reader.read(), seconds)
+    except ConnectionError:
+        return b""
+
+
+async def test_half_a_request_is_not_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "REQUEST_LIMIT_S", 0.5)
+    monkeypatch.setattr(guard, "BODY_LIMIT_S", 0.5)
+    head = b"GET /desk/login HTTP/1.1\r\nhost: x\r\n"
+    for data in (b"", head):
+        reader, writer = await raw(place, data)
+        assert await ended(reader) == b""
+        writer.close()
+    reader, writer = await raw(place, head + b"\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    await asyncio.sleep(0.2)
+    writer.write(head)  # slow at the second request of a connection
+    await ended(reader)
+    writer.close()
+    reader, writer = await raw(
+        place, b"POST /desk/login HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\noperator"
+    )
+    assert (await ended(reader)).startswith(b"HTTP/1.1 408")
+    writer.close()
+
+
+async def test_what_is_too_large_is_refused_before_it_is_held(place: Place) -> None:
+    client = place.client()
+    with contextlib.suppress(httpx2.NetworkError):  # it may hang up before all of it was sent
+        assert (await client.post("/desk/login", content=b"x" * (guard.MAX_BODY + 1))).status_code == 413
+
+    async def endless() -> Any:
+        for _ in range(200):
+            yield b"x" * 1024
+
+    with contextlib.suppress(httpx2.NetworkError):
+        answer = await client.post("/desk/login", content=endless())
+        assert answer.status_code == 413
+    for length in ("-1", "x", "9" * 30):
+        reader, writer = await raw(
+            place, f"POST /desk/login HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode()
+        )
+        assert (await ended(reader))[9:12] in (b"400", b"413")
+        writer.close()
+    reader, writer = await raw(place, b"GET /desk HTTP/1.1\r\nhost: x\r\nx: " + b"y" * 70_000)
+    assert (await ended(reader))[9:12] in (b"400", b"431")
+    writer.close()
+    reader, writer = await raw(place, bytes(range(256)) * 40)
+    assert (await ended(reader))[9:12] in (b"400", b"")
+    writer.close()
+
+
+async def test_idle_connections_make_room_for_an_operator(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 20)
+    li = await place.operator("li")
+    async with li.stream("GET", "/desk/api/events") as answer:
+        reader = events_of(answer)
+        await within(reader)
+        idle = [await raw(place, b"GET /desk HTTP/1.1\r\n") for _ in range(60)]
+        assert (await (await place.operator("wang")).get("/desk")).status_code == 200
+        place.desk.board.changed()
+        await within(reader)  # who is being answered stays
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_who_does_not_read_is_let_go_and_delays_nobody(
+    tmp_path: Path, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "STALLED_LIMIT_S", 1.0)
+    monkeypatch.setattr(server, "SEND_BUFFER", 16_384)
+    async with running(tmp_path) as place:
+        li, wang = await place.operator("li"), await place.operator("wang")
+        hub = place.add_home("cn")[1]
+        for _ in range(60):
+            await place.call(hub, k.FALL)
+        cookie = f"kanhu_desk={li.cookies['kanhu_desk']}"
+        request = f"GET /desk/api/events HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\n\r\n".encode()
+        deaf = []
+        for _ in range(stream.MAX_OF_ONE):
+            one = socket.socket()
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            one.connect(("127.0.0.1", place.desk.port))
+            one.sendall(request)
+            deaf.append(one)
+        async with wang.stream("GET", "/desk/api/events") as answer:
+            heard = events_of(answer)
+            await within(heard)
+            async with asyncio.timeout(30):
+                while place.desk.streams.open != 1 + len(deaf):
+                    await asyncio.sleep(0.05)
+                while place.desk.streams.open != 1:
+                    place.desk.board.changed()
+                    await within(heard)
+        for one in deaf:
+            one.close()
+
+
+async def test_five_hundred_readers_do_not_hold_the_loop(tmp_path: Path, cheap_passwords: None) -> None:
+    async with running(tmp_path) as place:
+        hub = place.add_home("cn")[1]
+        cookies = []
+        for at in range(500 // stream.MAX_OF_ONE):
+            client = await place.operator(f"op{at}")
+            cookies += [client.cookies["kanhu_desk"]] * stream.MAX_OF_ONE
+        for _ in range(20):
+            await place.call(hub)
+        requests = [
+            f"GET /desk/api/events HTTP/1.1\r\nhost: x\r\ncookie: kanhu_desk={cookie}\r\n\r\n".encode()
+            for cookie in cookies
+        ]
+        script = (
+            "import socket, sys, selectors\n"
+            "port = int(sys.argv[1]); wait = selectors.DefaultSelector()\n"
+            "for line in sys.stdin.buffer.read().split(b'|'):\n"
+            "    one = socket.create_connection(('127.0.0.1', port)); one.sendall(line)\n"
+            "    one.setblocking(False); wait.register(one, selectors.EVENT_READ)\n"
+            "print('there', flush=True)\n"
+            "while True:\n"
+            "    for key, _ in wait.select():\n"
+            "        if not key.fileobj.recv(1 << 20): wait.unregister(key.fileobj)\n"
+        )
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, str(place.desk.port),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(b"|".join(requests))
+        child.stdin.close()
+        assert await asyncio.wait_for(child.stdout.readline(), 30) == b"there\n"
+        async with asyncio.timeout(30):
+            while place.desk.streams.open < stream.MAX_STREAMS:
+                await asyncio.sleep(0.05)
+        longest = 0.0
+        until = time.monotonic() + 3
+        while time.monotonic() < until:  # what a call's intake would have to wait for the loop
+            place.desk.board.changed()
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            await place.alarms.raise_(hub, k.CALL, None, WORDS)
+            longest = max(longest, time.monotonic() - began)
+            await asyncio.sleep(0.05)
+        print(f"longest wait {longest * 1000:.0f} ms")
+        assert longest < 1.0
+        child.kill()
+        await child.wait()
+
+
+async def test_a_taken_port_is_said_at_once(place: Place, tmp_path: Path) -> None:
+    async def nothing(*_: object) -> None:
+        raise AssertionError
+
+    with pytest.raises(ConfigError, match=r"desk\.port .*choose another port"):
+        Server(nothing, "127.0.0.1", place.desk.port)
+    with pytest.raises(ConfigError, match=r"desk\.tls"):
+        Server(nothing, "127.0.0.1", 0, tls=(str(tmp_path / "no.crt"), str(tmp_path / "no.key")))
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"host": "0.0.0.0"}, "in the clear"),
+        ({"public_url": "http://desk.example"}, "https://host"),
+        ({"public_url": "https://desk.example/?x=1"}, "https://host"),
+        ({"time_zone": "Mars/Base"}, "no time zone"),
+        ({"proxies": ["everybody"]}, "proxies"),
+        ({"oidc": {"issuer": "https://id.example", "client_id": "desk"}}, "public_url"),
+        (
+            {"public_url": "https://d.example", "oidc": {"issuer": "http://id.example", "client_id": "d"}},
+            "https",
+        ),
+        ({"session_hours": 0}, "session_hours"),
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_refused(settings: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        config.parse({"data_dir": "/x", "desk": {"enabled": True, **settings}}, "test")
