@@ -53,7 +53,7 @@ class Kept(Recording):
                 home.told(value)
             else:
                 home.take(value, step.at_ms)
-                home.settle(step.at_ms, False)
+                home.settle(step.at_ms, ())
 
 
 def read_journal(
