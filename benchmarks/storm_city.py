@@ -1,5 +1,5 @@
-"""The city in a storm, a process of its own: acknowledges what comes as the SDK does (100 events or 20 ms, a call
-at once), and notes when each call came. Behind a bridge it sees hubs' own topics.
+"""The city in a storm, a process of its own: acknowledges what comes as the SDK does (100 events or 20 ms, a
+call at once), and notes when each call came. Behind a bridge it sees hubs' own topics.
 
 python storm_city.py PORT MODE(kanhu|bridge); ends at a line on stdin with a line of JSON."""
 

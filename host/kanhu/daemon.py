@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from kanhu import erasure
+from kanhu import erasure, requests
 from kanhu.aead import AesCcm
 from kanhu.broker import embedded, keep_current
 from kanhu.care import Alarms
 from kanhu.care.asking import Asking
 from kanhu.care.duty import Duty
 from kanhu.care.escalation import Escalation
+from kanhu.care.fault_requests import handler as fault_requests
 from kanhu.care.faults import Faults
 from kanhu.care.modes import Modes
 from kanhu.care.proofs import Proofs
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("kanhu")
 
 SILENCE_CHECK_S = 1.0
+SILENT_AT_ONCE = 50  # hubs said to be silent in one turn of the loop
 NOTES_EVERY_S = 1.0
 RETIRE_FIRST_S = 600.0  # after a start, when hubs and platform have caught up
 RETIRE_EVERY_S = 86_400.0
@@ -106,6 +108,7 @@ class Daemon:
             self.intake.identities,
         )
         self.city = City(self.journal, self.alarms, self.registry, self.orders)
+        self.city.region_of_incident = self.faults.region_of_incident
         self.broker, own = embedded(config, self.registry)
         self.uplink = Uplink(
             config.platform.mqtt or own or Broker(),
@@ -269,7 +272,10 @@ class Daemon:
             await asyncio.sleep(SILENCE_CHECK_S)
             if not self.journal.healthy:
                 continue  # it could not be kept
-            for hub_id, seconds in self.silence.fallen_silent(time.monotonic()):
+            fallen = list(self.silence.fallen_silent(time.monotonic()))
+            for count, (hub_id, seconds) in enumerate(fallen):
+                if count % SILENT_AT_ONCE == SILENT_AT_ONCE - 1:
+                    await asyncio.sleep(0)  # a broker that is lost takes all hubs with it
                 log.warning("a hub has fallen silent", hub=hub_id, seconds=round(seconds))
                 self._raise(k.HUB_SILENT, hub_id, int(seconds * 1000))
 
@@ -343,6 +349,7 @@ class Daemon:
                 self.visits.run(),
                 self.referrals.run(),
                 *([self.referral_line.run()] if self.referral_line else ()),
+                requests.watch(self.config.data_dir, fault_requests(self.faults)),
                 keep_current(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),

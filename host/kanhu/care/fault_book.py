@@ -87,6 +87,15 @@ class FaultBook:
         """One that is not over."""
         return self._incidents.open.get(incident_id)
 
+    def region_of_incident(self, name: str) -> str | None:
+        """Where an incident is or was, by its name in events; None: everywhere, or not known."""
+        number = int(name) if name.isdecimal() else 0
+        incident = self._incidents.open.get(number)
+        if incident is not None:
+            return incident.region or None
+        rows = self._journal.reader.rows("SELECT region FROM incidents WHERE id=?", (number,))
+        return (rows[0][0] or None) if rows else None
+
     def members(self, incident_id: int, after_id: int = 0, limit: int = 100) -> list[FaultTask]:
         """A page of the faults of an incident, over or not, mended ones too, by id."""
         sql = _TASK + "incident=? AND id > ? ORDER BY id LIMIT ?"

@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from kanhu.cli import duty, home, keep, operate, operators, pki, platform, registry, rules, visits
+from kanhu.cli import duty, faults, home, keep, operate, operators, pki, platform, registry, rules, visits
 from kanhu.errors import KanhuError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(platform.app, name="platform", help="The city platform's side: fol
 app.add_typer(operators.app, name="operator", help="Who may log in at the call desk.")
 app.add_typer(rules.app, name="rules", help="Rules that watch homes, and what they would have said.")
 app.add_typer(visits.app, name="visits", help="Who was at a home, and the code of the day.")
+app.add_typer(faults.app, name="faults", help="Technical faults as work: who mends them, and by when.")
 app.add_typer(duty.app, name="duty", help="Duty lists: who is asked when an alarm waits.")
 
 SIM_HELP = "needs the simulator: pip install 'kanhu[sim]' (Linux x86-64 or macOS arm64)"

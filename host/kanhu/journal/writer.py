@@ -106,7 +106,7 @@ class Writer:
         self._urgent.set()
         await asyncio.to_thread(self._thread.join)
         await asyncio.sleep(0)  # the last commit was handed to the loop before the thread ended
-        while self._to_tell:
+        while self._to_tell:  # noqa: ASYNC110  # each turn of the loop settles some of them
             await asyncio.sleep(0)
         self._db.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -60,6 +60,7 @@ class City:
         self._hubs = hubs
         self._tasks: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()  # of the commands that read much
+        self.region_of_incident: Callable[[str], str | None] = lambda name: None
         self.commands: Counter[str] = Counter()  # by name; "refused" for what could not be done
 
     def render(self, event: Event) -> bytes:
@@ -69,11 +70,14 @@ class City:
         if daemon:
             subject = event.fields.get(k.SUBJECT, event.hub)
         home = self._homes.home_of(subject)
+        region = home.region if home else None
+        if daemon and k.INCIDENT in event.fields:
+            region = self.region_of_incident(event.fields[k.INCIDENT])
         moment, status = self._journal.moment(event)
         return to_json(
             _Row(event, daemon),
             home=home.id if home else None,
-            region=home.region if home else None,
+            region=region,
             moment=moment,
             clockstatus=status,
         )

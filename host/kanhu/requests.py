@@ -1,0 +1,98 @@
+"""What a command asks of a running daemon: a file in data_dir/requests, answered in another beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from kanhu.errors import DataError, KanhuError
+
+log = structlog.get_logger("kanhu.requests")
+
+FOLDER = "requests"
+LOOK_EVERY_S = 0.2
+ANSWER_S = 10.0  # a daemon that runs looks five times a second
+KEPT_S = 60.0  # an answer that nobody has fetched
+
+Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+def ask(data_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """The running daemon's answer; DataError when it refuses, or there is none."""
+    folder = data_dir / FOLDER
+    token = secrets.token_hex(8)
+    asked, answered = folder / f"{token}.ask", folder / f"{token}.answer"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _write(asked, request)
+        deadline = time.monotonic() + ANSWER_S
+        while time.monotonic() < deadline:
+            if answered.exists():
+                answer: dict[str, Any] = json.loads(answered.read_text(encoding="utf-8"))
+                answered.unlink()
+                if "error" in answer:
+                    raise DataError(answer["error"])
+                return answer
+            time.sleep(0.05)
+        asked.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}; run this as the daemon's user") from None
+    raise DataError(f"the daemon has not answered within {ANSWER_S:.0f} s; look whether it was done")
+
+
+async def watch(data_dir: Path, handler: Handler) -> None:
+    """Answer what is asked, until cancelled; a KanhuError of the handler is the answer."""
+    folder = data_dir / FOLDER
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        try:
+            found = sorted(folder.iterdir()) if folder.is_dir() else []
+            for path in found:
+                if path.suffix == ".ask":
+                    await _answer(path, handler)
+                elif time.time() - path.stat().st_mtime > KEPT_S:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            log.error("requests cannot be read", folder=str(folder), error=error.strerror)
+            await asyncio.sleep(ANSWER_S)
+
+
+async def _answer(path: Path, handler: Handler) -> None:
+    request = _take(path)
+    if request is None:
+        return
+    try:
+        answer = await handler(request)
+    except KanhuError as error:
+        answer = {"error": str(error)}
+    except Exception:
+        log.exception("a request failed", request=request)
+        answer = {"error": "the daemon failed at this; its log says why"}
+    _write(path.with_suffix(".answer"), answer)
+
+
+def _take(path: Path) -> dict[str, Any] | None:
+    """What is asked; None where it cannot be read. It is taken away before it is done: twice would be worse
+    than not at all, of which whoever asks is told."""
+    try:
+        request = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        request = None
+    path.unlink()
+    return request if isinstance(request, dict) else None
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file, ensure_ascii=False)
+    part.rename(path)
