@@ -100,6 +100,13 @@ class Place:
 
     async def said(self, kind: int) -> list[dict[int, Any]]:
         """Take what was said down of one type."""
+        async with asyncio.timeout(20):
+            while self.orders._tasks or any(
+                command.sent is None
+                for hub in self.downlink._hubs.values()
+                for command in hub.commands.values()
+            ):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         found = [message for message in self.line.said if message[k.TYPE] == kind]
         self.line.said.clear()
