@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ import pytest
 from helpers_broker import NatsBroker
 from helpers_intake import NOW_MS, Clock, Host, HubVoice
 from helpers_mqtt import running, until
-from kanhu import ledger
+from kanhu import config, ledger
+from kanhu.broker import free_port
 from kanhu.care.referrals import CLOSING, NEEDS, Referrals
 from kanhu.config import Broker
+from kanhu.daemon import Daemon
 from kanhu.ending import end
 from kanhu.journal import Event
 from kanhu.links.mqtt_client import MqttClient
-from kanhu.registry import Home
+from kanhu.registry import Home, Registry
 from kanhu.uplink.city import City
 from kanhu.uplink.referrals import TOPIC, ReferralLine
 from kanhu_protocol import kinds as k
@@ -202,3 +204,45 @@ async def test_a_killed_daemon_passes_on_what_it_had_not(tmp_path: Path) -> None
                     await end([task])
                 await host.journal.close()
     assert got == ["meals"]
+
+
+async def test_the_daemon_refers_what_a_hub_asks_for_to_a_service_platform_that_sees_nothing_else(
+    tmp_path: Path,
+) -> None:
+    with closing(Registry.open(tmp_path / "data")) as registry:
+        hub = HubVoice(*registry.add_hub(registry.add_home("cn/42", name=NAME)))
+    settings: dict[str, object] = {
+        "data_dir": tmp_path / "data",
+        "broker": {"enabled": True, "port": free_port(), "users": True},
+        "platform": {"referrals": True},
+        "metrics": {"enabled": False},
+    }
+    daemon = Daemon(config.parse(settings, "test"))
+    stop = asyncio.Event()
+    task = asyncio.ensure_future(daemon.run(stop))
+    got: list[tuple[str, Any]] = []
+
+    def take(topic: str, payload: bytes, ack: Any) -> None:
+        got.append((topic, json.loads(payload)))
+        ack()
+
+    try:
+        await until(lambda: daemon.referral_line is not None and daemon.referral_line.connected, 20)
+        password = (tmp_path / "data" / "broker" / "service.password").read_text().strip()
+        port = daemon.config.broker.port
+        service = MqttClient(
+            "127.0.0.1", port, "service-1", username="service", password=password, on_message=take
+        )
+        async with running(service, TOPIC):
+            said = hub.start(1) + hub.say(k.CHECK_IN, {k.DEVICE: 9}) + hub.say(k.MOTION, {k.DEVICE: 2})
+            said += hub.say(k.SERVICE_REQUEST, {k.DEVICE: 3})
+            await daemon.submit(hub.hub_id, said, "mqtt")
+            await until(lambda: bool(got) and bool(daemon.visits.here(hub.hub_id)), 20)
+    finally:
+        stop.set()
+        await task
+    ((topic, event),) = got
+    assert (topic, event["type"], event["data"]["need"]) == (TOPIC, "org.kanhu.referral.v1", "service")
+    assert event["region"] == "cn/42"
+    sums = ledger.recompute(tmp_path / "data" / "journal.db")
+    assert all(map(ledger.balanced, sums.values()))
