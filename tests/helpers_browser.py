@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 LAPTOP = {"width": 1366, "height": 768}
 WALL = {"width": 1920, "height": 1080}
 # As browsers on desks do, and headless ones by themselves do not: no sound before the first click or key.
 AUTOPLAY = "--autoplay-policy=document-user-activation-required"
 WAIT_MS = 15_000  # a busy machine; a test that measures time says so itself
+expect.set_options(timeout=WAIT_MS)
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # WCAG 2.2 A and AA, and axe's own best practices.
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}

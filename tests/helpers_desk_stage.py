@@ -96,7 +96,8 @@ INCIDENT = {
 DISTRICTS = [
     {
         "region": f"cn/42/01/{n:02d}", "alarms": n % 3 + {6: 2, 9: 1}.get(n, 0),
-        "unanswered": {6: 2, 9: 1}.get(n, 0), "oldest_s": {6: 193, 9: 12}.get(n), "well": 9, "attention": 1, "cannot_tell": n * 3 % 17,
+        "unanswered": {6: 2, 9: 1}.get(n, 0), "oldest_s": {6: 193, 9: 12}.get(n),
+        "well": 9, "attention": 1, "cannot_tell": n * 3 % 17,
     }
     for n in range(1, 17)
 ]  # fmt: skip

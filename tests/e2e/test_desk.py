@@ -22,6 +22,7 @@ from kanhu.web import audit
 
 PASSWORD = "a long enough one"
 ON_THE_DESK_S = 2.0  # from the press to the operator's screen
+PERSONS = ("accepted", "handed_over", "on_scene", "closed", "corrected")
 TOGETHER_MS = 60  # between two operators' clicks
 
 
@@ -141,6 +142,46 @@ def test_a_press_is_seen_taken_answered_and_closed_and_only_in_its_own_street(
     looks = journal(town, "SELECT operator, hub FROM audit WHERE what='person'")
     assert looks == [("lina", first.hub_id)]
     assert audit.verify(town.daemon.data_dir / "journal.db").broken == ()
+
+
+def test_handed_over_to_a_supervisor_who_sets_the_mode_closes_and_corrects(
+    town: Town, sit: Callable[..., Seat], make_city: Callable[..., City]
+) -> None:
+    home = town.add_home("north", buttons={"bedroom": 4})
+    city = make_city(town)
+    town.wait_ready()
+    first, second = sit("lina", "cn/42/01/06/01", "Li Na"), sit("wei", "cn/42", "Zhang Wei", "supervisor")
+    town.bench.press("north/bedroom")
+    row(first, home).locator(".accept").click()
+    expect(second.page.locator("#held")).to_contain_text("with Li Na")
+    first.page.keyboard.press("h")
+    first.page.get_by_label("Operator who takes it").select_option(label="Zhang Wei (wei)")
+    first.page.locator("dialog button.main").click()
+    expect(first.page.locator("#held")).to_contain_text("with Zhang Wei")
+    expect(first.page.locator("#panel")).to_be_hidden()
+    page = second.page
+    expect(page.locator("#held")).to_contain_text("with you")
+    row(second, home).locator(".open-alarm").click()
+    expect(page.locator(".history li").last).to_contain_text("handed over")
+    page.keyboard.press("s")
+    expect(page.locator("#panel .state")).to_contain_text("help is there")
+    page.keyboard.press("e")
+    page.get_by_label("From now on").select_option("away")
+    page.locator("dialog button.main").click()
+    expect(page.locator("#notice")).to_have_text("Done: Home's mode.")
+    page.keyboard.press("c")
+    page.get_by_label("Nothing was wrong").check()
+    page.keyboard.press("Enter")
+    row(second, home).locator(".open-alarm").click()
+    page.keyboard.press("r")
+    page.get_by_label("Was away").check()
+    page.keyboard.press("Enter")
+    expect(page.locator("#closed")).to_contain_text("Was away")
+    corrected = city.wait(lambda event: event.name == "alarm.corrected")
+    assert (corrected.data["operator"], corrected.data["reason"]) == ("wei", "was_away")
+    city.wait(lambda event: event.name == "mode.set" and event.data["mode"] == "away")
+    steps = [what for (what,) in journal(town, "SELECT what FROM alarm_history ORDER BY id")]
+    assert [one for one in steps if one in PERSONS] == list(PERSONS)
 
 
 def click_in(seat: Seat, home: Home, ms: int) -> None:
