@@ -45,6 +45,8 @@ class Wire:
         while not any(wanted(name, event) for name, event in self.heard.items()):
             assert time.monotonic() < end, self.heard
             for kind, body in self.decoder.feed(self.port.read(4096)):
+                if kind == frame.HELLO and 32 in cbor.loads(body):
+                    self.say(frame.encode(frame.HELLO, cbor.dumps({0: 1})))
                 if kind == frame.UP:
                     for raw in cbor.split_sequence(body):
                         message = seal.parse(raw)
@@ -169,6 +171,45 @@ def test_radio_hears_a_caller_of_the_device_table(bench: Bench) -> None:
     wire.wait(lambda name, event: event[kinds.KIND] == kinds.HEARTBEAT and event[kinds.RADIO][1] > 0)
     calls = [event for event in wire.heard.values() if event[kinds.KIND] == kinds.CALL]
     assert [event[kinds.DEVICE] for event in calls] == [7]
+
+
+def test_a_pre_alarm_is_shown_and_cancelled_by_its_key(bench: Bench) -> None:
+    config = {**SERIAL_ONLY, "pirs": [], "cancel": 6}
+    hub = bench.add_hub(HUB, config=config, key=KEY, wiring={"bedroom": 4})
+    wire = Wire(hub)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.BOOT)
+    asked = {kinds.NUMBER: 1, kinds.ALARM_NAME: [1790000000, 4], kinds.ASK_MS: 600_000, kinds.ASK_KIND: 32}
+    plain = down.encode(kinds.ASK, asked)
+    wire.say(frame.encode(frame.DOWN, seal.seal(AesCcm(KEY), 1, HUB, seal.DOWN, 1, 1000, 1, plain)))
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.COMMAND_DONE)
+    assert bench.wait_indicator(hub, "asking").english == "are you well? press the cancel key"
+    bench.cancel(hub)
+    wire.wait(
+        lambda name, event: (
+            event[kinds.KIND] == kinds.PRE_ALARM_CANCELLED and event[kinds.ALARM] == [1790000000, 4]
+        )
+    )
+    bench.wait_indicator(hub, "well")
+    assert kinds.CALL not in {event[kinds.KIND] for event in wire.heard.values()}
+    assert not bench.presses
+
+
+def test_an_unplugged_pir_is_a_fault_and_a_mended_one_moves_again(bench: Bench) -> None:
+    config = {**SERIAL_ONLY, "buttons": [], "pir_warm_up": 0, "proof": 0, "heartbeat": 3600}
+    hub = bench.add_hub(HUB, config=config, key=KEY, wiring={"hall-pir": 13}, speed=200)
+    wire = Wire(hub)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.BOOT)
+    bench.unplug("hall-pir")
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CONTACT_STUCK and event[kinds.DEVICE] == 2, 60)
+    before = len([event for event in wire.heard.values() if event[kinds.KIND] == kinds.MOTION])
+    assert before <= 1  # the edge
+    bench.plug("hall-pir")
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CONTACT_RELEASED, 60)
+    bench.motion("hall-pir", 40)
+    wire.wait(
+        lambda name, event: event[kinds.KIND] == kinds.MOTION and event[kinds.UP_MS] > 900_000,
+        60,
+    )
 
 
 def test_everything_fits_with_room_for_tls(bench: Bench) -> None:
