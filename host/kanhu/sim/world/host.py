@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -70,6 +71,10 @@ class _Later:
     def call_soon_threadsafe(self, callback: Callable[..., object], *args: object) -> None:
         self._loop.call_later(self._chance.uniform(0, COMMIT_S[0]), callback, *args)
 
+    def call_soon(self, callback: Callable[..., object], *args: object) -> None:
+        """What the loop tells itself does not."""
+        self._loop.call_soon(callback, *args)
+
 
 class SteppedWriter(Writer):
     """The journal's writer without its thread: commits after a while of virtual time, settles after another,
@@ -88,6 +93,7 @@ class SteppedWriter(Writer):
         self._timers = loop
         self._loop = _Later(loop, chance)  # type: ignore[assignment]  # for what _settle() tells
         self._settled = settled
+        self._to_tell = deque()
         self.error = None
         self.commits = 0
         self._disk = disk
@@ -124,7 +130,7 @@ class SteppedWriter(Writer):
 
     async def stop(self) -> None:
         """Write what is queued and close."""
-        while self._waiting or self._busy:  # noqa: ASYNC110  # of virtual time
+        while self._waiting or self._busy or self._to_tell:  # noqa: ASYNC110  # of virtual time
             await asyncio.sleep(COMMIT_S[1])
         self._db.close()
 
