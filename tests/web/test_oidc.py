@@ -31,8 +31,9 @@ class Provider:
             oidc_provider_mock.User(sub="li", claims=ALLOWED),
             oidc_provider_mock.User(sub="wall", claims={**ALLOWED, "kanhu_role": ["staff", "viewer"]}),
             oidc_provider_mock.User(
-                sub="boss", claims={**ALLOWED, "kanhu_role": "desk-lead", "kanhu_region": ""}
+                sub="boss", claims={**ALLOWED, "kanhu_role": "desk-lead", "kanhu_region": "*"}
             ),
+            oidc_provider_mock.User(sub="empty", claims={"kanhu_role": "operator", "kanhu_region": ""}),
             oidc_provider_mock.User(sub="nobody", claims={"name": "no role"}),
             oidc_provider_mock.User(
                 sub="lost", claims={"kanhu_role": "operator", "kanhu_region": "The Moon"}
@@ -129,7 +130,7 @@ async def test_the_providers_claims_say_what_somebody_may_do(provider: Provider,
 
 async def test_who_has_no_place_at_the_desk_does_not_get_in(provider: Provider, tmp_path: Path) -> None:
     async with desk_of(provider, tmp_path) as place:
-        for sub in ("nobody", "lost", "stranger"):
+        for sub in ("nobody", "lost", "empty", "stranger"):
             client = place.client()
             answer = await log_in(client, sub)
             assert answer.status_code == 303
@@ -154,7 +155,8 @@ async def test_an_answer_that_was_not_asked_for_is_refused(provider: Provider, t
         async with httpx2.AsyncClient(verify=False) as browser:  # plain HTTP
             back = await browser.post(started, data={"sub": "li", "action": "authorize"})
         for url in (
-            back.headers["location"].removeprefix(PUBLIC), "/desk/login/oidc/callback", "/desk/login/oidc/callback?code=x&state=y",
+            back.headers["location"].removeprefix(PUBLIC), "/desk/login/oidc/callback",
+            "/desk/login/oidc/callback?code=x&state=y",
             "/desk/login/oidc/callback?error=access_denied&state=y",
         ):  # fmt: skip
             answer = await victim.get(url)

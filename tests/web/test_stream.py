@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from helpers_desk import Place, act, events_of, running
+from helpers_desk import Place, act, events_of, running, state_of
 from kanhu import config
 from kanhu.errors import ConfigError
 from kanhu.web import guard, server, stream
@@ -274,3 +274,15 @@ async def test_a_taken_port_is_said_at_once(place: Place, tmp_path: Path) -> Non
 def test_a_setting_that_cannot_be_right_is_refused(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         config.parse({"data_dir": "/x", "desk": {"enabled": True, **settings}}, "test")
+
+
+async def test_a_quiet_desk_still_says_what_time_it_is(place: Place) -> None:
+    hub = place.add_home("cn")[1]
+    li = await place.operator("li")
+    await place.call(hub)
+    first = await state_of(li)
+    place.clock.now_ms += 3_600_000
+    await asyncio.sleep(0.6)
+    later = await state_of(li)
+    assert later["now_ms"] - first["now_ms"] == 3_600_000
+    assert later["alarms"][0]["age_s"] - first["alarms"][0]["age_s"] == 3600

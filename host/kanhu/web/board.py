@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -31,10 +31,19 @@ log = structlog.get_logger(__name__)
 MOST_OFTEN_S = 0.2  # between two states shown: five in a second
 COST_SHARE = 10  # making states takes at most a tenth of the loop's time
 COUNT_EVERY_S = 2.0
+KEPT_S = 0.5  # a state that was made serves all who ask so soon after
 MAX_ALARMS = 300  # shown to one desk; the rest is said as a number
 MAX_CLOSED = 2000  # remembered, the newest
 MAX_CLOSED_SHOWN = 20  # to one desk, at the end of its list
 CLOSED_SHOWN_MS = 12 * 3_600_000  # a shift
+
+
+class _Made(NamedTuple):
+    """What all operators of one region are told alike."""
+
+    at: float  # time.monotonic()
+    common: str  # JSON, without its braces
+    alarms: list[tuple[str | None, str]]  # who has it, and its JSON
 
 
 class Board:
@@ -52,7 +61,7 @@ class Board:
         self._figures: dict[str, Any] = {}
         self._dirty = asyncio.Event()
         self._cost_s = 0.0
-        self._made: dict[tuple[str, bool], tuple[str, list[tuple[str | None, str]]]] = {}
+        self._made: dict[tuple[str, bool], _Made] = {}
         self.version = 0
         self.on_version: list[Callable[[], None]] = []
 
@@ -98,12 +107,13 @@ class Board:
             counter.cancel()
 
     def _show(self) -> None:
+        began = time.perf_counter()
         self._made.clear()
-        self._cost_s = 0.0
         self._figures = {
             region: found.plain() for region, found in self._today.by_region(self.region_of).items()
         }
         self.version += 1
+        self._cost_s = time.perf_counter() - began
         for tell in self.on_version:
             tell()
 
@@ -150,10 +160,10 @@ class Board:
     def state(self, operator: Operator) -> str:
         """Everything an operator may see, as JSON (kanhu.web.api)."""
         began = time.perf_counter()
-        common, rows = self._common(operator.region, operator.role == "viewer")
+        made = self._common(operator.region, operator.role == "viewer")
         alarms = ",".join(
             row[:-6] + "true}" if by == operator.id else row  # the row ends in "mine":false}
-            for by, row in rows
+            for by, row in made.alarms
         )
         me = _json(
             {
@@ -162,7 +172,8 @@ class Board:
             }
         )  # fmt: skip
         self._cost_s += time.perf_counter() - began
-        return f'{{"me":{me},"alarms":[{alarms}],{common}}}'
+        now_ms = self._journal.clock()  # a page sets its clock by it
+        return f'{{"now_ms":{now_ms},"me":{me},"alarms":[{alarms}],{made.common}}}'
 
     def row(self, alarm: Alarm) -> dict[str, Any]:
         """One alarm as the API has it, without "mine"."""
@@ -199,13 +210,13 @@ class Board:
         found = self._operators.get(operator_id) if operator_id else None
         return (found.name or None) if found else None
 
-    def _common(self, region: str, viewer: bool) -> tuple[str, list[tuple[str | None, str]]]:
+    def _common(self, region: str, viewer: bool) -> _Made:
         made = self._made.get((region, viewer))
-        if made is None:
+        if made is None or time.monotonic() - made.at > KEPT_S:
             made = self._made[region, viewer] = self._make(region, viewer)
         return made
 
-    def _make(self, region: str, viewer: bool) -> tuple[str, list[tuple[str | None, str]]]:
+    def _make(self, region: str, viewer: bool) -> _Made:
         seen = [one for one in self._alarms.live() if covers(region, self.region_of(one.hub))]
         seen.sort(key=_order)
         rows = []
@@ -217,7 +228,6 @@ class Board:
         homes = self._tallies.homes.get(region) or counting.no_homes()
         opened, overdue = self._tallies.faults.get(region, (0, 0))
         common = {
-            "now_ms": self._journal.clock(),
             "alarms_more": max(0, len(seen) - MAX_ALARMS),
             "incidents": [
                 {
@@ -232,7 +242,7 @@ class Board:
             "figures": self._figures.get(region) or NONE.plain(),
             "districts": self._districts(region, seen),
         }  # fmt: skip
-        return _json(common)[1:-1], rows
+        return _Made(time.monotonic(), _json(common)[1:-1], rows)
 
     def _lately(self, region: str) -> list[Alarm]:
         since_ms = self._journal.clock() - CLOSED_SHOWN_MS

@@ -31,6 +31,7 @@ START = "/desk/login/oidc"
 CALLBACK = f"{START}/callback"
 COOKIE = "kanhu_oidc"  # state, nonce and PKCE verifier of one log-in under way
 UNDER_WAY_S = 600
+EVERYWHERE = "*"  # in the claim: an empty one is a provider's mistake, not a right to everything
 ANSWER_LIMIT_S = 10.0
 # What may be wrong with a provider or what it says; KanhuError: the registry could not take it.
 FAILURES = (OAuthError, JoseError, httpx2.HTTPError, KanhuError, ValueError, KeyError, RuntimeError)
@@ -126,8 +127,9 @@ class Provider:
         region = claims.get(settings.region_claim)
         if role is None:
             raise NotAllowed(f"claim {settings.role_claim!r} is none of {', '.join(ROLES)}")
-        if not isinstance(region, str):
-            raise NotAllowed(f"claim {settings.region_claim!r} is no region")
+        if not isinstance(region, str) or not region:
+            raise NotAllowed(f"claim {settings.region_claim!r} is no region; {EVERYWHERE!r} is everywhere")
+        region = "" if region == EVERYWHERE else region
         name = claims.get(settings.name_claim)
         name = name if isinstance(name, str) and name.isprintable() else ""
         found = operators.of_subject(subject)
