@@ -170,6 +170,7 @@ def test_a_sensor_that_sees_nothing_for_two_days_of_life_is_not_believed() -> No
     past = home([*facts, *beats(at(13, "00:00"), at(13, "12:00"))])
     last = past.movement_before(BEDROOM, at(13, "00:00"))
     assert last is not None
+    assert cover(past, last + PROVEN_MS - MINUTE).next_ms == last + PROVEN_MS
     covered = cover(past, last + PROVEN_MS - 1)
     assert covered.some
     assert covered.since_ms is not None
@@ -609,6 +610,8 @@ def test_the_rules_there_are() -> None:
         "rhythm": k.RULE_HINT,
         "blind_spots": k.RULE_HINT,
     }
+    # Of P2 only the want of movement is asked about first.
+    assert {name for name, rule in RULES.items() if rule.asks} == {"inactivity", "overstay"}
     for rule in RULES.values():
         assert all(text.strip() for text in (*rule.title, *rule.explains))
         assert rule.settings().model_dump_json()

@@ -90,12 +90,12 @@ RULE = Rule(
     "door_open",
     1,
     k.DOOR_LEFT_OPEN,
-    True,
+    False,
     Settings,
     evaluate,
     Words("Door left open", "房门未关"),
     Words(
-        "Watches whether a door to the outside stands open for too long. The elder is asked first.",
-        "关注通向室外的门是否长时间未关。先询问老人。",
+        "Watches whether a door to the outside stands open for too long.",
+        "关注通向室外的门是否长时间未关。",
     ),
 )
