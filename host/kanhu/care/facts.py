@@ -30,9 +30,9 @@ def gather(
     alarms: Iterable[Alarm],
     on: On,
     verdicts: Mapping[str, Verdict],
+    sensors: tuple[SensorFact, ...],
     mode: Mode | None,
     proof: Proof | None,
-    now_ms: int,
 ) -> HubFacts:
     """Everything kanhu.care.condition looks at, of one hub."""
     devices = past.past.devices
@@ -48,14 +48,14 @@ def gather(
             FaultFact(kind, since_ms, device_words(devices[device]) if device in devices else _NO_WORDS)
             for (device, kind), since_ms in faults
         ),
-        sensors=_sensors(past, on, now_ms),
-        rules=tuple(_rule(rule, verdicts.get(rule.name), now_ms) for rule, _ in on),
+        sensors=sensors,
+        rules=tuple(_rule(rule, verdicts.get(rule.name)) for rule, _ in on),
         mode=mode,
         proof=None if proof is None else ProofFact(*proof),
     )
 
 
-def _rule(rule: Rule[Any], verdict: Verdict | None, now_ms: int) -> RuleFact:
+def _rule(rule: Rule[Any], verdict: Verdict | None) -> RuleFact:
     if verdict is None:
         return RuleFact(
             "cannot_tell", Words(f"{rule.title.en}: not looked at yet", f"{rule.title.zh}：尚未评估"), 0
@@ -80,26 +80,23 @@ def covered(past: HubPast, on: On, now_ms: int) -> Coverage:
     return cover(past.past, now_ms, devices, proven_ms)
 
 
-def _sensors(past: HubPast, on: On, now_ms: int) -> tuple[SensorFact, ...]:
-    if not on:  # nothing is claimed of movement: faults are, like those of other devices
-        return tuple(SensorFact(device_words(one), True) for one in past.past.of_role("motion"))
+def sensors(coverage: Coverage, ruled: bool) -> tuple[SensorFact, ...]:
+    """Movement sensors, and which are covered. Where no rule is on, nothing is claimed of movement."""
     return tuple(
         SensorFact(
             device_words(one.device),
-            one.since_ms is not None,
-            why_words(one.why[0]) if one.why else _NO_WORDS,
+            one.since_ms is not None or not ruled,
+            why_words(one.why[0]) if one.why and ruled else _NO_WORDS,
             one.moved_ms,
         )
-        for one in covered(past, on, now_ms).sensors
+        for one in coverage.sensors
     )
 
 
-async def say_proven(journal: Journal, past: HubPast, on: On, now_ms: int) -> None:
+async def say_proven(journal: Journal, past: HubPast, coverage: Coverage, now_ms: int) -> None:
     """Tell of movement sensors that are heard, but that nothing shows to see any more, and of those that do
     again; JournalUnavailable: later."""
-    if not on:
-        return
-    for one in covered(past, on, now_ms).sensors:
+    for one in coverage.sensors:
         key = (one.device.index, k.SENSOR_UNPROVEN)
         unproven = "unproven" in one.why
         if unproven == (key in past.standing) or "hub" in one.why:

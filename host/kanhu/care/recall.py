@@ -4,13 +4,17 @@ further than rules look."""
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from kanhu.journal import Event, Journal
 from kanhu.journal.plain import believed
+from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
+from kanhu_protocol.checks import VALID
 
 RAW_MS = 3 * 86_400_000  # single events: more than a rule's settings let it look back
 SHORT_MS = 600_000  # of hubs whose home no rule watches: what came last
@@ -32,11 +36,29 @@ _BEFORE = (
 _AFTER = "SELECT boot, seq FROM events WHERE hub=? AND (boot, seq) > (?, ?) ORDER BY boot, seq LIMIT 1"
 
 
-def recent(path: Path, spans: Mapping[str, int], now_ms: int) -> dict[str, list[Event]]:
-    """Of each hub the events of so many ms up to now, and the newest in any case, as they were stored."""
+class _Row(NamedTuple):
+    n: int
+    hub: str
+    boot: int
+    seq: int
+    cls: int
+    kind: int
+    plain: bytes
+    received_ms: int
+    link: str
+
+
+def recent(path: Path, spans: Mapping[str, int], now_ms: int, limit_ms: int) -> dict[str, list[Event]]:
+    """Of each hub the events of so many ms up to now, and the newest in any case, as they were stored; of
+    heartbeats as many as show that the hub was there, when one that is unheard for limit_ms is not."""
     with _open(path) as db:
         return {
-            hub: _back(db, _RECENT, hub, now_ms - span_ms, min(span_ms, LATE_MS), newest=True)
+            hub: [
+                _event(row)
+                for row in _thinned(
+                    _back(db, _RECENT, hub, now_ms - span_ms, min(span_ms, LATE_MS), newest=True), limit_ms
+                )
+            ]
             for hub, span_ms in spans.items()
         }
 
@@ -45,7 +67,7 @@ def motions(path: Path, hub: str, from_ms: int, until_ms: int) -> list[Event]:
     """A hub's motion events that arrived between the two."""
     with _open(path) as db:
         found = _back(db, _MOTION, hub, from_ms, LATE_MS)
-    return [event for event in found if event.received_ms < until_ms]
+    return [_event(row) for row in found if row.received_ms < until_ms]
 
 
 def around(journal: Journal, hub: str, boot: int, first: int, last: int) -> tuple[int, int] | None:
@@ -65,13 +87,50 @@ def _open(path: Path) -> closing[sqlite3.Connection]:
 
 def _back(
     db: sqlite3.Connection, sql: str, hub: str, since_ms: int, late_ms: int, newest: bool = False
-) -> list[Event]:
-    found: list[Event] = []
-    for n, _, boot, seq, cls, kind, plain, received_ms, link in db.execute(sql, (hub,)):
-        if received_ms < since_ms and not (newest and not found):
-            if received_ms < since_ms - late_ms:
+) -> list[_Row]:
+    found: list[_Row] = []
+    for row in map(_Row._make, db.execute(sql, (hub,))):
+        if row.received_ms < since_ms and not (newest and not found):
+            if row.received_ms < since_ms - late_ms:
                 break
             continue
-        found.append(Event(hub, boot, seq, cls, kind, b"", plain, believed(plain), received_ms, link, n))
-    found.sort(key=lambda event: event.n)
+        found.append(row)
+    found.sort()
     return found
+
+
+def _thinned(rows: list[_Row], limit_ms: int) -> Iterator[_Row]:
+    # Most of what a hub says is that it is there: of a long past it is enough to know that it never was not.
+    # What it said last before a start stays, because it says how long it was off.
+    kept_ms = 0
+    for row, following in pairwise(rows):
+        if (
+            row.kind != k.HEARTBEAT
+            or following.boot != row.boot
+            or following.received_ms - kept_ms > limit_ms * 3 // 4
+        ):
+            kept_ms = row.received_ms
+            yield row
+    yield from rows[-1:]
+
+
+def _event(row: _Row) -> Event:
+    n, hub, boot, seq, cls, kind, plain, received_ms, link = row
+    fields = _when(plain) if kind == k.HEARTBEAT else believed(plain)
+    return Event(hub, boot, seq, cls, kind, b"", plain, fields, received_ms, link, n)
+
+
+def _when(plain: bytes) -> dict[int, Any]:
+    """The keys of an event that come first: what it is and when; the rest of a heartbeat is not looked at."""
+    fields: dict[int, Any] = {}
+    position = 1  # keys are in order (RFC 8949, 4.2.1)
+    while position < len(plain) and plain[position] <= k.CLOCK:
+        key = plain[position]
+        value, position = cbor.decode_at(plain, position + 1)
+        if VALID[key](value):
+            fields[key] = value
+    if k.UP_MS not in fields or not 0xA0 < plain[0] < 0xB8:  # another form of map
+        return believed(plain)
+    if (k.UTC_MS in fields) != (k.CLOCK in fields):  # either is worth nothing alone
+        fields.pop(k.UTC_MS, None)
+    return fields

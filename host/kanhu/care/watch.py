@@ -19,7 +19,7 @@ from kanhu_protocol import kinds as k
 
 from . import facts, recall
 from .alarm import Alarm, AlarmName
-from .condition import Condition, HubFacts, condition
+from .condition import Condition, HubFacts, SensorFact, condition
 from .findings import Alarms, Findings
 from .homes import HubPast
 from .modes import Modes
@@ -66,6 +66,8 @@ class Watched:
         self.waiting: list[Event] = []  # came meanwhile
         self.rules: On = []
         self.verdicts: dict[str, Verdict] = {}  # by the rule's name
+        self.settled = False  # when last looked at, all that the hub has seen had arrived
+        self.sensors: tuple[SensorFact, ...] = ()  # as they were then
         self.due_ms = 0
         self.alarms: dict[AlarmName, Alarm] = {}  # not closed
 
@@ -128,8 +130,8 @@ class Watch:
         """What a home's condition rests on."""
         one = self._hubs[hub]
         return facts.gather(
-            one.past, one.read, one.alarms.values(), one.rules, one.verdicts, self._modes.at(hub, now_ms),
-            self._proof(hub), now_ms,
+            one.past, one.read, one.alarms.values(), one.rules, one.verdicts, one.sensors,
+            self._modes.at(hub, now_ms), self._proof(hub),
         )  # fmt: skip
 
     def condition(self, home: str) -> Condition:
@@ -157,10 +159,14 @@ class Watch:
             one.waiting.append(event)
             return
         self._enter(one, event)
-        calm = not one.past.standing and all(
-            verdict.state in ("quiet", "off") for verdict in one.verdicts.values()
-        )
-        if event.kind not in _LIFE or not calm:
+        if event.kind == k.HEARTBEAT:
+            changes = not one.settled
+        elif event.kind in _LIFE:
+            quiet = all(verdict.state in ("quiet", "off") for verdict in one.verdicts.values())
+            changes = not (one.settled and quiet) or bool(one.past.standing)
+        else:
+            changes = True
+        if changes:
             self._wake(hub)
 
     def forget(self, hub: str) -> None:
@@ -322,19 +328,22 @@ class Watch:
             hole = recall.around(self._journal, hub, *span)
             if hole is not None:
                 past.lost(*hole)
-        settled = past.settle(now, self._journal.missing(hub))
-        due = now + LATEST_MS
+        one.settled = past.settle(now, self._journal.missing(hub))
+        coverage = facts.covered(past, one.rules, now)
+        one.sensors = facts.sensors(coverage, bool(one.rules))
+        due = min(now + LATEST_MS, coverage.next_ms)
         for rule, settings in one.rules:
-            verdict = self._verdict(rule, settings, past.past, now, settled)
+            verdict = self._verdict(rule, settings, past.past, now, one.settled)
             one.verdicts[rule.name] = verdict
             due = min(due, verdict.next_ms)
-        if not settled and past.is_here(now):
+        if not one.settled and past.is_here(now):
             due = min(due, now + BEHIND_MS)
         self._schedule(hub, max(due, now + SOONEST_MS))
         try:
             for rule, _ in one.rules:
                 await self._findings.act(hub, rule, one.verdicts[rule.name], one.alarms, self._ask_ms)
-            await facts.say_proven(self._journal, past, one.rules, now)
+            if one.rules:
+                await facts.say_proven(self._journal, past, coverage, now)
         except JournalError as error:
             log.warning("what a rule found could not be kept; looked at again", hub=hub, error=str(error))
             self._schedule(hub, now + AFTER_ERROR_MS)
@@ -371,7 +380,7 @@ class Watch:
                 for hub in some
                 if hub in self._hubs
             }
-            found = await asyncio.to_thread(recall.recent, self._journal.path, spans, now)
+            found = await asyncio.to_thread(recall.recent, self._journal.path, spans, now, self._limit_ms)
             for hub, events in found.items():
                 one = self._hubs.get(hub)
                 if one is not None:
