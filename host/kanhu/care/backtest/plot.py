@@ -44,7 +44,7 @@ def draw(
     chinese = next((name for name in CHINESE if name in have), None)
     words = _Words(chinese is not None)
     recording, outcome = _shown(done, ask_ms)
-    days = min(MAX_DAYS, max(7, round(recording.days)))
+    days = min(MAX_DAYS, max(7, int(recording.days) + 2))
     settings: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
     if chinese:
         settings["font.family"] = [chinese, "DejaVu Sans"]
@@ -102,23 +102,23 @@ def _trade(axes: Axes, rows: Sequence[Row], words: _Words) -> None:
         median = horizon_h if row.median_h is None else row.median_h
         p90 = horizon_h if row.p90_h is None else row.p90_h
         axes.plot([median, p90], [row.per_month] * 2, color=FAINT, linewidth=1, zorder=1)
-    named: set[str] = set()
-    for (rule, median, per_month), labels in points.items():
-        axes.scatter(
-            [median], [per_month], marker=marks[rule], color=INK, s=46, zorder=2,
-            label=None if rule in named else rule,
-        )  # fmt: skip
-        named.add(rule)
-        text = ", ".join(label for label in labels if label)
-        axes.annotate(
-            text,
-            (median, per_month),
-            xytext=(6, 6),
-            textcoords="offset points",
-            color=INK,
-        )
+    listed = []
+    for number, ((rule, median, per_month), labels) in enumerate(points.items(), 1):
+        axes.scatter([median], [per_month], marker=marks[rule], color=INK, s=46, zorder=2)
+        axes.annotate(str(number), (median, per_month), xytext=(6, 5), textcoords="offset points", color=INK)
+        text = "; ".join(label for label in labels if label) or words("defaults", "默认设置")
+        listed.append(f"{number}  {rule}  {text}")
     if points:
-        axes.legend(frameon=False, loc="upper right")
+        axes.text(
+            1.0,
+            0.99,
+            "\n".join(listed),
+            transform=axes.transAxes,
+            ha="right",
+            va="top",
+            color=INK,
+            fontsize=8,
+        )
     else:
         axes.text(
             0.5,
@@ -128,7 +128,8 @@ def _trade(axes: Axes, rows: Sequence[Row], words: _Words) -> None:
             transform=axes.transAxes,
         )
     axes.margins(x=0.12, y=0.14)
-    axes.set_ylim(bottom=0 - 0.03 * axes.get_ylim()[1])
+    top = axes.get_ylim()[1] * (1.05 + 0.06 * len(points))  # room for the list
+    axes.set_ylim(-0.03 * top, top)
     axes.set_xlim(left=0)
     axes.set_xlabel(
         words(

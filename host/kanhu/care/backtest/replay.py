@@ -153,6 +153,10 @@ def replay(
                 if everybody:
                     touched = now_ms
                 return
+            if not recording.supervised and not past.faults(0, now_ms):
+                past.heard(
+                    0, now_ms
+                )  # so that no sentence speaks of a hub that was never there as long unheard
             for reader in readers:
                 if everybody or reader.due_ms <= now_ms:
                     reader.look(past, now_ms)
