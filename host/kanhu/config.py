@@ -60,7 +60,8 @@ def web_address(url: str) -> str:
     """An https address, or an http one of this machine; ValueError."""
     parts = urlsplit(url)
     private = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-    if not private or not parts.hostname or parts.query or parts.fragment or parts.username:
+    more = parts.query or parts.fragment or parts.username or parts.port == 0
+    if not private or not parts.hostname or more:
         raise ValueError(f"{url!r}: write https://host[:port], or http:// for this machine alone")
     return url.rstrip("/")
 
