@@ -143,7 +143,8 @@ def test_a_hub_that_is_not_heard_and_one_that_was_not() -> None:
 def test_a_restart_is_a_hole_only_when_the_hub_was_off_for_long() -> None:
     facts = [*BEFORE, *beats(at(10, "00:00"), at(10, "06:00")), *beats(at(10, "06:11"), at(10, "23:00"))]
     past = home([*facts, ("booted", at(10, "06:11")), ("booted", at(10, "09:00"))])
-    assert say("inactivity", past, at(10, "09:00")).state == "cannot_tell"  # its sensors warm up
+    found = say("inactivity", past, at(10, "09:00"))  # its sensors warm up
+    assert (found.state, found.next_ms) == ("cannot_tell", at(10, "09:01"))
     found = say("inactivity", past, at(10, "11:30"))
     assert found.state == "cannot_tell"
     assert "before 06:12" in found.words.en
@@ -230,6 +231,7 @@ def test_the_hub_counts_a_radio_sensor_s_silence_anew_after_a_start() -> None:
     assert say("inactivity", past, at(10, "10:30")).state == "raise"
     past.booted(at(10, "10:10"))
     assert say("inactivity", past, at(10, "10:40") - 1).state == "cannot_tell"
+    assert say("inactivity", past, at(10, "10:36")).next_ms == at(10, "10:40")
     assert say("inactivity", past, at(10, "10:40")).state == "raise"
 
 

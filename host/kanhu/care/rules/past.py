@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from kanhu.care.rules.spans import Spans
+from .known import AWAY, HOME, HOSPITAL, SLEEP, VISITOR, Device, Fault, Mode, Plan, Reading, Visit
+from .spans import Spans
+
+__all__ = [
+    "AWAY", "BRIEF_MS", "DAYS_KEPT", "HOME", "HOSPITAL", "HUB_LIMIT_MS", "RUN_GAP_MS", "SLEEP", "VISITOR",
+    "WARM_UP_MS", "Device", "Fault", "Mode", "Past", "Plan", "Reading", "Visit",
+]  # fmt: skip
 
 DAYS_KEPT = 60  # of the daily rhythm
 # Three heartbeats of 300 s and their jitter, as kanhu.silence has it: a hub unheard for so long may be off.
@@ -25,66 +30,6 @@ WARM_UP_MS = 60_000
 BRIEF_MS = 600_000
 # Ours: somebody who is in a room moves again within this, seen over hours (see RESTLESS_MS in coverage.py).
 RUN_GAP_MS = 900_000
-
-HOME, AWAY, HOSPITAL, VISITOR, SLEEP = 1, 2, 3, 4, 5  # names.MODES
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A sensor of the home, wired or BLE; index as in the hub's device table."""
-
-    index: int
-    role: str  # names.ROLES
-    room: str = ""
-    name: str = ""
-    supervision_s: int = 0  # longest silence when well; 0: not known
-    radio: bool = False  # not on the hub's own wires: it may die unnoticed for as long as it is supervised
-
-
-class Fault(NamedTuple):
-    """A stretch in which a device (0: the hub) could not be relied on; until_ms None: it lasts."""
-
-    why: (
-        str  # silent, stuck, line, tamper, doubted, battery, unproven; of the hub also lost (see coverage.py)
-    )
-    from_ms: int
-    until_ms: int | None
-
-
-class Mode(NamedTuple):
-    """A mode that a person has set (names.MODES), and when it ends by itself."""
-
-    mode: int
-    from_ms: int
-    until_ms: int
-
-
-class Visit(NamedTuple):
-    """Somebody is or was at the home."""
-
-    who: str
-    from_ms: int
-    until_ms: int | None
-
-
-class Plan(NamedTuple):
-    """A visit due on these days (mask, Monday 1) between two minutes of the day, over midnight too."""
-
-    days: int
-    from_min: int
-    until_min: int
-    what: str
-    since_ms: int = 0  # known since then: what was due before is not missed
-
-
-class Reading(NamedTuple):
-    """One vital sign: code of the quantity, value in its unit."""
-
-    at_ms: int
-    device: int
-    code: int
-    value: float
-
 
 Item = TypeVar("Item", tuple[int, bool], Reading)
 
