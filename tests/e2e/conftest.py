@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
+from helpers_browser import chromium
 from kanhu.sim.city import City
 from kanhu.sim.town import Town
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for one module: while it runs, its own event loop does, and no other can."""
+    with chromium() as browser:
+        yield browser
 
 
 @pytest.fixture

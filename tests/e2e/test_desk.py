@@ -3,73 +3,48 @@
 from __future__ import annotations
 
 import re
-import socket
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from helpers_browser import Seat, chromium
+from helpers_browser import Seat
+from helpers_desk_town import desk_settings, log_in
 from helpers_e2e import wait_for
-from kanhu.registry.operators import Operators
 from kanhu.sim.city import City
 from kanhu.sim.town import Home, Town
 from kanhu.web import audit
 
-PASSWORD = "a long enough one"
 ON_THE_DESK_S = 2.0  # from the press to the operator's screen
 PERSONS = ("accepted", "handed_over", "on_scene", "closed", "corrected")
 TOGETHER_MS = 60  # between two operators' clicks
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
-
-
 @pytest.fixture
-def town(make_town: Callable[..., Town]) -> Town:
-    """A running town whose daemon serves a desk, on a port that outlives the daemon."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    town = make_town(daemon={"desk": {"enabled": True, "port": port}})
+def desk(make_town: Callable[..., Town]) -> tuple[Town, str]:
+    """A running town and the URL of its desk."""
+    settings, url = desk_settings()
+    town = make_town(daemon=settings)
     town.start()
-    town.desk_url = f"http://127.0.0.1:{port}"  # type: ignore[attr-defined]
-    return town
+    return town, url
 
 
 @pytest.fixture
-def sit(browser: Browser, town: Town) -> Iterator[Callable[..., Seat]]:
-    """sit(operator, region, ...): a new operator, logged in through the page, in front of the desk."""
-    seats: list[Seat] = []
+def town(desk: tuple[Town, str]) -> Town:
+    return desk[0]
 
-    def take(operator: str, region: str, name: str = "", role: str = "operator") -> Seat:
-        Operators(town.registry).add(operator, name, role, region, "en", PASSWORD)
-        seat = Seat(browser, town.desk_url, locale="en-GB")  # type: ignore[attr-defined]
-        seats.append(seat)
 
-        def let_in() -> bool:  # the daemon sees a new operator within a second or so
-            seat.page.goto("/desk")
-            seat.page.get_by_label("Operator").fill(operator)
-            seat.page.get_by_label("Password").fill(PASSWORD)
-            seat.page.keyboard.press("Enter")
-            seat.page.wait_for_url(re.compile("/desk(/login)?$"))
-            return seat.page.url.endswith("/desk")
-
-        wait_for(let_in, 20, "the operator is not let in")
-        expect(seat.page.locator("#link-state")).to_have_text("Connected")
-        return seat
-
-    yield take
-    problems = [problem for seat in seats for problem in seat.problems]
-    for seat in seats:
-        seat.close()
-    assert problems == []
+@pytest.fixture
+def sit(browser: Browser, desk: tuple[Town, str]) -> Iterator[Callable[..., Seat]]:
+    """sit(operator, region, name, role): a new operator, logged in through the page."""
+    with ExitStack() as seats:
+        yield lambda operator, region, name="", role="operator": seats.enter_context(
+            log_in(browser, *desk, operator, region, role, name)
+        )
 
 
 def row(seat: Seat, home: Home) -> Locator:
