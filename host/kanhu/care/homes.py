@@ -63,7 +63,9 @@ class HubPast:
         self._newest_ms: int | None = None  # moment of the newest event
         self._given_up = (0, 0)  # (boot, seq): what is missing up to it is not waited for
         self._late_ms: int | None = None  # since when it is here and something has not come
-        self._over: dict[tuple[int, int], int] = {}  # (device, kind of the fault): when it was last over
+        # (device, kind of the fault): when it was last said, and last said to be over
+        self._said: dict[tuple[int, int], int] = {}
+        self._over: dict[tuple[int, int], int] = {}
 
     def take(self, event: Event, at_ms: int | None) -> None:
         """An event of the hub itself. at_ms None: its moment is not known (yet), so only that it came."""
@@ -93,7 +95,7 @@ class HubPast:
         proof = event.kind in (k.SENSOR_UNPROVEN, k.SENSOR_PROVEN)  # else DEVICE is a caller's, not at fault
         device = event.fields.get(k.DEVICE, 0) if proof else 0
         if event.kind in (k.CHECK_IN, k.CHECK_OUT):
-            self._visit(event, at_ms, event.fields.get(k.OPERATOR, ""))
+            self.visited(event.kind == k.CHECK_IN, event.fields.get(k.OPERATOR, ""), at_ms)
         else:
             self._fault(event, device, at_ms)
 
@@ -180,7 +182,7 @@ class HubPast:
         elif kind == k.VITALS:
             self._vitals(event, device, at_ms)
         elif kind in (k.CHECK_IN, k.CHECK_OUT):
-            self._visit(event, at_ms, f"device {device}")
+            self.visited(kind == k.CHECK_IN, f"device {device}", at_ms)
         elif kind in _BY_HAND:
             if not fields.get(k.FLAGS, 0) & (k.TEST | k.UNVERIFIED):
                 self._moved(0, at_ms)
@@ -207,8 +209,9 @@ class HubPast:
         for code, value, exponent in event.fields.get(k.VALUES, ()):
             self.past.reading(Reading(at_ms, device, code, value * 10.0**exponent))
 
-    def _visit(self, event: Event, at_ms: int, who: str) -> None:
-        if event.kind == k.CHECK_IN:
+    def visited(self, came: bool, who: str, at_ms: int) -> None:
+        """Somebody came, or left."""
+        if came:
             self.past.visit(Visit(who, at_ms, None))
             return
         for visit in list(self.past.visits(at_ms - VISIT_MS, at_ms)):
@@ -222,6 +225,7 @@ class HubPast:
             since_ms = at_ms - event.fields.get(k.SPAN_MS, 0) if spans else at_ms
             if why:
                 self.past.fault(device, why, since_ms)
+            self._said[device, kind] = max(at_ms, self._said.get((device, kind), at_ms))
             if self._over.get((device, kind), -1) < at_ms:  # else it comes late: its end is known already
                 self.standing.setdefault((device, kind), since_ms)
         elif kind - 1 in names.RESTORAL:
@@ -232,5 +236,5 @@ class HubPast:
         if why:
             self.past.mended(device, why, at_ms)
         self._over[device, fault] = max(at_ms, self._over.get((device, fault), at_ms))
-        if self.standing.get((device, fault), at_ms) <= at_ms:
+        if self._said.get((device, fault), at_ms) <= at_ms:
             self.standing.pop((device, fault), None)

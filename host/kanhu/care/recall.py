@@ -70,6 +70,12 @@ def motions(path: Path, hub: str, from_ms: int, until_ms: int) -> list[Event]:
     return [_event(row) for row in found if row.received_ms < until_ms]
 
 
+def visits(journal: Journal, hub: str) -> list[tuple[str, str, int]]:
+    """("in" or "out", who, moment) of the visits that no event of the hub tells of, of the last day."""
+    sql = "SELECT what, who, at_ms FROM visits WHERE hub=? AND via<>'button' AND at_ms>=? ORDER BY id"
+    return journal.reader.rows(sql, (hub, journal.clock() - LATE_MS))
+
+
 def around(journal: Journal, hub: str, boot: int, first: int, last: int) -> tuple[int, int] | None:
     """Moments of the last event before a lost range and of the first after it; None: not known."""
     found = []

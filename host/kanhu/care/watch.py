@@ -245,6 +245,8 @@ class Watch:
                 past.stood(device, kind, since_ms)
             for mode in self._modes.of(hub):
                 past.past.mode(mode)
+            for what, who, at_ms in recall.visits(self._journal, hub):
+                past.visited(what == "in", who, at_ms)
             alarms = one.alarms if one else {}
             one = self._hubs[hub] = Watched(home, past, read=False)
             self._unread = True
