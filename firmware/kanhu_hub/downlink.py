@@ -88,7 +88,7 @@ class Downlink:
             if self.on_receipt:
                 self.on_receipt()
         elif kind == k.ASK and number not in self._asked:
-            good = self.on_ask(tuple(fields[k.ALARM_NAME]), fields[k.ASK_MS])
+            good = bool(self.on_ask and self.on_ask(tuple(fields[k.ALARM_NAME]), fields[k.ASK_MS]))
             if good:
                 self._asked = self._asked[-15:] + [number]
         elif kind == k.DEVICES:

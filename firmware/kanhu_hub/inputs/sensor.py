@@ -122,11 +122,11 @@ class Sensor:
         self._flags = flags | (self._flags if self._due else 0)
         self._states.update(states)
         if self._presses and codes:
-            codes = bytes(codes)
+            pressed = bytes(codes)
             kind = k.CALL
             if self.role == _VISIT:
-                kind = k.CHECK_OUT if _DOUBLE_PRESS in codes else k.CHECK_IN
-            self._due += [kind] * self._presses.count(packet_id, codes)
+                kind = k.CHECK_OUT if _DOUBLE_PRESS in pressed else k.CHECK_IN
+            self._due += [kind] * self._presses.count(packet_id, pressed)
         self._tell()
         if self._movement and motion is not None:
             # A sensor that only sends when it detects says a new movement with each packet.
