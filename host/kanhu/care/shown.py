@@ -58,7 +58,7 @@ def read(data_dir: Path, homes: Iterable[str], running: bool) -> dict[str, Condi
         try:
             found = json.loads((data_dir / NAME).read_text(encoding="utf-8"))
             if abs(now_ms - found["at_ms"]) <= FRESH_MS:
-                said = found["homes"]
+                said = dict(found["homes"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # none yet, or none that can be read: nothing is known
     return {home: _one(said.get(home)) or unknown(why, now_ms) for home in homes}
