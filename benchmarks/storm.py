@@ -334,6 +334,9 @@ def run(
                 hub.seq = 0
             (room / mode).mkdir()
             result[mode] = through(mode, room / mode, hubs, calls, storm_s, until)
+        if with_bridge:  # a call's way to the city in the storm: ours, with two fsyncs, of the bridge's
+            ours, peer = result["kanhu"]["storm"]["city"], result["bridge"]["storm"]["city"]
+            result["of_bridge"] = {key: round(ours[key] / peer[key], 2) for key in ("p50_ms", "max_ms")}
         return result
 
 

@@ -174,6 +174,8 @@ async def test_a_street_without_mains_is_one_incident(start: Start) -> None:
     assert len(town.own(k.FAULT_ASSIGNED)) == 19
     (said,) = town.own(k.INCIDENT_OPENED)
     assert (said[k.INCIDENT], said[k.DETAIL], said[k.MEMBERS]) == (incident.name, k.MAINS_LOST, 20)
+    assert town.faults.region_of_incident(incident.name) == "cn/42/00"
+    assert town.faults.region_of_incident("nonsense") is None
     assert len(town.faults.members(incident.id)) == 30
     page = town.faults.members(incident.id, limit=4)
     assert [task.id for task in town.faults.members(incident.id, page[-1].id, 2)] == [5, 6]
@@ -231,6 +233,7 @@ async def test_a_person_closes_it_and_what_stands_is_single_work(start: Start) -
     assert town.faults.counts() == (60, 0, 60)
     (said,) = town.own(k.INCIDENT_CLOSED)
     assert said[k.REASON] == "the grid says Tuesday"
+    assert town.faults.region_of_incident(said[k.INCIDENT]) == "cn/42", "also when it is over"
 
 
 async def test_an_incident_survives_a_restart(start: Start) -> None:

@@ -89,7 +89,8 @@ class FaultBook:
 
     def region_of_incident(self, name: str) -> str | None:
         """Where an incident is or was, by its name in events; None: everywhere, or not known."""
-        number = int(name) if name.isdecimal() else 0
+        text = name.rpartition("-")[2]
+        number = int(text) if text.isdecimal() else 0
         incident = self._incidents.open.get(number)
         if incident is not None:
             return incident.region or None

@@ -29,8 +29,8 @@ class Incident:
 
     @property
     def name(self) -> str:
-        """As events carry it."""
-        return str(self.id)
+        """As events carry it: also after a restore, which gives out ids again, no other has it."""
+        return f"{self.opened_ms // 1000}-{self.id}"
 
     @property
     def members(self) -> int:
