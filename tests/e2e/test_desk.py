@@ -154,6 +154,8 @@ def test_handed_over_to_a_supervisor_who_sets_the_mode_closes_and_corrects(
     expect(page.locator("#closed")).to_contain_text("Was away")
     corrected = city.wait(lambda event: event.name == "alarm.corrected")
     assert (corrected.data["operator"], corrected.data["reason"]) == ("wei", "was_away")
+    districts = page.request.get("/desk/api/state").json()["districts"]
+    assert [one["region"] for one in districts] == ["cn/42/01/06"]  # and no row for what is above it
     city.wait(lambda event: event.name == "mode.set" and event.data["mode"] == "away")
     steps = [what for (what,) in journal(town, "SELECT what FROM alarm_history ORDER BY id")]
     assert [one for one in steps if one in PERSONS] == list(PERSONS)

@@ -264,9 +264,12 @@ class Board:
                 {"region": place, "alarms": 0, "unanswered": 0, "oldest_s": None, **counting.no_homes()},
             )
 
-        for place, homes in self._tallies.homes.items():
-            if place and covers(region, place) and district(region, place) == place:
-                row(place).update(homes)
+        for place in self._tallies.homes:
+            if covers(region, place or None) and district(region, place) == place:
+                whole = district(region, f"{place}/-") == place  # else what is below it has rows of its own
+                homes = self._tallies.homes[place] if place and whole else self._tallies.just(place)
+                if any(homes.values()):
+                    row(place).update(homes)
         for alarm in seen:
             if alarm.state == k.PRE:
                 continue

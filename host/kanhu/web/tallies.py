@@ -43,6 +43,11 @@ class Tallies:
     faults: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # open, overdue
     incidents: tuple[Incident, ...] = ()
 
+    def just(self, place: str) -> Conditions:
+        """Counts of the homes at a place itself, without what lies below it."""
+        below = [one for at, one in self.homes.items() if at and at.rpartition("/")[0] == place]
+        return {state: n - sum(one[state] for one in below) for state, n in self.homes[place].items()}
+
 
 def no_homes() -> Conditions:
     """Counts of a region without homes."""
