@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from helpers_desk import Place, act, events_of, running, state_of
+from helpers_desk import PASSWORD, Place, act, events_of, log_in_as, running, state_of
+from helpers_tls import Papers
 from kanhu import config
 from kanhu.errors import ConfigError
 from kanhu.web import guard, server, stream
@@ -286,3 +288,26 @@ async def test_a_quiet_desk_still_says_what_time_it_is(place: Place) -> None:
     later = await state_of(li)
     assert later["now_ms"] - first["now_ms"] == 3_600_000
     assert later["alarms"][0]["age_s"] - first["alarms"][0]["age_s"] == 3600
+
+
+async def test_over_tls_cookies_are_secure_and_plain_text_gets_nothing(
+    tmp_path: Path, cheap_passwords: None
+) -> None:
+    papers = Papers(tmp_path / "pki")
+    tls = {"cert_file": str(papers.cert_file), "key_file": str(papers.key_file)}
+    async with running(tmp_path / "data", host="127.0.0.1", tls=tls) as place:
+        place.desk.operators.add("li", password=PASSWORD)
+        trust = ssl.create_default_context(cafile=str(papers.ca_file))
+        url = f"https://127.0.0.1:{place.desk.port}"
+        async with httpx2.AsyncClient(base_url=url, verify=trust) as client:
+            answer = await log_in_as(client, "li")
+            assert answer.status_code == 303
+            said = answer.headers["set-cookie"]
+            assert said.startswith("__Host-kanhu_desk=")
+            assert "secure" in said.lower()
+            assert answer.headers["strict-transport-security"]
+            answer = await client.get("/desk/api/state", headers={"cookie": said.partition(";")[0]})
+            assert answer.status_code == 200
+        reader, writer = await raw(place, b"GET /desk HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b"200" not in await ended(reader)
+        writer.close()
