@@ -239,6 +239,13 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
     for name in STATES:
         homes.add_metric([name], conditions[name])
     yield homes
+    counts = daemon.faults.counts()
+    faults = GaugeMetricFamily("kanhu_faults", "Technical faults that stand", labels=["state"])
+    faults.add_metric(["open"], counts.open)
+    faults.add_metric(["overdue"], counts.overdue)
+    faults.add_metric(["single"], counts.single)  # those that no incident stands for
+    yield faults
+    yield GaugeMetricFamily("kanhu_incidents", "Incidents that are not over", len(daemon.faults.incidents()))
     yield CounterMetricFamily("kanhu_rules_evaluated", "Looks of rules at homes", daemon.watch.evaluated)
     yield CounterMetricFamily("kanhu_rules_failed", "Looks that ended in a defect", daemon.watch.failed)
     up = GaugeMetricFamily("kanhu_link_up", "Whether a link is connected", labels=["link"])
