@@ -153,7 +153,7 @@ class Daemon:
                 self.modes.set,
             )
             self.desk = Desk(config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources)
-        self.visits = Visits(self.journal, self.registry, config.data_dir)
+        self.visits = self.city.visits = Visits(self.journal, self.registry, config.data_dir)
         self.referrals = Referrals(self.journal)
         self.referral_line: ReferralLine | None = None
         if config.platform.referrals:

@@ -7,8 +7,9 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -21,9 +22,11 @@ from kanhu.ending import end
 from kanhu.journal import Journal, JournalUnavailable
 from kanhu.journal.erasing import erase
 from kanhu.registry import Registry
+from kanhu.uplink.city import City
 from kanhu_protocol import kinds as k
 
 HOUR_MS = 3_600_000
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 class House:
@@ -274,3 +277,33 @@ async def test_the_code_of_the_day(house: House, kanhu: Kanhu) -> None:
     assert (house.data / "visits.secret").stat().st_mode & 0o077 == 0
     listed = json.loads(kanhu("visits", "list", "--data-dir", house.data, "--json").stdout)
     assert [row["who"] for row in listed] == ["nurse-2", "carer-7"]
+
+
+async def test_the_platform_checks_carers_in_and_out(house: House) -> None:
+    replies: list[dict[str, object]] = []
+
+    class Uplink:
+        def reply(self, message: bytes) -> None:
+            replies.append(json.loads(message))
+
+    hub = house.hub.hub_id
+    async with house.open() as (host, visits):
+        city = City(host.journal, host.alarms, None, None)  # type: ignore[arg-type]
+        city.uplink, city.visits = Uplink(), visits  # type: ignore[assignment]
+        today = visits.code(hub, datetime.fromtimestamp(house.clock.now_ms / 1000, SHANGHAI).date())
+        wrong = f"{(int(today) + 1) % 10**6:06d}"
+
+        async def say(command: str, **more: str) -> dict[str, object]:
+            said = {"id": "1", "command": command, "hub": hub, "who": "carer-7"} | more
+            steps = city.command(json.dumps(said).encode())
+            assert steps  # the broker keeps the command until it is on disk, or refused
+            await asyncio.gather(*steps)
+            return replies.pop()
+
+        assert "not today" in str((await say("check_in", code=wrong))["error"])
+        assert visits.here(hub) == []
+        assert (await say("check_in", code=today))["ok"] is True
+        assert (await say("check_in"))["ok"] is True  # twice is once
+        assert (await say("check_out"))["ok"] is True
+        assert "not checked in" in str((await say("check_out"))["error"])
+    assert [row[:3] for row in house.rows()] == [("in", "carer-7", "code"), ("out", "carer-7", "desk")]

@@ -14,6 +14,8 @@ from kanhu.uplink import commands
 from kanhu.uplink.commands import (
     Accept,
     Acknowledge,
+    CheckIn,
+    CheckOut,
     Close,
     CommandError,
     Correct,
@@ -51,6 +53,10 @@ def test_each_command() -> None:
     assert one({"command": "on_scene", "alarm": ALARM, "operator": "op-7", "id": "b"}) == OnScene(
         "b", Identity(HUB, 12, 7), "op-7"
     )
+    assert one({"command": "check_out", "hub": HUB, "who": "carer-7"}) == CheckOut(None, HUB, "carer-7")
+    for code in (None, "123456"):
+        said = {"command": "check_in", "hub": HUB, "who": "carer-7"} | ({"code": code} if code else {})
+        assert one(said) == CheckIn(None, HUB, "carer-7", code)
     assert one({"command": "hand_over", "alarm": ALARM, "operator": "op-7", "to": "op-8"}) == HandOver(
         None, Identity(HUB, 12, 7), "op-7", "op-8"
     )
@@ -66,7 +72,8 @@ def test_each_command() -> None:
 def test_each_goes_by_its_name() -> None:
     examples = {"acknowledge": {"events": [EVENT]}, "missing": {"hub": HUB, "ranges": [[1, 0, 4]]}}
     for name in commands._COMMANDS:
-        rest = examples.get(name, {"alarm": ALARM, "operator": "a", "to": "b", "reason": "c", "hub": HUB})
+        others = {"alarm": ALARM, "operator": "a", "to": "b", "reason": "c", "hub": HUB, "who": "d"}
+        rest = examples.get(name, others)
         assert commands.name_of(one({"command": name, **rest})) == name
 
 
@@ -110,6 +117,9 @@ def test_one_bad_command_does_not_spoil_the_others() -> None:
         ({"command": "on_scene", "operator": "op"}, "alarm"),
         ({"command": "on-scene", "alarm": ALARM, "operator": "op"}, "one of"),
         ({"command": "hand_over", "alarm": ALARM, "operator": "op"}, "to"),
+        ({"command": "check_in", "hub": HUB}, "who"),
+        ({"command": "check_in", "hub": HUB, "who": "carer-7", "code": 123456}, "code"),
+        ({"command": "check_out", "hub": "?", "who": "carer-7"}, "hub"),
         ({"command": "hand_over", "alarm": ALARM, "operator": "op", "to": "Wang Li"}, "to"),
         ({"command": "correct", "alarm": ALARM, "operator": "op"}, "reason"),
         ({"command": "acknowledge"}, "events"),
@@ -185,7 +195,19 @@ json_values = st.recursive(
 )
 keys = st.sampled_from(["command", "id", "alarm", "operator", "to", "reason", "hub", "ranges", "events"])
 names = st.sampled_from(
-    ["acknowledge", "accept", "dispatch", "on_scene", "hand_over", "close", "correct", "missing", "ping"]
+    [
+        "acknowledge",
+        "accept",
+        "dispatch",
+        "on_scene",
+        "hand_over",
+        "close",
+        "correct",
+        "missing",
+        "ping",
+        "check_in",
+        "check_out",
+    ]
 )
 
 

@@ -128,6 +128,17 @@ class Commands:
         command = {"command": "correct", "alarm": alarm, "operator": operator, "reason": reason}
         await self.ask(command, timeout)
 
+    async def check_in(
+        self, hub: str, *, who: str, code: str | None = None, timeout: float = ANSWER_S
+    ) -> None:
+        """Somebody has come; who is a pseudonym, code the home's of the day. CommandRefused: a wrong one."""
+        command = {"command": "check_in", "hub": hub, "who": who}
+        await self.ask(command if code is None else command | {"code": code}, timeout)
+
+    async def check_out(self, hub: str, *, who: str, timeout: float = ANSWER_S) -> None:
+        """Somebody has left. CommandRefused when they are not checked in."""
+        await self.ask({"command": "check_out", "hub": hub, "who": who}, timeout)
+
     async def missing(
         self, hub: str, ranges: Sequence[tuple[int, int, int]], timeout: float = ANSWER_S
     ) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from kanhu.care import Alarms
+from kanhu.care.visits import Visits
 from kanhu.errors import KanhuError
 from kanhu.journal import Event, Journal
 from kanhu.registry import Home
@@ -49,9 +50,10 @@ class _Row:
 
 
 class City:
-    """Renders events and answers commands; `uplink` is set once both exist."""
+    """Renders events and answers commands; `uplink` and `visits` are set once they exist."""
 
     uplink: Uplink
+    visits: Visits
 
     def __init__(self, journal: Journal, alarms: Alarms, homes: Homes, hubs: Hubs) -> None:
         self._journal = journal
@@ -116,7 +118,7 @@ class City:
                 steps += self._acknowledge(one)
                 continue
             task = self._start(self._obey(one))
-            if isinstance(one, commands.Answer):
+            if isinstance(one, commands.Answer | commands.Visit):
                 steps.append(task)
         return steps
 
@@ -168,10 +170,16 @@ class City:
         done.add_done_callback(answer)
         return (done,)
 
-    async def _obey(self, command: commands.Answer | commands.Missing | commands.Ping) -> None:
+    async def _obey(
+        self, command: commands.Answer | commands.Visit | commands.Missing | commands.Ping
+    ) -> None:
         try:
             if isinstance(command, commands.Answer):
                 await self._answer(command)
+            elif isinstance(command, commands.CheckOut):
+                await self.visits.check_out(command.hub, command.who)
+            elif isinstance(command, commands.CheckIn):
+                await self._check_in(command)
             elif isinstance(command, commands.Missing):
                 await self._missing(command)
             else:
@@ -201,6 +209,12 @@ class City:
                 await self._alarms.close(alarm, who, reason)
             case commands.Correct(operator=who, reason=reason):
                 await self._alarms.correct(alarm, who, reason)
+
+    async def _check_in(self, command: commands.CheckIn) -> None:
+        if command.code is None:
+            await self.visits.check_in(command.hub, command.who)
+        else:
+            await self.visits.check_in_by_code(command.hub, command.who, command.code)
 
     def _must_know(self, hub_id: str) -> None:
         if hub_id not in self._journal.hubs():

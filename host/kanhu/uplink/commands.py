@@ -19,6 +19,7 @@ MAX_COUNT = 1000  # commands in an array, events in an acknowledgement, ranges o
 MAX_ID = 128  # characters
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 _OPERATOR = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CODE = re.compile(r"[0-9]{6}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -112,10 +113,30 @@ class Ping:
     hub: str
 
 
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """Somebody has come to a home; code: the home's of the day, where they had to give it."""
+
+    id: str | None
+    hub: str
+    who: str
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOut:
+    """Somebody has left a home."""
+
+    id: str | None
+    hub: str
+    who: str
+
+
 Answer: TypeAlias = (
     Accept | Dispatch | OnScene | HandOver | Close | Correct
 )  # what a person does about an alarm
-Command: TypeAlias = Acknowledge | Answer | Missing | Ping
+Visit: TypeAlias = CheckIn | CheckOut
+Command: TypeAlias = Acknowledge | Answer | Visit | Missing | Ping
 
 
 def name_of(command: Command) -> str:
@@ -195,6 +216,13 @@ def _hub(item: dict[str, Any]) -> str:
     return str(hub)
 
 
+def _code(item: dict[str, Any]) -> str | None:
+    code = item.get("code")
+    if code is not None and (not isinstance(code, str) or not _CODE.fullmatch(code)):
+        raise CommandError('"code" must be the six digits of the day.')
+    return code
+
+
 def _acknowledge(item: dict[str, Any], command_id: str | None) -> Acknowledge:
     events = []
     for index, event in enumerate(_list(item, "events")):
@@ -230,6 +258,8 @@ _COMMANDS: dict[str, Callable[[dict[str, Any], str | None], Command]] = {
     ),
     "close": lambda item, command_id: Close(command_id, _alarm(item), _operator(item), _reason(item)),
     "correct": lambda item, command_id: Correct(command_id, _alarm(item), _operator(item), _reason(item)),
+    "check_in": lambda item, command_id: CheckIn(command_id, _hub(item), _operator(item, "who"), _code(item)),
+    "check_out": lambda item, command_id: CheckOut(command_id, _hub(item), _operator(item, "who")),
     "missing": _missing,
     "ping": lambda item, command_id: Ping(command_id, _hub(item)),
 }
