@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from kanhu.care.rules.past import Device, Mode, Past, Plan, Reading, Visit
+from kanhu.care.rules.past import HUB_LIMIT_MS, Device, Mode, Past, Plan, Reading, Visit
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MINUTE = 60_000
@@ -40,9 +40,10 @@ def home(
     devices: Iterable[Device] = DEVICES,
     plans: Iterable[Plan] = (),
     zone: ZoneInfo = ZONE,
+    hub_limit_ms: int = HUB_LIMIT_MS,
 ) -> Past:
     """A home that knows these facts."""
-    past = Past(zone, devices, plans)
+    past = Past(zone, devices, plans, hub_limit_ms)
     for name, *rest in facts:
         if name == "radio":
             past.devices |= radio(*rest)

@@ -204,6 +204,7 @@ def test_a_sensor_that_never_rests_is_not_believed() -> None:
     covered = cover(past, at(10, "08:30"))
     assert covered.blind[0].why == ("restless",)
     assert covered.sensors[0].moved_ms == at(10, "00:00")
+    assert cover(past, at(10, "10:00")).next_ms == at(10, "10:10")
     assert say("inactivity", past, at(10, "10:00") - 1).state == "quiet"  # of the night's first minute
     assert say("inactivity", past, at(10, "10:05")).state == "cannot_tell"
     assert restless[-1][2] - restless[0][2] > RESTLESS_MS
@@ -514,6 +515,18 @@ def test_a_reading_outside_the_limits_that_were_set() -> None:
     assert say("vitals", past, at(10, "10:30"), **LIMITS).state == "quiet"
 
 
+def test_a_day_of_readings_outside_is_one_finding_and_the_next_day_is_another() -> None:
+    past = home(day(*(reading(clock, 181) for clock in ("08:00", "12:00", "21:00"))))
+    assert say("vitals", past, at(10, "23:00"), **LIMITS).since_ms == at(10, "08:00")
+    for fact in beats(at(11, "00:00"), at(11, "23:00")):
+        past.heard(*fact[1:])
+    # Of the day before until that is too old, without a word that is new.
+    assert say("vitals", past, at(11, "20:59"), **LIMITS).since_ms == at(10, "08:00")
+    assert say("vitals", past, at(11, "21:00"), **LIMITS).state == "quiet"
+    past.reading(Reading(at(11, "21:30"), CUFF, 150021, 190))
+    assert say("vitals", past, at(11, "22:00"), **LIMITS).since_ms == at(11, "21:30")
+
+
 @pytest.mark.parametrize("value", [2047.0, 0.0, -5.0, float("nan"), float("inf")])
 def test_what_is_no_reading_is_not_one(value: float) -> None:
     past = home(day(reading("08:00", 120), reading("09:00", value)))
@@ -526,7 +539,7 @@ def test_a_reading_that_has_to_be_confirmed() -> None:
     once.reading(Reading(at(10, "10:00"), CUFF, 150021, 185))
     assert say("vitals", once, at(10, "10:20"), confirm=True, **LIMITS).state == "quiet"  # too far apart
     once.reading(Reading(at(10, "10:20"), CUFF, 150021, 186))
-    assert say("vitals", once, at(10, "10:20"), confirm=True, **LIMITS).since_ms == at(10, "10:00")
+    assert say("vitals", once, at(10, "10:20"), confirm=True, **LIMITS).since_ms == at(10, "09:00")
     assert say("vitals", once, at(10, "10:20"), limits={"7": {"low": 1}}).state == "quiet"
 
 

@@ -97,7 +97,7 @@ class Look(Generic[S]):
         )
 
     def _visited(self, bound_ms: int) -> Verdict | None:
-        for visit in self.past.visits(self.now_ms - 4 * bound_ms, self.now_ms):
+        for visit in self.past.visits(0, self.now_ms):
             bound = visit.from_ms + bound_ms
             until_ms = bound if visit.until_ms is None else min(bound, visit.until_ms)
             if until_ms <= self.now_ms:

@@ -140,9 +140,9 @@ class Past:
         for turns in self._doors.values():
             del turns[: _run_at(turns, at_ms)]  # how it stood at at_ms, and since when
         self._readings = [one for one in self._readings if one.at_ms >= at_ms]
-        self._visits = {
-            key: one for key, one in self._visits.items() if (one.until_ms or one.from_ms) >= at_ms
-        }
+        old = [key for key, one in self._visits.items() if (one.until_ms or one.from_ms) < at_ms]
+        for key in sorted(old, key=lambda key: self._visits[key].until_ms or key[0])[:-1]:
+            del self._visits[key]  # the last one before stays known
         # Not by their ends: a mode that was ended by a later one would hold again without it.
         del self._modes[: max(0, bisect_left(self._modes, at_ms, key=lambda one: one.from_ms) - 1)]
         for whys in self._faults.values():

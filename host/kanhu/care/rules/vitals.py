@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from kanhu_protocol import kinds as k
 
-from .hours import HOUR_MS, MINUTE_MS
+from .hours import DAY_MS, HOUR_MS, MINUTE_MS, day_of, moment
 from .look import Look, RuleSettings
 from .past import Past, Reading
 from .values import Evidence, Rule, Verdict, Words
@@ -84,7 +84,7 @@ class Settings(RuleSettings):
     limits: dict[Annotated[str, AfterValidator(_quantity)], Limits] = Field(default_factory=dict)
     confirm: bool = False  # a second reading outside, within confirm_minutes, before it is said
     confirm_minutes: int = Field(30, ge=1, le=1440)
-    matters_hours: int = Field(24, ge=1, le=168)  # an older reading says nothing about now
+    matters_hours: int = Field(24, ge=1, le=48)  # an older reading says nothing about now
 
 
 def evaluate(past: Past, settings: Settings, now_ms: int) -> Verdict:
@@ -101,13 +101,16 @@ def evaluate(past: Past, settings: Settings, now_ms: int) -> Verdict:
     span_ms = settings.matters_hours * HOUR_MS
     limits = {NAMES[key] if key in NAMES else int(key): one for key, one in settings.limits.items()}
     newest: dict[int, list[Reading]] = {}
-    for reading in past.readings(now_ms - span_ms + 1, now_ms):
+    from_ms = moment(day_of(now_ms - span_ms, past.zone), 0, past.zone) - DAY_MS
+    for reading in past.readings(from_ms, now_ms):
         if reading.code in limits and _is_one(reading):
             newest.setdefault(reading.code, []).append(reading)
     outside = []
+    newest = {code: one for code, one in newest.items() if one[-1].at_ms > now_ms - span_ms}
     for code, readings in newest.items():
         look.at(readings[-1].at_ms + span_ms)
-        first = _outside(readings, limits[code], settings)
+        midnight_ms = moment(day_of(readings[-1].at_ms, past.zone), 0, past.zone)
+        first = _outside(readings, limits[code], settings, midnight_ms)
         if first:
             outside.append((first, readings[-1]))
     if not outside:
@@ -137,20 +140,21 @@ def _beyond(value: float, limits: Limits) -> bool:
     )
 
 
-def _outside(readings: list[Reading], limits: Limits, settings: Settings) -> Reading | None:
-    """First of the readings outside that the newest one ends; None when it is inside, or not confirmed."""
+def _outside(readings: list[Reading], limits: Limits, settings: Settings, midnight_ms: int) -> Reading | None:
+    """First reading of the newest one's day in the run outside that it ends, so that a day has one finding;
+    None when it is inside, or not confirmed."""
     run: list[Reading] = []
     for reading in reversed(readings):
         if not _beyond(reading.value, limits):
             break
         run.append(reading)
-    if not run:
-        return None
-    if not settings.confirm:
-        return run[-1]
+    today = [one for one in run if one.at_ms >= midnight_ms]
     within_ms = settings.confirm_minutes * MINUTE_MS
-    confirmed = [older for newer, older in pairwise(run) if 0 < newer.at_ms - older.at_ms <= within_ms]
-    return confirmed[-1] if confirmed else None
+    confirmed = any(
+        newer.at_ms >= midnight_ms and 0 < newer.at_ms - older.at_ms <= within_ms
+        for newer, older in pairwise(run)
+    )
+    return today[-1] if today and (confirmed or not settings.confirm) else None
 
 
 def _seen(reading: Reading) -> Evidence:
