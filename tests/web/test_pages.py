@@ -249,7 +249,7 @@ def test_a_supervisor_can_correct_and_an_operator_cannot(stage: Stage, sit: Call
     desk.page.keyboard.press("r")
     desk.page.get_by_label("Was away").check()
     desk.page.locator("dialog button.main").click()
-    expect(desk.page.locator("dialog")).to_be_hidden()
+    expect(desk.page.locator("#notice")).to_have_text("Done: Correct.")
     assert stage.asked == [(OVER, "correct", {"reason": "was_away"})]
 
 
