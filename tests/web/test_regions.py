@@ -124,6 +124,7 @@ async def test_no_endpoint_tells_anything_of_another_region(tmp_path: Path, chea
             assert len(state["alarms"]) == 3 * len(inside)
             assert sum(state["homes"].values()) == len(inside)
             assert state["faults"] == {"open": len(inside), "overdue": len(inside)}
+            assert all(regions.covers(region, one["region"] or None) for one in state["incidents"])
             assert [one["members"] for one in state["incidents"]] == ([len(inside)] if inside else [])
             assert sum(row["alarms"] for row in state["districts"]) == 2 * len(inside)
             assert state["figures"]["today"] == 2 * len(inside)

@@ -231,8 +231,10 @@ class Board:
             "alarms_more": max(0, len(seen) - MAX_ALARMS),
             "incidents": [
                 {
-                    "id": one.id, "kind": one.kind, "region": region, "opened_ms": one.opened_ms,
-                    "closed_ms": one.closed_ms, "members": one.members[region],
+                    "id": one.id, "kind": one.kind, "opened_ms": one.opened_ms, "closed_ms": one.closed_ms,
+                    # How far it reaches beyond one's own region is not one's own to know.
+                    "region": one.region if covers(region, one.region or None) else region,
+                    "members": one.members[region],
                 }
                 for one in self._tallies.incidents
                 if one.members.get(region)

@@ -30,6 +30,7 @@ class Incident:
 
     id: int
     kind: str
+    region: str  # that holds all members; "": everywhere
     opened_ms: int
     closed_ms: int | None
     members: Mapping[str, int]
@@ -73,11 +74,12 @@ def count(
             Incident(
                 number,
                 names.KINDS.get(kind, str(kind)),
+                region,
                 opened_ms,
                 closed_ms,
                 _members(db, number, region_of_hub),
             )
-            for number, kind, _, opened_ms, closed_ms in db.execute(
+            for number, kind, region, opened_ms, closed_ms in db.execute(
                 _INCIDENTS, (now_ms - CLOSED_SHOWN_MS,)
             ).fetchall()
         )
