@@ -290,8 +290,11 @@ def test_who_went_out_is_not_inactive_for_as_long_as_that_is_believed() -> None:
     found = say("inactivity", past, at(10, "16:05"))
     assert (found.state, found.since_ms) == ("raise", at(10, "08:05"))
     assert say("inactivity", past, at(10, "14:00"), out_hours=0).state == "raise"
+    past.fault(BEDROOM, "silent", at(10, "10:00"))  # somebody may have moved in there
+    past.mended(BEDROOM, "silent", at(10, "10:05"))
+    assert say("inactivity", past, at(10, "14:00")).state == "cannot_tell"
     past.moved(KITCHEN, at(10, "08:08"))  # a visitor has left, and the elder goes about
-    assert say("inactivity", past, at(10, "13:08")).state == "raise"
+    assert say("inactivity", past, at(10, "15:05")).since_ms == at(10, "10:05")
 
 
 def test_a_home_without_movement_sensors() -> None:
@@ -362,6 +365,13 @@ def test_the_bedroom_counts_by_day_only() -> None:
     assert (found.state, found.room) == ("raise", "bedroom")
     past.mode(Mode(SLEEP, at(10, "14:00"), at(10, "17:00")))
     assert say("overstay", past, at(10, "15:00")).state == "quiet"
+
+
+def test_who_had_a_visitor_is_in_there_since_the_visitor_left() -> None:
+    past = home(day(*INTO_BATH, ("visit", Visit("li", at(10, "10:10"), at(10, "13:00")))))
+    assert say("overstay", past, at(10, "12:30")).state == "off"
+    assert say("overstay", past, at(10, "15:00") - 1).state == "quiet"
+    assert say("overstay", past, at(10, "15:00")).since_ms == at(10, "13:00")
 
 
 def test_overstay_needs_another_room() -> None:
