@@ -279,6 +279,25 @@ def test_a_person_is_shown_on_demand_and_gone_with_the_alarm(stage: Stage, sit: 
     expect(page.locator("#panel")).to_be_hidden()
 
 
+def test_a_person_that_cannot_be_shown_is_asked_for_once_and_again_on_demand(
+    stage: Stage, sit: Callable[..., Seat]
+) -> None:
+    stage.person = (503, {"error": "the disk is full", "code": "not_saved"})
+    mine = alarm(CALL, 9, state="accepted", **MINE)
+    stage.show(mine)
+    desk = sit()
+    row(desk, CALL).locator(".open-alarm").click()
+    problem = "Not available: the journal cannot be written to at this moment; try again"
+    expect(desk.page.locator(".person .problem")).to_have_text(problem)
+    for presses in (2, 3):
+        stage.show({**mine, "presses": presses})
+        expect(row(desk, CALL)).to_contain_text(f"pressed {presses} times")
+    assert stage.asked == [(CALL, "person", {})]
+    stage.person = (200, PERSON)
+    desk.page.locator("#show-person").click()
+    expect(desk.page.locator(".person")).to_contain_text("王秀兰")
+
+
 def test_a_late_answer_about_a_person_is_not_shown_for_another(
     stage: Stage, sit: Callable[..., Seat]
 ) -> None:

@@ -51,7 +51,7 @@ export class Panel {
     if (same && was === "pre_alarm" && alarm.state === "open") this.#offer();
     if (!same || was !== alarm.state) this.#draw();
     else this.#head();
-    if (alarm.mine && !this.#person.dataset.asked) this.fetchPerson();
+    if (alarm.mine && !this.#person.dataset.tried) this.fetchPerson(); // once: after a refusal, on demand
   }
 
   // Put away, with everything that was known of the person.
@@ -77,7 +77,7 @@ export class Panel {
     const asked = this.#asked;
     const room = this.#person;
     if (room.dataset.asked) return;
-    room.dataset.asked = "yes";
+    room.dataset.asked = room.dataset.tried = "yes";
     room.replaceChildren(make("p", { className: "none" }, say("person_loading")));
     const answer = await api.person(this.name);
     if (asked !== this.#asked || this.#alarm?.state === "closed") return;
