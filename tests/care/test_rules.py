@@ -115,7 +115,7 @@ def test_a_hole_in_the_night_matters_until_enough_is_known_after_it() -> None:
     assert found.state == "cannot_tell"
     assert "before 06:00" in found.words.en
     assert "from 12:00" in found.words.en
-    assert found.next_ms <= at(10, "12:00")
+    assert say("inactivity", past, at(10, "11:50")).next_ms == at(10, "12:00")
     found = say("inactivity", past, at(10, "12:00"))
     assert (found.state, found.since_ms) == ("raise", at(10, "06:00"))
 
@@ -196,6 +196,18 @@ def test_a_sensor_that_its_own_room_contradicts_is_not_believed() -> None:
     seen = [("moved", KITCHEN, at(10, clock)) for clock in ("08:00", "08:11", "08:22")]
     assert cover(home([*facts, *seen[:2]], devices), at(10, "09:00")).since_ms is not None
     assert [one.device.index for one in cover(home([*facts, *seen], devices), at(10, "09:00")).blind] == [7]
+
+
+def test_an_unproven_sensor_beside_one_that_sees_holds_nothing_up() -> None:
+    devices = [*DEVICES, Device(7, "motion", "kitchen")]
+    past = home([*BEFORE, ("heard", 7, at(9, "21:40")), *beats(at(10, "00:00"), at(10, "12:00"))], devices)
+    assert [one.device.index for one in cover(past, at(10, "11:00")).blind] == [7]
+    assert say("inactivity", past, at(10, "11:00")).since_ms == at(9, "21:40")
+    past.fault(KITCHEN, "stuck", at(10, "11:10"))  # now nobody sees the kitchen
+    assert say("inactivity", past, at(10, "11:20")).state == "cannot_tell"
+    past.mended(KITCHEN, "stuck", at(10, "11:30"))
+    past.fault(7, "silent", at(10, "11:40"))  # what is known to be broken is not passed over
+    assert say("inactivity", past, at(10, "11:50")).state == "cannot_tell"
 
 
 def test_a_sensor_that_never_rests_is_not_believed() -> None:
