@@ -460,6 +460,9 @@ def test_a_door_that_was_not_heard() -> None:
         [*SHUT, *day(("door", DOOR, at(10, "15:00"), True), ("fault", DOOR, "silent", at(10, "15:05")))]
     )
     assert say("door_open", past, at(10, "16:00")).state == "cannot_tell"
+    past.mended(DOOR, "silent", at(10, "15:06"))
+    assert say("door_open", past, at(10, "15:10")).next_ms == at(10, "15:15")
+    past.fault(DOOR, "silent", at(10, "15:20"))
     past.mended(DOOR, "silent", at(10, "16:00"))
     assert say("door_open", past, at(10, "16:10")).state == "cannot_tell"
     assert say("door_open", past, at(10, "16:15")).since_ms == at(10, "15:00")
@@ -485,6 +488,8 @@ def test_a_visit_that_did_not_come() -> None:
     assert (
         say("missed_visit", home(day(), plans=[Plan(0b1, 540, 660, "x")]), at(10, "12:00")).state == "quiet"
     )
+    away = home(day(("mode", Mode(HOSPITAL, at(10, "08:00"), at(10, "11:45")))), plans=TUESDAY)
+    assert say("missed_visit", away, at(10, "12:00")).state == "quiet"  # nobody was there to be visited
     new = home(day(), plans=[TUESDAY[0]._replace(since_ms=at(10, "11:00"))])
     assert say("missed_visit", new, at(10, "12:00")).state == "quiet"
 
