@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -139,8 +140,6 @@ async def prepare(folder: Path) -> str:
 
 
 async def test_the_command_without_a_daemon(tmp_path: Path) -> None:
-    import asyncio
-
     home = await prepare(tmp_path)
     words = ["home", "mode", home, "away", "--until", "23:59", "--data-dir", str(tmp_path), "--json"]
     done = await asyncio.to_thread(CliRunner().invoke, app, words)
@@ -150,6 +149,22 @@ async def test_the_command_without_a_daemon(tmp_path: Path) -> None:
     rows = journal.reader.rows("SELECT mode, set_by FROM modes")
     assert rows == [(AWAY, "administrator")]
     await journal.close()
+
+
+async def test_status_of_one_home_and_of_all(tmp_path: Path) -> None:
+    home = await prepare(tmp_path)
+    for words, count in (([home], 1), ([], 1)):
+        done = await asyncio.to_thread(
+            CliRunner().invoke, app, ["home", "status", *words, "--data-dir", str(tmp_path), "--json"]
+        )
+        assert done.exit_code == 0, done.output
+        said = json.loads(done.output)
+        rows = [said] if words else said
+        assert [(row["home"], row["state"]) for row in rows] == [(home, "cannot_tell")] * count
+    done = await asyncio.to_thread(
+        CliRunner().invoke, app, ["home", "status", "2b8dr5w9tn", "--data-dir", str(tmp_path)]
+    )
+    assert done.exit_code != 0
 
 
 @pytest.mark.parametrize(
@@ -162,8 +177,6 @@ async def test_the_command_without_a_daemon(tmp_path: Path) -> None:
     ],
 )
 async def test_the_command_says_what_is_wrong(tmp_path: Path, words: list[str], error: str) -> None:
-    import asyncio
-
     home = await prepare(tmp_path)
     done = await asyncio.to_thread(
         CliRunner().invoke, app, ["home", "mode", home, *words, "--data-dir", str(tmp_path)]

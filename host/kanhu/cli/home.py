@@ -45,20 +45,28 @@ def _moment(utc_ms: int) -> str:
 
 @app.command("status")
 def status(
-    home: str, config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
+    home: Annotated[str, typer.Argument(help="Its pseudonym; left out: all homes.")] = "",
+    config: ConfigFile = DEFAULT_CONFIG,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
 ) -> None:
-    """How a home is: well, needs attention or cannot tell, and why. As the daemon says it."""
+    """How a home is, or all: well, needs attention or cannot tell, and why. As the daemon says it."""
     folder = journal_dir(data_dir, config)
     registry = Registry.open(folder, "read")
     try:
-        registry.home(home)
+        homes = [registry.home(home).id] if home else [one.id for one in registry.homes()]
     finally:
         registry.close()
-    found = read(folder, [home], is_running(folder))[home]
+    found = read(folder, homes, is_running(folder))
     if as_json:
-        print(json.dumps({"home": home, **found.as_dict()}, ensure_ascii=False))
-    else:
-        show(Console(), home, found)
+        rows = [{"home": one, **condition.as_dict()} for one, condition in found.items()]
+        print(json.dumps(rows[0] if home else rows, ensure_ascii=False))
+        return
+    console = Console()
+    for one, condition in found.items():
+        show(console, one, condition)
+    if not found:
+        print("no homes yet: kanhu registry home add")
 
 
 @app.command("mode")
