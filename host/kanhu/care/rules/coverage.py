@@ -58,9 +58,14 @@ class Coverage:
 
     @property
     def since_ms(self) -> int | None:
-        """Since when all of them can be relied on without a break; None: not now, or there are none."""
-        found = [one.since_ms for one in self.sensors if one.since_ms is not None]
-        return max(found) if found and len(found) == len(self.sensors) else None
+        """Since when all of them can be relied on without a break; None: not now, or there are none.
+
+        A sensor that is only unproven is not needed while another of its room can be relied on: a room often
+        has a corner that is seldom used, and who is in the room passes the other one."""
+        relied = {one.device.room for one in self.sensors if one.since_ms is not None and one.device.room}
+        needed = [one for one in self.sensors if one.why != ("unproven",) or one.device.room not in relied]
+        found = [one.since_ms for one in needed if one.since_ms is not None]
+        return max(found) if found and len(found) == len(needed) else None
 
     @property
     def sure_ms(self) -> int:
