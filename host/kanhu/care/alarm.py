@@ -113,4 +113,4 @@ def check_text(what: str, text: str) -> None:
 
 def cut(text: str, limit: int) -> str:
     """As much of text as has at most limit bytes of UTF-8."""
-    return text if len(text) * 3 <= limit else text.encode()[:limit].decode(errors="ignore")
+    return text if len(text) * 4 <= limit else text.encode()[:limit].decode(errors="ignore")

@@ -6,12 +6,14 @@ answer."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from kanhu.journal import Journal
 from kanhu_protocol import kinds as k
+from kanhu_protocol.checks import MAX_REASON, MAX_WORDS
 
-from .alarm import Alarm, AlarmName
+from .alarm import Alarm, AlarmError, AlarmName, cut
 from .rules.past import Reading
 from .rules.values import Rule, Verdict, Words
 
@@ -103,17 +105,20 @@ class Findings:
         elif verdict.state != "cannot_tell":
             for alarm in mine:
                 if alarm.state == k.PRE:
-                    by = MODE if verdict.state == "off" else MOVEMENT
-                    await self._alarms.withdraw(alarm.name, by, verdict.words.en)
+                    await self._withdraw(alarm, MODE if verdict.state == "off" else MOVEMENT, verdict)
         if verdict.state == "hint":
             await self._hint(hub, rule, verdict)
 
     async def _goes_on(self, alarm: Alarm, of_another: bool, verdict: Verdict) -> bool:
         """Whether an alarm is of this finding; the asking about another one is over."""
         if of_another and alarm.state == k.PRE:
-            await self._alarms.withdraw(alarm.name, MOVEMENT, verdict.words.en)
+            await self._withdraw(alarm, MOVEMENT, verdict)
             return False
         return not of_another
+
+    async def _withdraw(self, alarm: Alarm, by: str, verdict: Verdict) -> None:
+        with suppress(AlarmError):  # its time was over meanwhile: now only a person closes it
+            await self._alarms.withdraw(alarm.name, by, cut(verdict.words.en, MAX_REASON))
 
     def _is_due_again(self, name: AlarmName) -> bool:
         alarm = self._alarms.get(name)
@@ -143,9 +148,9 @@ class Findings:
         if last_ms is not None and now - last_ms < HINT_MS:
             return
         batch = self._journal.batch()
-        words = [verdict.words.en, verdict.words.zh]
+        words = [cut(text, MAX_WORDS) for text in verdict.words]
         batch.add_own(k.RULE_HINT, {k.SUBJECT: hub, k.RULE: verdict.rule, k.EXPLANATION: words})
-        batch.run(_KEEP, hub, verdict.rule, now, None, None, "hint", verdict.words.en)
+        batch.run(_KEEP, hub, verdict.rule, now, None, None, "hint", words[0])
         await batch.submit()
         self._hinted[hub, rule.name] = now
 

@@ -13,6 +13,7 @@ import structlog
 from pydantic import BaseModel
 
 from kanhu.ending import end
+from kanhu.errors import KanhuError
 from kanhu.journal import Event, Journal, JournalError
 from kanhu.registry import Registry
 from kanhu_protocol import kinds as k
@@ -24,6 +25,7 @@ from .findings import Alarms, Findings
 from .homes import HubPast
 from .modes import Modes
 from .proofs import Proof
+from .rules.coverage import Coverage
 from .rules.past import Past, Plan
 from .rules.values import Rule, Verdict, Words
 from .settings import switched_on
@@ -69,6 +71,7 @@ class Watched:
         self.settled = False  # when last looked at, all that the hub has seen had arrived
         self.sensors: tuple[SensorFact, ...] = ()  # as they were then
         self.due_ms = 0
+        self.tidied_ms = 0  # when what is too old was let go
         self.alarms: dict[AlarmName, Alarm] = {}  # not closed
 
 
@@ -106,7 +109,8 @@ class Watch:
         self._seen = -1  # version of the registry
         self._unread = False
         self._complained: set[str] = set()
-        self._before = standing()
+        self._standing = standing
+        self._before: Mapping[str, Mapping[tuple[int, int], int]] | None = None
         self._shown = Shown(journal.path.parent)
         self.configure()
         for alarm in alarms.live():
@@ -181,10 +185,14 @@ class Watch:
                 self._conditions.pop(one.home, None)
 
     def _enter(self, one: Watched, event: Event) -> None:
-        if event.sealed is None:
-            one.past.told(event)
-        else:
-            one.past.take(event, self._journal.moment(event)[0])
+        try:
+            if event.sealed is None:
+                one.past.told(event)
+            else:
+                one.past.take(event, self._journal.moment(event)[0])
+        except Exception:  # of this event alone: who else is told of it must not be kept waiting
+            log.exception("an event could not be looked at", hub=one.past.hub, kind=event.kind)
+            self.failed += 1
 
     def _alarm(self, alarm: Alarm) -> None:
         one = self._hubs.get(alarm.hub)
@@ -231,6 +239,7 @@ class Watch:
             )
             for hub_id in hubs:
                 self._set_up(hub_id, home, on, plans)
+        self._before = None
         for home in [one for one in self._conditions if one not in watched]:
             del self._conditions[home]
 
@@ -241,6 +250,8 @@ class Watch:
         if one is None or one.past.past.zone.key != zone.key or (on and not one.rules):
             warm_up_ms = self._registry.pir_warm_up_s(hub) * 1000
             past = HubPast(hub, zone, devices.values(), plans, self._limit_ms, warm_up_ms)
+            if self._before is None:  # once for all that are new
+                self._before = self._standing()
             for (device, kind), since_ms in self._before.get(hub, {}).items():
                 past.stood(device, kind, since_ms)
             for mode in self._modes.of(hub):
@@ -267,7 +278,7 @@ class Watch:
             while True:
                 if self._unread and (recalling is None or recalling.done()):
                     self._unread = False
-                    recalling = asyncio.create_task(self.recall())
+                    recalling = asyncio.create_task(self._recall_all())
                 await self._tick()
                 await self._tell()
                 await asyncio.sleep(TICK_S)
@@ -303,7 +314,12 @@ class Watch:
             one = self._hubs.get(hub)
             if one is None or one.due_ms != at_ms or not one.read:
                 continue
-            await self._look_at(hub, one, now)
+            try:
+                await self._look_at(hub, one, now)
+            except Exception:
+                # What cannot be looked at must neither stop the others nor look like quiet.
+                log.exception("a home could not be looked at", hub=hub)
+                self._failed(hub, one)
             done += 1
             if done % AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -311,6 +327,14 @@ class Watch:
             self._turn = list(self._homes)
         for _ in range(min(len(self._turn), len(self._homes) // ROUND_TICKS + 1)):
             self._judge(self._turn.pop())
+
+    def _failed(self, hub: str, one: Watched) -> None:
+        self.failed += 1
+        now = self._journal.clock()
+        for rule, _ in one.rules:
+            one.verdicts[rule.name] = Verdict(rule.id, "cannot_tell", now + AFTER_ERROR_MS, FAILED)
+        if self._hubs.get(hub) is one:
+            self._schedule(hub, now + AFTER_ERROR_MS)
 
     def _judge(self, home: str) -> None:
         if home not in self._homes:
@@ -323,6 +347,9 @@ class Watch:
 
     async def _look_at(self, hub: str, one: Watched, now: int) -> None:
         past = one.past
+        if now - one.tidied_ms > LATEST_MS:
+            one.tidied_ms = now
+            past.past.forget_before(now - recall.RAW_MS)
         if past.pending:
             past.resolve([(event, self._journal.moment(event)[0]) for event in past.pending])
         lost, past.lost_seqs = past.lost_seqs, []
@@ -341,15 +368,31 @@ class Watch:
         if not one.settled and past.is_here(now):
             due = min(due, now + BEHIND_MS)
         self._schedule(hub, max(due, now + SOONEST_MS))
+        await self._act(hub, one, coverage, now)
+        self._judge(one.home)
+
+    async def _act(self, hub: str, one: Watched, coverage: Coverage, now: int) -> None:
+        again = False
         try:
             for rule, _ in one.rules:
-                await self._findings.act(hub, rule, one.verdicts[rule.name], one.alarms, self._ask_ms)
+                verdict = one.verdicts.get(rule.name)
+                if verdict is None:  # other rules were set meanwhile
+                    return
+                try:
+                    await self._findings.act(hub, rule, verdict, one.alarms, self._ask_ms)
+                except JournalError:
+                    raise
+                except Exception:  # nor must what one has found stop what follows from another
+                    log.exception("what a rule found could not be said", hub=hub, rule=rule.id)
+                    self.failed += 1
+                    again = True
             if one.rules:
-                await facts.say_proven(self._journal, past, coverage, now)
+                await facts.say_proven(self._journal, one.past, coverage, now)
         except JournalError as error:
             log.warning("what a rule found could not be kept; looked at again", hub=hub, error=str(error))
+            again = True
+        if again and self._hubs.get(hub) is one:
             self._schedule(hub, now + AFTER_ERROR_MS)
-        self._judge(one.home)
 
     def _verdict(self, rule: Rule[Any], settings: BaseModel, past: Past, now: int, settled: bool) -> Verdict:
         self.evaluated += 1
@@ -366,8 +409,16 @@ class Watch:
     async def _carry_out(self) -> None:
         try:
             await self._modes.carry_out(self._registry)
-        except JournalError as error:
+        except KanhuError as error:
             log.warning("a mode could not be kept; tried again", error=str(error))
+
+    async def _recall_all(self) -> None:
+        try:
+            await self.recall()
+        except Exception:
+            log.exception("what the journal holds of homes could not be read back; tried again")
+            await asyncio.sleep(AFTER_ERROR_MS / 1000)
+            self._unread = True
 
     async def recall(self) -> None:
         """Read back what the journal holds of hubs that are new here: of watched homes all that rules look
@@ -375,18 +426,15 @@ class Watch:
         unread = [hub for hub, one in self._hubs.items() if not one.read]
         unread.sort(key=lambda hub: not self._hubs[hub].rules)
         for start in range(0, len(unread), RECALL_AT_ONCE):
-            some = unread[start : start + RECALL_AT_ONCE]
-            now = self._journal.clock()
-            spans = {
-                hub: recall.RAW_MS if self._hubs[hub].rules else recall.SHORT_MS
-                for hub in some
-                if hub in self._hubs
+            some = {
+                hub: self._hubs[hub] for hub in unread[start : start + RECALL_AT_ONCE] if hub in self._hubs
             }
+            now = self._journal.clock()
+            spans = {hub: recall.RAW_MS if one.rules else recall.SHORT_MS for hub, one in some.items()}
             found = await asyncio.to_thread(recall.recent, self._journal.path, spans, now, self._limit_ms)
             for hub, events in found.items():
-                one = self._hubs.get(hub)
-                if one is not None:
-                    self._fill(one, events)
+                if self._hubs.get(hub) is some[hub] and not some[hub].read:  # else it was set up anew
+                    self._fill(some[hub], events)
                     self._wake(hub)
                 await asyncio.sleep(0)
         for hub in unread:
@@ -401,7 +449,7 @@ class Watch:
 
     def _fill(self, one: Watched, events: list[Event]) -> None:
         for event in events:
-            one.past.take(event, self._journal.moment(event)[0])
+            self._enter(one, event)
         last_n = one.past.last_n
         waiting, one.waiting, one.read = one.waiting, [], True
         for event in waiting:
