@@ -261,9 +261,9 @@ class Downlink:
         hub.commands[command.number] = command
         self._wake.set()
 
-    def confirm(self, hub_id: str, number: int) -> None:
-        """The hub has done or refused command `number`."""
-        self._hub(hub_id).commands.pop(number, None)
+    def confirm(self, hub_id: str, number: int) -> Command | None:
+        """The hub has done or refused command `number`; the command, when it was still being sent."""
+        return self._hub(hub_id).commands.pop(number, None)
 
     def booted(self, hub_id: str) -> None:
         """A boot event: everything unconfirmed is due again, and the hub has no clock."""

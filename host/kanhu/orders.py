@@ -147,7 +147,7 @@ class Orders:
         """A hub's event is on disk: confirmations, boots, repetitions, clocks and table versions."""
         fields, hub = event.fields, event.hub
         if event.kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
-            self._confirm(hub, fields.get(k.COMMAND, 0))
+            self._confirm(event, fields.get(k.COMMAND, 0))
         elif event.kind == k.CALL_UNANSWERED:
             self._unanswered(event)
         elif event.kind == k.BOOT:
@@ -160,8 +160,19 @@ class Orders:
         if k.UTC_MS not in fields and event.boot == self._downlink.boot(hub):
             self._start(self._say_time(hub))
 
-    def _confirm(self, hub: str, number: int) -> None:
-        self._downlink.confirm(hub, number)
+    def _confirm(self, event: Event, number: int) -> None:
+        hub = event.hub
+        command = self._downlink.confirm(hub, number)
+        if (
+            command is not None
+            and command.type in (k.ALARM_IS, k.ASK)
+            and event.boot < self._downlink.boot(hub)
+        ):
+            # Done before the hub's restart, which comes first of what it says: it has forgotten since what it
+            # showed of the host's alarms.
+            alarm = self._alarms.get((hub, *command.fields[k.ALARM_NAME]))
+            if alarm is not None and alarm.state != k.CLOSED:
+                self._tell_again(alarm)
         done = self._confirmed.pop((hub, number), None)
         if done is not None and not done.done():
             done.set_result(None)

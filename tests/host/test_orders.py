@@ -304,3 +304,43 @@ async def test_a_device_table_goes_down_with_its_keys_and_not_into_the_journal(
     assert (said[k.VERSION_OF], said[k.TABLE]) == (4, [[4, 1, bytes(6), 0, BIND_KEY]])
     for path in tmp_path.iterdir():
         assert BIND_KEY not in path.read_bytes(), path.name
+
+
+async def test_an_asking_confirmed_before_a_restart_is_said_again_after_it(
+    open_place: OpenPlace, hub: HubVoice
+) -> None:
+    """A hub says its boot before all it has kept, so the confirmation of its last boot comes second."""
+    place = await open_place()
+    await place.host.intake.receive(HUB, hub.start(1), LINK)
+    await place.host.alarms.ask(HUB, k.INACTIVITY, "inactivity/1", Words("a", "b"), 60_000)
+    (asked,) = await place.said(k.ASK)
+    done = hub.say(k.COMMAND_DONE, {k.COMMAND: asked[k.NUMBER]})
+    boot = hub.start(2)
+    await place.host.intake.receive(HUB, boot + done, LINK)
+    assert (await place.said(k.ASK))[-1][k.NUMBER] > asked[k.NUMBER]
+    assert place.host.commands.waiting(HUB)
+
+
+async def test_a_fall_that_a_restarted_hub_has_forgotten_can_still_be_cancelled(
+    open_place: OpenPlace, hub: HubVoice
+) -> None:
+    place = await open_place()
+    fall = hub.say(k.PRE_ALARM, {k.DEVICE: 5, k.SPAN_MS: 20_000, k.DETAIL: k.FALL})
+    await place.host.intake.receive(HUB, fall, LINK)
+    assert not await place.said(k.ASK)  # it asks by itself
+    await place.host.intake.receive(HUB, hub.start(2), LINK)
+    (asked,) = await place.said(k.ASK)
+    assert (asked[k.ALARM_NAME], asked[k.ASK_KIND]) == ([1, 0], k.FALL)
+    assert 1000 <= asked[k.ASK_MS] <= 20_000
+
+
+async def test_an_alarm_that_is_over_is_not_said_as_it_was(open_place: OpenPlace, hub: HubVoice) -> None:
+    place = await open_place()
+    alarms = place.host.alarms
+    name = await alarms.raise_(HUB, k.INACTIVITY, "inactivity/1", Words("a", "b"))
+    open_ = alarms.get(name)
+    await alarms.accept(name, "op-1")
+    await alarms.close(name, "op-1", "visited")
+    assert open_ is not None
+    await alarms.tell(open_)
+    assert {one.fields[k.ALARM_STATE] for one in place.host.commands.waiting(HUB)} == {k.CLOSED}

@@ -170,10 +170,11 @@ class Book:
         """Say an alarm's state to its hub once more; JournalUnavailable: not now."""
         if alarm.name in self._coming:
             return  # its hub is being told what is newer
+        alarm = self._live.get(alarm.name) or self._read(alarm.name) or alarm  # it may be over meanwhile
         batch = self._journal.batch()
         if alarm.state != k.PRE:
             self._tell(batch, alarm.name, alarm.state)
-        elif alarm.is_hosts:  # what the hub asks of its own accord it knows
+        else:  # a fall that the hub asks about itself, too: after a restart it has forgotten that
             left_ms = (alarm.asked_until_ms or 0) - self._journal.clock()
             if left_ms >= MIN_ASK_MS:
                 self._ask(batch, alarm.name, alarm.kind, min(left_ms, MAX_ASK_MS))

@@ -699,3 +699,26 @@ def test_an_unplugged_pir_is_a_fault_that_the_lamp_shows_and_no_motion():
     home.tell(k.STORED, {k.UPTO: [[1, 0]]})
     home.run(200)
     assert home.lamp() == "fault"
+
+
+def test_the_hosts_asking_leaves_a_fall_that_is_the_hubs_own():
+    home = Home(fall_ask=20)
+    fall(home)
+    (name,) = names(home, k.PRE_ALARM)
+    ask(home, name, 60000)
+    home.run(21000)
+    assert [e[k.ALARM] for e in said(home, k.FALL)] == [list(name)]
+
+
+def test_a_fall_that_a_restart_forgot_is_cancelled_where_the_host_still_asks():
+    home = Home(fall_ask=20)
+    fall(home)
+    (name,) = names(home, k.PRE_ALARM)
+    home.reboot()
+    home.run(500)
+    ask(home, name, 15000)
+    assert home.lamp() == "asking"
+    key(home)
+    assert [e[k.ALARM] for e in said(home, k.PRE_ALARM_CANCELLED)] == [list(name)]
+    home.run(60000)
+    assert not said(home, k.FALL)
