@@ -255,3 +255,22 @@ def test_what_an_operator_may_be_is_checked(tmp_path: Path) -> None:
         operators.disable("nobody")
     changed = operators.change("op17", role="supervisor", region="")
     assert (changed.role, changed.region, changed.epoch) == ("supervisor", "", 0)
+
+
+def test_what_a_desk_changes_of_operators_reads_no_homes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = Registry.open(tmp_path)
+    operators, others = people.Operators(registry), people.Operators(registry)
+    assert others.list() == []
+    reads: list[int] = []  # of the whole registry: half a second of the daemon's loop in a city
+    monkeypatch.setattr(registry, "_load", lambda: reads.append(1))
+    operators.add("op17", role="viewer", language="zh", subject="a")
+    operators.set_language("op17", "en")
+    operators.change("op17", role="operator")
+    found = others.get("op17")
+    assert found is not None
+    assert (found.language, found.role) == ("en", "operator")
+    assert not reads
+    operators.disable("op17")
+    assert reads  # the duty lists depend on it

@@ -49,7 +49,7 @@ class Operators:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._version = -1
+        self._version = (-1, -1)
         self._all: dict[str, Operator] = {}
         self._hashes: dict[str, str] = {}
 
@@ -93,7 +93,7 @@ class Operators:
             operator_id, checks.plain_text(name, "name"), None if password is None else hashed(password),
             _subject(subject), _role(role), checks.region(region) or "", _language(language), _now_ms(),
         )  # fmt: skip
-        with self._registry._change() as db:
+        with self._registry._change(operators=True) as db:
             db.execute(
                 "INSERT INTO operators (id, name, password, subject, role, region, language, created_ms) "
                 "VALUES (?,?,?,?,?,?,?,?)",
@@ -109,12 +109,12 @@ class Operators:
     def disable(self, operator_id: str) -> None:
         """End all log-ins and allow no further one; the name stays known to the past."""
         self._must(operator_id)
-        self._set(operator_id, "disabled_ms=coalesce(disabled_ms, ?), epoch=epoch+1", _now_ms())
+        self._set(operator_id, "disabled_ms=coalesce(disabled_ms, ?), epoch=epoch+1", _now_ms(), duty=True)
 
     def enable(self, operator_id: str) -> None:
         """Allow log-ins again."""
         self._must(operator_id)
-        self._set(operator_id, "disabled_ms=NULL")
+        self._set(operator_id, "disabled_ms=NULL", duty=True)
 
     def log_out(self, operator_id: str) -> None:
         """End all log-ins of an operator, on every machine."""
@@ -123,8 +123,8 @@ class Operators:
 
     def set_language(self, operator_id: str, language: str) -> None:
         """What an operator reads."""
-        self._must(operator_id)
-        self._set(operator_id, "language=?", _language(language))
+        if self._must(operator_id).language != language:
+            self._set(operator_id, "language=?", _language(language))
 
     def change(
         self, operator_id: str, name: str | None = None, role: str | None = None, region: str | None = None
@@ -148,18 +148,19 @@ class Operators:
             raise RegistryError(f"operator {operator_id!r}: not known; `kanhu operator list` shows all")
         return found
 
-    def _set(self, operator_id: str, change: str, *values: object) -> None:
-        with self._registry._change() as db:
+    def _set(self, operator_id: str, change: str, *values: object, duty: bool = False) -> None:
+        with self._registry._change(operators=not duty) as db:  # the duty lists name nobody who is disabled
             db.execute(f"UPDATE operators SET {change} WHERE id=?", (*values, operator_id))  # noqa: S608  # fixed columns
 
     def _load(self) -> None:
-        if self._version == self._registry.version:
+        version = (self._registry.version, self._registry.operators_version)
+        if self._version == version:
             return
         rows = self._registry._db.execute(
             "SELECT id, name, role, region, language, epoch, subject, password, disabled_ms, created_ms "
             "FROM operators ORDER BY id"
         ).fetchall()
-        self._version = self._registry.version
+        self._version = version
         self._hashes = {row[0]: row[7] for row in rows if row[7] is not None}
         self._all = {}
         for name, text, role, region, language, epoch, subject, password, disabled_ms, created_ms in rows:
