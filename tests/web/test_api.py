@@ -259,6 +259,7 @@ NOT_THERE = [
     ("GET", "alarms/nohub/99999999999999999999999-0/person", 404),
     ("GET", "alarms/nohub/1-x/person", 404),
     ("GET", "incidents/99999999999999999999999", 404),
+    ("GET", f"incidents/{'9' * 5000}", 404),  # more digits than Python reads
     ("GET", "incidents/1?after=x", 400),
     ("GET", "incidents/1?after=99999999999999999999", 400),
     ("GET", "nothing", 404),

@@ -52,6 +52,7 @@ from starlette.responses import JSONResponse, Response
 from kanhu.care import Alarm, AlarmError
 from kanhu.errors import KanhuError
 from kanhu.journal import JournalUnavailable
+from kanhu.registry import RegistryError
 from kanhu.registry.operators import LANGUAGES, Operator
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
@@ -90,7 +91,7 @@ def answering(desk: Desk, handler: Handler, *roles: str) -> Callable[[Request], 
             return await handler(desk, request, operator)
         except ApiError as error:
             return JSONResponse(error.body, error.status)
-        except JournalUnavailable as error:
+        except (JournalUnavailable, RegistryError) as error:
             return JSONResponse({"error": str(error), "code": "not_saved"}, 503)
 
     return answer
@@ -155,7 +156,7 @@ async def operators(desk: Desk, request: Request, operator: Operator) -> Respons
 
 async def incident(desk: Desk, request: Request, operator: Operator) -> Response:
     """Members of an incident in one's own region, paged."""
-    number = min(int(request.path_params["id"]), (1 << 63) - 1)
+    number: int = request.path_params["id"]
     hubs = {hub: region for hub, region in desk.board.regions().items() if covers(operator.region, region)}
     after = _number(request, "after", 0)
     try:
@@ -220,7 +221,7 @@ async def audit(desk: Desk, request: Request, operator: Operator) -> Response:
 
 def _alarm(desk: Desk, request: Request, operator: Operator) -> Alarm:
     hub, boot, seq = (request.path_params[key] for key in ("hub", "boot", "seq"))
-    alarm = desk.alarms.get((hub, boot, seq)) if max(boot, seq) < 1 << 63 else None
+    alarm = desk.alarms.get((hub, boot, seq))
     if alarm is None or not covers(operator.region, desk.board.region_of(alarm.hub)):
         raise ApiError(404, "unknown", "no such alarm here")
     return alarm

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -103,7 +104,8 @@ class Desk:
         def tell(path: str, handler: api.Handler, *roles: str) -> Route:
             return Route(f"/desk/api/{path}", api.answering(self, handler, *roles), methods=["POST"])
 
-        alarm = "alarms/{hub}/{boot:int}-{seq:int}"
+        register_url_convertor("number", _Number())
+        alarm = "alarms/{hub}/{boot:number}-{seq:number}"
         return Starlette(
             routes=[
                 Route("/desk", pages.desk),
@@ -116,7 +118,7 @@ class Desk:
                 ask("events", api.events),
                 ask("operators", api.operators, *ACTORS),
                 ask("homes", api.homes, *ACTORS),
-                ask("incidents/{id:int}", api.incident, *ACTORS),
+                ask("incidents/{id:number}", api.incident, *ACTORS),
                 ask("audit", api.audit, "supervisor"),
                 ask(f"{alarm}/person", api.person, *ACTORS),
                 *(tell(f"{alarm}/{what}", api.act(what), *ACTORS) for what in ACTS),
@@ -127,6 +129,20 @@ class Desk:
             ],
             exception_handlers={TooLarge: _too_large, TooSlow: _too_slow, 404: _not_found, 500: _broken},
         )
+
+
+class _Number(Convertor[int]):
+    """One that Python reads, and SQLite holds, whoever asks."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        """Of a path."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Into a path."""
+        return str(value)
 
 
 class _Static(StaticFiles):
