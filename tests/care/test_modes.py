@@ -100,6 +100,21 @@ async def test_modes_survive_a_restart(care: CareHost, tmp_path: Path) -> None:
     await again.stop()
 
 
+async def test_a_mode_that_was_ended_early_does_not_come_back(care: CareHost, tmp_path: Path) -> None:
+    home = care.add_home()
+    await care.modes.set(home.hub, HOSPITAL, MORNING_MS + 30 * 24 * HOUR, "op-1")
+    care.clock.now_ms += 24 * HOUR
+    await care.modes.set(home.hub, HOME, None, "op-1")
+    await care.stop()
+    care.clock.now_ms += 4 * 24 * HOUR  # longer than what has ended is read back
+    again = CareHost(tmp_path, care.clock)
+    assert again.modes.at(home.hub, care.clock.now_ms) is None
+    past = again.watch.past(home.hub)
+    assert past is not None
+    assert past.mode_at(care.clock.now_ms) is None
+    await again.stop()
+
+
 async def test_the_hub_says_away_and_home(care: CareHost) -> None:
     home = care.add_home()
     await care.start(home)

@@ -75,7 +75,7 @@ class Modes:
         """A hub's away or home event sets the mode, in the event's own transaction."""
         if event.kind not in (k.AWAY, k.HOME):
             return
-        at_ms = self._journal.moment(event)[0] or event.received_ms
+        at_ms = min(self._journal.moment(event)[0] or event.received_ms, event.received_ms)
         mode = AWAY if event.kind == k.AWAY else HOME
         newest = self._modes.get(event.hub, ())[-1:]
         if newest and newest[0].from_ms > at_ms:
@@ -101,6 +101,11 @@ class Modes:
         batch.add_own(
             k.MODE_SET, {k.SUBJECT: hub, k.MODE: mode.mode, k.DUE_MS: mode.until_ms, k.OPERATOR: by}
         )
+        # Else a mode that was ended early would hold again once the one that ended it is no longer read.
+        batch.run(
+            "UPDATE modes SET until_ms=max(from_ms, ?) WHERE hub=? AND until_ms>?",
+            mode.from_ms, hub, mode.from_ms,
+        )  # fmt: skip
         batch.run(
             "INSERT INTO modes (hub, mode, from_ms, until_ms, set_by, set_ms) VALUES (?,?,?,?,?,?)",
             hub, mode.mode, mode.from_ms, mode.until_ms, by, self._journal.clock(),
