@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import secrets
@@ -42,9 +43,11 @@ def ask(data_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
                     raise DataError(answer["error"])
                 return answer
             time.sleep(0.05)
-        asked.unlink(missing_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}; run this as the daemon's user") from None
+    finally:
+        with contextlib.suppress(OSError):
+            asked.unlink(missing_ok=True)
     raise DataError(f"the daemon has not answered within {ANSWER_S:.0f} s; look whether it was done")
 
 
@@ -54,15 +57,25 @@ async def watch(data_dir: Path, handler: Handler) -> None:
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         try:
-            found = sorted(folder.iterdir()) if folder.is_dir() else []
-            for path in found:
-                if path.suffix == ".ask":
-                    await _answer(path, handler)
-                elif time.time() - path.stat().st_mtime > KEPT_S:
-                    path.unlink(missing_ok=True)
+            # Made here, so that it is ours also where root is the first to ask.
+            folder.mkdir(mode=0o700, exist_ok=True)
+            for path in sorted(folder.iterdir()):
+                with contextlib.suppress(FileNotFoundError):  # whoever asked has taken it away meanwhile
+                    if _is_asked(path):
+                        await _answer(path, handler)
         except OSError as error:
             log.error("requests cannot be read", folder=str(folder), error=error.strerror)
             await asyncio.sleep(ANSWER_S)
+
+
+def _is_asked(path: Path) -> bool:
+    """Whether it is a request that is waited for; what is over is taken away."""
+    age_s = time.time() - path.stat().st_mtime
+    # Whoever asked so long ago has been told that there is no answer, and things are not as they were.
+    if age_s > (ANSWER_S if path.suffix == ".ask" else KEPT_S):
+        path.unlink(missing_ok=True)
+        return False
+    return path.suffix == ".ask"
 
 
 async def _answer(path: Path, handler: Handler) -> None:
