@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sqlite3
 import ssl
 import time
 from pathlib import Path
@@ -16,8 +17,9 @@ import pytest
 from helpers_desk import PASSWORD, Place, act, events_of, log_in_as, running, state_of
 from helpers_tls import Papers
 from kanhu import config
+from kanhu.care.condition import Condition
 from kanhu.errors import ConfigError
-from kanhu.web import guard, server, stream
+from kanhu.web import board, guard, server, stream, tallies
 from kanhu.web.server import Server
 from kanhu_protocol import kinds as k
 
@@ -311,3 +313,27 @@ async def test_over_tls_cookies_are_secure_and_plain_text_gets_nothing(
         reader, writer = await raw(place, b"GET /desk HTTP/1.1\r\nhost: x\r\n\r\n")
         assert b"200" not in await ended(reader)
         writer.close()
+
+
+async def test_homes_do_not_stay_well_when_the_journal_cannot_be_read(
+    tmp_path: Path, cheap_passwords: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board, "COUNT_EVERY_S", 0.05)
+    async with running(tmp_path) as place:
+        home, _ = place.add_home("cn/42")
+        place.conditions[home] = Condition("well", (), 0)
+        li = await place.operator("li")
+
+        async def until(state: str) -> None:
+            async with asyncio.timeout(10):
+                while (await state_of(li))["homes"][state] != 1:
+                    await asyncio.sleep(0.05)
+
+        await until("well")
+
+        def unreadable(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        monkeypatch.setattr(tallies, "count", unreadable)
+        del place.conditions[home]
+        await until("cannot_tell")

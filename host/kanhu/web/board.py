@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -120,20 +121,20 @@ class Board:
     async def _keep_counting(self) -> None:
         while True:
             began = time.monotonic()
+            homes = self._homes()
             try:
                 found = await asyncio.to_thread(
-                    counting.count, self._journal.path, self._journal.clock(), self.regions(), self._homes()
+                    counting.count, self._journal.path, self._journal.clock(), self.regions(), homes
                 )
             except sqlite3.Error as error:
-                log.warning("homes and faults could not be counted", error=str(error))
-            else:
-                changed = found != self._tallies
-                self._tallies = found
-                figures = {
-                    region: one.plain() for region, one in self._today.by_region(self.region_of).items()
-                }
-                if changed or figures != self._figures:
-                    self._dirty.set()
+                log.warning("faults could not be counted", error=str(error))
+                # Homes need no disk; those that were well a while ago must not stay so.
+                found = replace(self._tallies, homes=await asyncio.to_thread(counting.of_homes, homes))
+            changed = found != self._tallies
+            self._tallies = found
+            figures = {region: one.plain() for region, one in self._today.by_region(self.region_of).items()}
+            if changed or figures != self._figures:
+                self._dirty.set()
             took_s = time.monotonic() - began
             await asyncio.sleep(max(COUNT_EVERY_S, COST_SHARE * took_s))
 

@@ -55,15 +55,20 @@ def no_homes() -> Conditions:
     return {"well": 0, "attention": 0, "cannot_tell": 0}
 
 
-def count(
-    journal: Path, now_ms: int, region_of_hub: Mapping[str, str | None],
-    homes: Mapping[str, tuple[str | None, str]],
-) -> Tallies:  # fmt: skip
-    """Count. homes: (region, state of its condition) by home. Runs in a thread, on copies of its own."""
+def of_homes(homes: Mapping[str, tuple[str | None, str]]) -> dict[str, Conditions]:
+    """Counts of homes by region. homes: (region, state of its condition) by home."""
     conditions: dict[str, Conditions] = {}
     for region, state in homes.values():
         for place in above(region):
             conditions.setdefault(place, no_homes())[state] += 1
+    return conditions
+
+
+def count(
+    journal: Path, now_ms: int, region_of_hub: Mapping[str, str | None],
+    homes: Mapping[str, tuple[str | None, str]],
+) -> Tallies:  # fmt: skip
+    """Count; homes as of_homes takes them. Runs in a thread, on copies of its own. sqlite3.Error."""
     with closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
         faults: dict[str, tuple[int, int]] = {}
         for hub, due_ms in db.execute(_FAULTS):
@@ -83,7 +88,7 @@ def count(
                 _INCIDENTS, (now_ms - CLOSED_SHOWN_MS,)
             ).fetchall()
         )
-    return Tallies(conditions, faults, incidents)
+    return Tallies(of_homes(homes), faults, incidents)
 
 
 def _members(db: sqlite3.Connection, number: int, region_of_hub: Mapping[str, str | None]) -> dict[str, int]:
