@@ -75,6 +75,8 @@ def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
             }
             for hub in registry.hubs(home.id)
         ],
+        "rules": registry.rules(home.id),
+        "visit_plans": [plan._asdict() for plan in registry.plans(home.id)],
     }  # fmt: skip
     count = 0
     path = data_dir / "journal.db"

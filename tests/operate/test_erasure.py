@@ -455,6 +455,9 @@ async def test_a_daemon_outlives_a_disk_without_room_for_erasing(
 async def test_an_export_holds_all_of_it_and_no_secret(street: Street, kanhu: Kanhu) -> None:
     host = await street.live()
     await host.journal.close()
+    with closing(Registry.open(street.data)) as registry:
+        registry.add_plan(street.home, 127, 480, 600, "injection")
+        registry.set_rule(street.home, "inactivity", {"on": True}, OPERATOR)
     done = kanhu("registry", "export-home", street.home, "--data-dir", street.data, "--out", "home.json")
     assert done.returncode == 0, done.stderr
     out = street.data.parent / "home.json"
@@ -463,6 +466,8 @@ async def test_an_export_holds_all_of_it_and_no_secret(street: Street, kanhu: Ka
     assert whole["home"]["name"] == NAME
     assert whole["home"]["phones"] == [PHONE]
     assert whole["hubs"][0]["sensors"][0]["room"] == ROOM
+    assert [one["what"] for one in whole["visit_plans"]] == ["injection"]
+    assert whole["rules"] == {"inactivity": {"on": True}}
     (alarm,) = whole["alarms"]
     assert (alarm["kind"], alarm["closed_by"]) == ("call", OPERATOR)
     assert [step["what"] for step in alarm["history"]] == ["opened", "accepted", "closed", "corrected"]
