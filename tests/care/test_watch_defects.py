@@ -218,3 +218,44 @@ async def test_what_is_too_old_is_let_go(open_care: Open) -> None:
         await care.passes(HOUR, home, step_ms=HOUR)
         await care.moves(home)
     assert len(past.movements(KITCHEN, 0, care.clock.now_ms)) < 4 * 24
+
+
+async def test_a_start_that_ended_before_the_clock_was_set_does_not_blind_a_home(open_care: Open) -> None:
+    care = await open_care()
+    home = care.add_home(inactivity={"day_minutes": 300})
+    await care.watch.recall()
+    await care.start(home)  # a boot event without a time, and nothing more of this boot
+    care.clock.now_ms += MINUTE
+    await care.start(home, boot=2)
+    await care.prove(home)
+    for device in (KITCHEN, BATH):
+        await care.moves(home, device)
+    await care.look()
+    assert care.condition(home).state == "cannot_tell"
+    await care.passes(HOUR // 2, home)
+    assert care.condition(home).state == "well"
+    await care.passes(6 * HOUR, home)
+    assert [alarm.kind for alarm in care.asked(home)] == [k.INACTIVITY]
+
+
+async def test_a_clock_that_is_set_back_keeps_no_rule_waiting(open_care: Open) -> None:
+    care = await open_care()
+    home = await lived_in(care)
+    care.clock.now_ms -= 24 * HOUR
+    home.began_ms -= 24 * HOUR
+    for device in (KITCHEN, BATH):
+        await care.moves(home, device)
+    await care.look()
+    await care.passes(2 * HOUR, home)
+    assert [alarm.kind for alarm in care.asked(home)] == [k.INACTIVITY]
+
+
+async def test_a_home_watched_from_now_on_has_the_faults_of_now(open_care: Open) -> None:
+    care = await open_care()
+    home = care.add_home()
+    await care.watch.recall()
+    since_ms = care.clock.now_ms - 10 * 24 * HOUR
+    care.watch._standing = lambda: {home.hub: {(KITCHEN, k.SENSOR_SILENT): since_ms}}
+    care.registry.set_rule(home.home, "inactivity", DAY, "test")
+    care.watch.configure()
+    assert {fault.kind for fault in care.watch.facts(home.hub, care.clock.now_ms).faults} == {k.SENSOR_SILENT}

@@ -19,7 +19,7 @@ from .rules.values import Rule, Verdict, Words
 
 AGAIN_MS = 12 * 3_600_000  # ours: of what nobody has undone half a day after an alarm was closed, another one
 HINT_MS = 86_400_000  # a hint of one rule for one home at most daily
-KEPT_MS = 60 * 86_400_000  # findings read back at a start
+KEPT_MS = 60 * 86_400_000  # findings remembered, and read back at a start
 MOVEMENT, MODE = "movement", "mode"  # who ends an asking
 FOUND = "found"  # outcome in rule_record: what a finding was, beside its alarm
 EXPONENT = -2  # of a reading in VALUES
@@ -136,7 +136,9 @@ class Findings:
             name = await self._alarms.raise_(
                 hub, rule.kind, verdict.rule, verdict.words, verdict.device, fields
             )
-        self._found.setdefault(hub, {})[finding] = name
+        oldest_ms = self._journal.clock() - KEPT_MS
+        kept = {one: its for one, its in self._found.get(hub, {}).items() if one.since_ms > oldest_ms}
+        self._found[hub] = kept | {finding: name}
         batch = self._journal.batch()
         where = f"{finding.device} {finding.room}"
         batch.run(_KEEP, hub, verdict.rule, finding.since_ms, name[1], name[2], FOUND, where)

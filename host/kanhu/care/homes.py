@@ -60,6 +60,7 @@ class HubPast:
         self.pending: list[Event] = []  # their moments are not known yet
         self.lost_seqs: list[tuple[int, int, int]] = []  # (boot, first, last) that the hub said are gone
         self.last_n = 0  # newest event taken, by its journal number
+        self._boot = 0  # newest it was heard with
         self._newest_ms: int | None = None  # moment of the newest event
         self._given_up = (0, 0)  # (boot, seq): what is missing up to it is not waited for
         self._late_ms: int | None = None  # since when it is here and something has not come
@@ -70,6 +71,7 @@ class HubPast:
     def take(self, event: Event, at_ms: int | None) -> None:
         """An event of the hub itself. at_ms None: its moment is not known (yet), so only that it came."""
         self.last_n = max(self.last_n, event.n)
+        self._boot = max(self._boot, event.boot)
         if self.heard_ms is None or event.received_ms > self.heard_ms:
             if self.heard_ms is not None and event.received_ms - self.heard_ms > self.limit_ms:
                 self._fell_behind(
@@ -121,8 +123,8 @@ class HubPast:
 
     def settle(self, now_ms: int, awaited: Sequence[tuple[int, int, int]]) -> bool:
         """Whether all that the hub has seen up to now has arrived, as far as can be known. awaited: ranges
-        (boot, first, last) that the journal misses. What does not come within WAIT_MS after it is back is a
-        stretch of which nothing is known."""
+        (boot, first, last) that the journal misses. What does not come, or has no time, within WAIT_MS after
+        it is back is a stretch of which nothing is known."""
         missing = any((boot, last) > self._given_up for boot, _, last in awaited)
         if self.heard_ms is None or self._newest_ms is None:
             return not self.pending
@@ -142,7 +144,11 @@ class HubPast:
                 self._fell_behind(min(self._newest_ms, self._late_ms))
                 return False
             if self.pending or missing or self.heard_ms - self._newest_ms > LAG_MS:
-                if waited_ms < WAIT_MS or self.pending:
+                if waited_ms < WAIT_MS:
+                    return False
+                # A boot that is over without ever having had a clock will not get one.
+                self.pending = [event for event in self.pending if event.boot >= self._boot]
+                if self.pending:
                     return False
                 self.lost(self.behind_ms, now_ms)
                 self._given_up = max([(boot, last) for boot, _, last in awaited], default=self._given_up)

@@ -40,6 +40,7 @@ SOONEST_MS = 1000
 LATEST_MS = 3_600_000  # a rule is looked at that often whatever it said
 BEHIND_MS = 15_000  # a hub whose past is still arriving is looked at again after this
 AFTER_ERROR_MS = 60_000
+SET_BACK_MS = 60_000  # less is what keeping a clock right does, and makes nothing late
 RECALL_AT_ONCE = 20  # hubs read back in one go
 RHYTHM_PAUSE_S = 0.02  # between hubs whose days are read back: that is in no hurry
 BEHIND = Words(
@@ -107,6 +108,7 @@ class Watch:
         self._conditions: dict[str, Condition] = {}
         self._turn: list[str] = []  # homes whose condition is still to be looked at in this round
         self._seen = -1  # version of the registry
+        self._looked_ms = 0
         self._unread = False
         self._complained: set[str] = set()
         self._standing = standing
@@ -262,12 +264,15 @@ class Watch:
             one = self._hubs[hub] = Watched(home, past, read=False)
             self._unread = True
             one.alarms = alarms
-        one.past.past.devices = devices
-        one.past.past.plans = plans
+            self._wake(hub)
+        known = one.past.past
+        if (known.devices, known.plans) != (devices, plans):
+            known.devices, known.plans = devices, plans
+            self._wake(hub)
         if [(rule.id, settings) for rule, settings in one.rules] != [(rule.id, given) for rule, given in on]:
             one.rules = on
             one.verdicts = {}
-        self._wake(hub)
+            self._wake(hub)
 
     # Time
 
@@ -308,6 +313,12 @@ class Watch:
     async def look(self) -> None:
         """Look at every rule that is due now, and at some homes' conditions."""
         now = self._journal.clock()
+        if (
+            now < self._looked_ms - SET_BACK_MS
+        ):  # what is due would wait for the clock
+            for hub in self._hubs:
+                self._wake(hub)
+        self._looked_ms = now
         done = 0
         while self._heap and self._heap[0][0] <= now:
             at_ms, hub = heapq.heappop(self._heap)
