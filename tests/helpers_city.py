@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import aiomqtt
 
+from kanhu.ending import end
 from kanhu.uplink import commands
 from kanhu.uplink.cloudevents import to_json
 from kanhu.uplink.identity import Identity
@@ -80,8 +81,7 @@ class Daemon:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
+        await end([self._task])  # the client's own errors on the way out may hide a cancellation
 
     def put(self, *rows: Row) -> None:
         for row in rows:
@@ -115,8 +115,7 @@ class Daemon:
                         async for message in client.messages:
                             await self._receive(client, bytes(message.payload))
                     finally:
-                        publisher.cancel()
-                        await asyncio.wait([publisher])
+                        await end([publisher])
             except aiomqtt.MqttError:
                 await asyncio.sleep(0.05)
 
