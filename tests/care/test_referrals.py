@@ -61,6 +61,15 @@ def said(host: Host) -> list[dict[int, Any]]:
     ]
 
 
+async def test_a_hub_that_is_forgotten_and_comes_anew_is_followed_again(host: Host) -> None:
+    hub = HubVoice()
+    async with following(host) as referrals:
+        await host.intake.receive(hub.hub_id, hub.start(1), "mqtt")
+        referrals.forget(hub.hub_id)
+        await host.intake.receive(hub.hub_id, hub.say(k.SERVICE_REQUEST, {k.DEVICE: 2}), "mqtt")
+        await until(lambda: referrals.made == 1)
+
+
 async def test_a_service_request_is_referred_once_in_ten_minutes(host: Host) -> None:
     hub = HubVoice()
     async with following(host) as referrals:

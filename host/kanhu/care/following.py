@@ -38,7 +38,7 @@ class Follower:
         rows = journal.reader.rows("SELECT value FROM meta WHERE key=?", (self._key,))
         self._done_n: int = rows[0][0] if rows else self._newest_n
         self._started_n = self._newest_n
-        self._forgotten: set[str] = set()
+        self._forgotten: dict[str, int] = {}  # hub: the newest event there was; one of its id may come anew
         self.failed = 0  # events that `handle` could not take, for a defect of ours
         journal.on_stored.append(self._stored)
         if not rows:
@@ -50,8 +50,8 @@ class Follower:
         return len(self._queue)
 
     def forget(self, hub: str) -> None:
-        """A hub is being erased: nothing is said of it any more."""
-        self._forgotten.add(hub)
+        """A hub is being erased: nothing is said of what it has said."""
+        self._forgotten[hub] = self._newest_n
 
     def _stored(self, events: list[Event]) -> None:
         found = [event for event in events if event.kind in self._kinds]
@@ -108,7 +108,7 @@ class Follower:
             batch.run("INSERT OR REPLACE INTO meta VALUES (?,?)", self._key, event.n)
 
         try:
-            if event.fields.get(k.SUBJECT, event.hub) not in self._forgotten:
+            if event.n > self._forgotten.get(event.fields.get(k.SUBJECT, event.hub), 0):
                 await self._handle(event, mark)
             if not marked:
                 self._note(event.n)
