@@ -192,6 +192,18 @@ async def test_the_daemon_was_down_while_the_elder_was_asked(
     assert the(host, other).state == k.OPEN
 
 
+async def test_a_host_that_starts_with_its_clock_behind_raises_all_the_same(open_host: OpenHost) -> None:
+    """As one without a battery for its clock does after a power cut."""
+    host = await open_host()
+    name = await ask(host)
+    host.clock.now_ms -= 400 * 86_400_000
+    host, seconds = await open_host(), Seconds()
+    asking = Asking(host.alarms, host.clock, seconds)
+    seconds.now += max(ASK_MS / 1000 + ANSWER_S, RESTART_S)
+    await asking.step()
+    assert the(host, name).state == k.OPEN
+
+
 async def test_a_full_disk_leaves_neither_a_question_nor_its_telling(host: Host) -> None:
     database = host.journal._writer._db
     database.execute(

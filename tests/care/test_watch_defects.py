@@ -259,3 +259,17 @@ async def test_a_home_watched_from_now_on_has_the_faults_of_now(open_care: Open)
     care.registry.set_rule(home.home, "inactivity", DAY, "test")
     care.watch.configure()
     assert {fault.kind for fault in care.watch.facts(home.hub, care.clock.now_ms).faults} == {k.SENSOR_SILENT}
+
+
+async def test_a_call_of_a_hub_before_it_is_watched_is_not_overlooked(open_care: Open) -> None:
+    care = await open_care()
+    home = await lived_in(care)
+    watched = care.watch.configure
+    care.watch.configure = lambda: None  # type: ignore[method-assign]  # the registry is not seen yet
+    new = care.add_home()
+    await care.start(new)
+    await care.say(new, k.CALL, {k.DEVICE: 1})
+    care.watch.configure = watched  # type: ignore[method-assign]
+    care.watch.configure()
+    assert care.condition(home).state == "well"
+    assert care.condition(new).state == "attention"

@@ -13,6 +13,7 @@ from kanhu_protocol import kinds as k
 
 from .alarm import Alarm, AlarmError, AlarmName
 from .alarms import Alarms
+from .book import MAX_ASK_MS
 
 log = structlog.get_logger("kanhu.asking")
 
@@ -45,7 +46,10 @@ class Asking:
         alarms.on_change.append(self._changed)
 
     def _left_s(self, alarm: Alarm) -> float:
-        return max(0.0, ((alarm.asked_until_ms or 0) - self._utc_ms()) / 1000) + ANSWER_S
+        until_ms = alarm.asked_until_ms or 0
+        # A host that starts with its clock behind must not wait longer than was asked for.
+        span_ms = min(until_ms - (alarm.stored_ms or alarm.opened_ms), MAX_ASK_MS)
+        return max(0.0, min(until_ms - self._utc_ms(), span_ms) / 1000) + ANSWER_S
 
     def _changed(self, alarm: Alarm) -> None:
         if alarm.state != k.PRE:

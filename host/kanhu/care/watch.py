@@ -115,8 +115,6 @@ class Watch:
         self._before: Mapping[str, Mapping[tuple[int, int], int]] | None = None
         self._shown = Shown(journal.path.parent)
         self.configure()
-        for alarm in alarms.live():
-            self._alarm(alarm)
         alarms.on_change.append(self._alarm)
         modes.on_set.append(self._mode)
 
@@ -230,6 +228,7 @@ class Watch:
         for hub_id in [one for one in self._hubs if not registry.knows(one)]:
             self.forget(hub_id)
         self._homes = watched
+        new = {hub for hubs in watched.values() for hub in hubs} - self._hubs.keys()
         for home, hubs in watched.items():
             on, wrong = switched_on(registry.rules(home), self._rules)
             for text in wrong:
@@ -242,6 +241,10 @@ class Watch:
             for hub_id in hubs:
                 self._set_up(hub_id, home, on, plans)
         self._before = None
+        if new:  # a hub may have called before it was seen here
+            for alarm in self._alarms.live():
+                if alarm.hub in new:
+                    self._alarm(alarm)
         for home in [one for one in self._conditions if one not in watched]:
             del self._conditions[home]
 
@@ -313,9 +316,7 @@ class Watch:
     async def look(self) -> None:
         """Look at every rule that is due now, and at some homes' conditions."""
         now = self._journal.clock()
-        if (
-            now < self._looked_ms - SET_BACK_MS
-        ):  # what is due would wait for the clock
+        if now < self._looked_ms - SET_BACK_MS:  # what is due would wait for the clock
             for hub in self._hubs:
                 self._wake(hub)
         self._looked_ms = now
