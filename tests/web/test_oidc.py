@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,9 @@ import pytest
 from werkzeug.serving import make_server
 
 from helpers_desk import Place, running, state_of
+from kanhu import config
+from kanhu.errors import ConfigError
+from kanhu.web import oidc
 
 PUBLIC = "http://localhost"  # how the provider knows the desk; the test goes to the port that it has
 ALLOWED = {"kanhu_role": "operator", "kanhu_region": "cn/42/01", "name": "李娜"}
@@ -184,3 +188,29 @@ async def test_a_provider_that_is_gone_or_another_leaves_the_password(
     async with desk_of(provider, tmp_path) as place:
         answer = await place.client().get("/desk/login/oidc")
         assert answer.headers["location"] == "/desk/login?error=provider_failed"
+
+
+async def test_who_begins_a_log_in_does_not_make_the_loop_read_certificates(
+    provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk_of(provider, tmp_path) as place:
+        client = place.client()
+        read: list[object] = []
+        plain = ssl.SSLContext.load_verify_locations
+
+        def counted(*names: Any) -> None:
+            read.append(names)
+            plain(*names)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+        for _ in range(3):
+            assert "/oauth2/authorize" in (await client.get("/desk/login/oidc")).headers["location"]
+        assert not read
+
+
+def test_a_file_of_certificates_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:
+    wrong = tmp_path / "ca.crt"
+    wrong.write_text("no certificate\n")
+    settings = config.Oidc(issuer="https://id.example", client_id="desk", ca_file=wrong)
+    with pytest.raises(ConfigError, match=r"desk\.oidc\.ca_file"):
+        oidc.Provider(settings, "https://desk.example", "s" * 64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from kanhu.errors import KanhuError
+from kanhu.errors import ConfigError, KanhuError
 from kanhu.journal.identity import new_id
 from kanhu.registry.operators import ROLES, Operator, Operators, Role
 
@@ -51,9 +53,9 @@ class Provider:
         discovery = settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
         kwargs: dict[str, Any] = {
             "scope": " ".join(settings.scopes), "code_challenge_method": "S256", "timeout": ANSWER_LIMIT_S,
+            # Once: to read all certificates for each log-in that anybody begins keeps the loop for 50 ms.
+            "verify": _certificates(settings.ca_file),
         }  # fmt: skip
-        if settings.ca_file is not None:
-            kwargs["verify"] = str(settings.ca_file)
         self._client = OAuth().register(
             "desk", client_id=settings.client_id, client_secret=settings.client_secret(),
             server_metadata_url=discovery, client_kwargs=kwargs,
@@ -144,6 +146,16 @@ class Provider:
         given = [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, str)]
         known = {self._settings.roles.get(one, one) for one in given}
         return next((role for role in ("supervisor", "operator", "viewer") if role in known), None)
+
+
+def _certificates(ca_file: Path | None) -> ssl.SSLContext:
+    """Which certificates a provider may have; ConfigError."""
+    if ca_file is None:
+        return httpx2.create_ssl_context()
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # an SSLError too
+        raise ConfigError(f"desk.oidc.ca_file {ca_file}: {error}; give the certificates in PEM") from None
 
 
 def _back(error: str) -> Response:
