@@ -89,8 +89,11 @@ class App:
                 saved = self.alarms.raised(kind, fields)
             self.indicator.look()
             return saved
-        self.faults.seen(kind, fields.get(k.DEVICE, 0))
-        return self.recorder.record(kind, fields)[1]
+        if not self.faults.seen(kind, fields):
+            return True
+        saved = self.recorder.record(kind, fields)[1]
+        self.faults.keep()
+        return saved
 
     def cancel(self, kind, fields):
         """What the cancel key does."""

@@ -32,7 +32,7 @@ class Way:
         self.wake = (asyncio.Event(), asyncio.Event())  # by lane
         self.up = [False, False]
         self.since_ms = 0  # when `up` of the urgent lane last changed
-        self.lost = False  # link.lost was said
+        self.lost = None  # link.lost was said; None: perhaps before this start
         self.greetings = 0  # times that a host came anew to an open link
         self.met = not getattr(link, "optional", False)  # a host is expected, or was heard, at the other end
 
@@ -233,7 +233,7 @@ class Courier:
             # What the last connection had under way may be gone.
             self._due_again(way, now, (lane,))
         if lane == URGENT:
-            if up and way.lost:
+            if up and way.lost is not False:
                 way.lost = False
                 back(way.number, now - way.since_ms)
             way.since_ms = now

@@ -23,20 +23,41 @@ class Faults:
         self._pin = mains_pin
         self._standing = set()  # (fault kind, device)
         self._changed_ms = None
-        self._clock_fault = 0
-        self._storage_fault = 0
+        self._clock_fault = None  # not looked at yet
+        self._storage_fault = None
         self._look_ms = 0
         self._nvs = nvs
+        said = nvs.blob("faults") or b""
+        # Said before this start and not known to be over: who finds out says so.
+        self._before = {(said[n], said[n + 1]) for n in range(0, len(said) - 1, 2)}
+        self._kept = self._before | set()
         # As last said, over restarts: whatever is otherwise now is said.
         self.mains = not mains_pin or bool(nvs.i32("mains", 1))
 
-    def seen(self, kind, device):
-        """An event passes: keep account of faults that stand."""
-        if k.MAINS_LOST <= kind < k.EVENTS_LOST:
-            if kind & 1:
-                self._standing.discard((kind - 1, device))
-            else:
-                self._standing.add((kind, device))
+    def seen(self, kind, fields):
+        """An event is to be said: False for the end of a fault that does not stand. keep() after it."""
+        if not k.MAINS_LOST <= kind < k.EVENTS_LOST:
+            return True
+        fault = kind & ~1
+        fault = fault, fields.get(k.DETAIL if fault == k.LINK_LOST else k.DEVICE) or 0
+        stands = fault in self._standing or fault in self._before or kind == k.MAINS_BACK
+        self._before.discard(fault)
+        if kind & 1:
+            self._standing.discard(fault)
+            return stands
+        self._standing.add(fault)
+        self.keep()  # first: its end may be said for nothing, and must not be forgotten
+        return True
+
+    def keep(self):
+        """What stands, over restarts."""
+        now = self._standing | self._before
+        if now != self._kept:
+            try:
+                self._nvs.set_blob("faults", bytes([n for fault in now for n in fault]))
+                self._kept = now
+            except OSError:
+                pass
 
     def standing(self):
         """Whether a fault stands for which somebody must come."""
@@ -69,7 +90,7 @@ class Faults:
         fault = self._clock.fault
         if not fault and self._clock.source is None and now > _NEVER_SET_MS:
             fault = NEVER_SET
-        if fault != self._clock_fault:
+        if fault != self._clock_fault and (fault or self._clock.source is not None):
             self._emit(k.CLOCK_FAULT if fault else k.CLOCK_OK, {k.DETAIL: fault or None})
             self._clock_fault = fault
         outbox = self._outbox

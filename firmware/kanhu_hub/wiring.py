@@ -143,6 +143,10 @@ def start(app, firmware, log, drop):
         app.proof_ms = min(app.config.proof, 600 + crc32(app.config.hub_id.encode()) % 256) * 1000
     for device in app.config.dead:
         app.emit(k.LINE_FAULT, {k.DEVICE: device or None, k.DETAIL: 1})
+    for row in [(0,)] + app.config.buttons + app.config.pirs:
+        # A supervised line says it itself.
+        if row[0] not in app.config.dead and (not row[2:] or row[2] is None):
+            app.emit(k.LINE_OK, {k.DEVICE: row[0] or None})
     if app.config.ntp and app.config.wifi:
         from kanhu_hub import ntp
 

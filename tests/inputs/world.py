@@ -9,6 +9,7 @@ import gc
 import json
 
 from kanhu_hub import store
+from kanhu_protocol import kinds as k
 
 PERIOD = 1 << 30
 
@@ -151,8 +152,17 @@ class Hub:
         self.cut = None
         self.answer = True
         self.raises = 0
+        self.standing = []  # as said before the start, too
 
     def emit(self, kind, fields):
+        if k.MAINS_LOST <= kind < k.EVENTS_LOST:  # as the hub does (faults.py): no end of what does not stand
+            fault = [kind & ~1, fields.get(k.DEVICE, 0)]
+            if not kind & 1:
+                self.standing.append(fault)
+            elif fault not in self.standing:
+                return True
+            else:
+                self.standing.remove(fault)
         if self.cut == "event":  # the power goes before flash has it
             raise PowerCut(self.events)
         if self.raises:

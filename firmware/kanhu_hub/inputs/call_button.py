@@ -79,9 +79,9 @@ class CallButton:
         return ms
 
     def _opened(self):
-        if self._stuck:
+        if self._stuck or self._unsure:  # at first, too: it may have been stuck before the start
             self._say(k.CONTACT_RELEASED, k.SPAN_MS, self._held_ms)
-        elif self._pressed and self._unsure:
+        if self._pressed and self._unsure and not self._stuck:
             self._due = True
         self._pressed = self._stuck = self._unsure = False
 

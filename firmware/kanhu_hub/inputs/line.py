@@ -25,7 +25,7 @@ class Line:
         self.adc = adc
         self.device = device
         self.say = say
-        self._fault = _INTACT
+        self._fault = None  # not looked at yet: what it says first is told
         self._line = _INTACT
         self._line_ms = 0
 

@@ -39,18 +39,16 @@ class Pir:
                 self._pass()
         self._pass()
         active = self.wire.value() == 1
-        self._unsure = self._unsure and active
+        if not active and (self._stuck or self._unsure):  # at first, too: perhaps stuck before the start
+            self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
+            self._stuck = self._unsure = False
         if active == self._active:
             return
         moving = active and self._cold_ms <= 0 and not self._unsure
         if moving:
             self.movement.began({})
-        elif not active:
-            if self._stuck:
-                self.emit(k.CONTACT_RELEASED, {k.DEVICE: self.device, k.SPAN_MS: self._active_ms})
-                self._stuck = False
-            if not self._moving:
-                self.movement.blind()
+        elif not active and not self._moving:
+            self.movement.blind()
         self._active = active
         self._moving = moving
         self._active_ms = 0

@@ -64,11 +64,11 @@ class Sensor:
         self.key = self.guard = None  # of encrypted messages
         self._flags = 0
         self._unheard_ms = 0
-        self._silent = False
+        self._silent = None  # not known: the hub drops the end of a fault that does not stand
         self._battery = None  # percent
         self._rssi = _NO_RSSI
-        self._flag = 0  # of a low battery
-        self._low = False
+        self._flag = None  # of a low battery
+        self._low = None
         self._states = {}  # kinds: whether true, as heard
         self._told = {}  # the same, as emitted
         self._contact = _CONTACTS.get(role)
@@ -83,7 +83,7 @@ class Sensor:
 
     def alive(self):
         """To be called at each advertisement, whatever it holds."""
-        if self._silent:
+        if self._silent is not False:
             self.emit(k.SENSOR_BACK, {k.DEVICE: self.device, k.SPAN_MS: self._unheard_ms})
             self._silent = False
         self._unheard_ms = 0
@@ -147,14 +147,14 @@ class Sensor:
         for kinds in sorted(self._states):  # by kind: life first
             now, told = self._states[kinds], self._told.get(kinds)
             # At the first word after a restart a quiet sensor is no news; how a door stands is.
-            if now != told and (now or told or kinds == self._contact):
+            if now != told and (now or told or kinds == self._contact or kinds[0] == k.TAMPER):
                 kind = kinds[0] if now else kinds[1]
                 if kind:
                     self._say(kind)
             self._told[kinds] = now
         percent = 100 if self._battery is None else self._battery
         low = bool(self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1))
-        if low != self._low:
+        if low != self._low and (self._battery is not None or self._flag is not None):
             self._say(k.BATTERY_LOW if low else k.BATTERY_OK)
             self._low = low
 

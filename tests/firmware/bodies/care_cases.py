@@ -722,3 +722,59 @@ def test_a_fall_that_a_restart_forgot_is_cancelled_where_the_host_still_asks():
     assert [e[k.ALARM] for e in said(home, k.PRE_ALARM_CANCELLED)] == [list(name)]
     home.run(60000)
     assert not said(home, k.FALL)
+
+
+# Faults over restarts: what was said and ended while the hub was off is said to be over
+
+
+def end_of(home, kind):
+    return [(e.get(k.DEVICE, 0), e.get(k.DETAIL)) for e in said(home, kind)]
+
+
+def test_inputs_that_were_mended_while_the_hub_was_off():
+    home = Home(buttons=[[1, 4], [3, 8]], pirs=[[2, 13]], pir_warm_up=0)
+    home.run(500)
+    for device in (1, 2, 3):
+        home.app.emit(k.CONTACT_STUCK, {k.DEVICE: device, k.SPAN_MS: 900000})
+    home.app.emit(k.LINE_FAULT, {k.DEVICE: 3, k.DETAIL: 1})
+    home.app.emit(k.LINK_LOST, {k.DETAIL: 1})
+    home.app.emit(k.STORAGE_FULL, {k.DETAIL: 1})
+    home.app.emit(k.CLOCK_FAULT, {k.DETAIL: 1})
+    home.app.emit(k.SENSOR_SILENT, {k.DEVICE: 9, k.SPAN_MS: 1})
+    home.reboot()
+    home.app.clock.set(UTC_MS, 2)
+    home.run(5000)
+    assert sorted(end_of(home, k.CONTACT_RELEASED)) == [(1, None), (2, None), (3, None)]
+    assert end_of(home, k.LINE_OK) == [(3, None)]
+    assert end_of(home, k.LINK_BACK) == [(0, 1)]
+    assert len(said(home, k.STORAGE_OK)) == len(said(home, k.CLOCK_OK)) == 1
+    assert not said(home, k.SENSOR_BACK)  # nobody has heard it
+    assert home.nvs.values["faults"] == bytes((k.SENSOR_SILENT, 9))
+    home.reboot()
+    home.run(2000)
+    for kind in range(k.MAINS_LOST, k.EVENTS_LOST):
+        assert all(name[0] < 3 for name in names(home, kind)), kind
+
+
+def test_a_fault_that_stands_over_a_restart_is_not_said_to_be_over():
+    home = Home(buttons=[[1, 4]], pirs=[[2, 14]], cancel=None, pir_warm_up=0)  # pin 14: its own pull-up
+    home.run(905000)
+    home.app.emit(k.CONTACT_STUCK, {k.DEVICE: 1, k.SPAN_MS: 30000})
+    home.reboot()
+    home.run(2000)
+    assert end_of(home, k.CONTACT_RELEASED) == [(1, None)]
+    assert bytes((k.CONTACT_STUCK, 2)) in home.nvs.values["faults"]
+    home.run(905000)
+    assert [e[k.DEVICE] for e in said(home, k.CONTACT_STUCK)] == [2, 1, 2]  # and again: it stands
+
+
+def test_an_nvs_that_remembers_no_faults_or_others_costs_nothing():
+    for blob in (b"", b"\x52", bytes(range(255))):
+        home = Home()
+        home.nvs.values["faults"] = blob
+        home.reboot()
+        home.nvs.failing = True
+        home.app.emit(k.LINE_FAULT, {k.DEVICE: 1, k.DETAIL: 1})
+        home.run(2000)
+        assert said(home, k.LINE_FAULT)
+        assert home.lamp() == "fault"
