@@ -149,6 +149,11 @@ class Desk(threading.Thread):
             return  # the daemon has stopped
 
 
+    def members(self) -> int:
+        """Of the incidents, as the newest state says."""
+        return sum(one["members"] for one in self.incidents[-1][1]) if self.incidents else 0
+
+
 class Caller:
     """The hubs that call: publishes each call, notes when its STORED comes back."""
 
@@ -282,6 +287,8 @@ def through(
                 result[name]["stored"] = spread(caller.called, caller.stored, which)
                 result[name]["desk"] = spread(caller.called, desk.alarms, which)
             result["settled_s"] = round(settled, 2)
+            while time.monotonic() < deadline and desk.members() < len(hubs) - len(callers):
+                time.sleep(0.1)  # the desk hears of members a few times a second
             result["incidents"] = desk.incidents[-1][1] if desk.incidents else []
             result["incident_on_desk_s"] = round(desk.incidents[0][0] - began, 2) if desk.incidents else None
             result["incident_in_city_s"] = [round(at - began, 2) for at in arrived["incidents"]]
