@@ -148,7 +148,6 @@ class Desk(threading.Thread):
         except (OSError, ValueError, http.client.HTTPException):
             return  # the daemon has stopped
 
-
     def members(self) -> int:
         """Of the incidents, as the newest state says."""
         return sum(one["members"] for one in self.incidents[-1][1]) if self.incidents else 0
