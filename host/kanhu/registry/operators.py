@@ -26,6 +26,8 @@ MAX_PASSWORD = 256  # characters
 BCRYPT_COST = 12  # about 0.2 s: a person waits once, a guesser each time
 MAX_SUBJECT = 255  # characters (OpenID Connect Core 1.0, section 2)
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
+# What stands in histories where nobody at a desk acted.
+RESERVED = frozenset({"home", "movement", "mode", "bound", "nobody", "daemon", "administrator"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,10 @@ class Operators:
         if not _ID.fullmatch(operator_id):
             raise RegistryError(
                 f"operator {operator_id!r}: must be 1 to 32 of a-z, 0-9, dot, hyphen or underscore, as op17"
+            )
+        if operator_id in RESERVED:
+            raise RegistryError(
+                f"operator {operator_id!r}: stands for somebody else in histories; take another"
             )
         if self.get(operator_id) is not None:
             raise RegistryError(f"operator {operator_id!r}: there already")
