@@ -243,7 +243,8 @@ def test_what_an_operator_may_be_is_checked(tmp_path: Path) -> None:
     operators = people.Operators(Registry.open(tmp_path))
     operators.add("op17", "Li", "operator", "cn/42/01", "zh", subject="a")
     for wrong in (
-        {"operator_id": "home"}, {"operator_id": "Op"}, {"operator_id": ""}, {"operator_id": "op17"}, {"operator_id": "a" * 33},
+        {"operator_id": "Op"}, {"operator_id": ""}, {"operator_id": "op17"}, {"operator_id": "a" * 33},
+        {"operator_id": "home"},
         {"operator_id": "b", "role": "king"}, {"operator_id": "b", "region": "China"},
         {"operator_id": "b", "language": "fr"}, {"operator_id": "b", "subject": "a"},
         {"operator_id": "b", "subject": ""}, {"operator_id": "b", "password": "short"},
