@@ -12,10 +12,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HUBS, CALLS = 20_000, 4
-LIMIT_MS = 2000
-# A call on the idle host takes some 10 ms to be stored. Where others use the machine it takes longer, and so
-# does everything else.
-BUSY_MS = 100
+# Delivering all of them takes about 15 s: a call that waited its turn would take as long. How soon it comes on a
+# quiet machine (the 2 s that are promised) is measured by benchmarks/storm.py.
+LIMIT_MS = 10_000
 
 
 def storm(*more: str) -> Any:
@@ -27,10 +26,9 @@ def storm(*more: str) -> Any:
 
 def test_a_call_overtakes_twenty_thousand_faults() -> None:
     found = storm("--hubs", str(HUBS), "--until", "stored")["kanhu"]
-    limit = LIMIT_MS * max(1.0, found["idle"]["stored"]["p50_ms"] / BUSY_MS)
     for where in ("stored", "desk", "city"):
         assert found["storm"][where]["missing"] == 0, found
-        assert found["storm"][where]["max_ms"] < limit, found
+        assert found["storm"][where]["max_ms"] < LIMIT_MS, found
     books = found["books"]
     assert books["balanced"]
     assert books["stored"] == HUBS
