@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HUBS, CALLS = 20_000, 4
-# Delivering all of them takes about 15 s: a call that waited its turn would take as long. How soon it comes on
-# a quiet machine (the 2 s that are promised) is measured by benchmarks/storm.py.
+# Delivering all of them takes about 15 s: a call that waited its turn would take as long. How soon it comes
+# on a quiet machine (2 s are promised) is measured by benchmarks/storm.py.
 LIMIT_MS = 10_000
 
 
