@@ -15,7 +15,8 @@ from kanhu.links.mqtt_sessions import two_sessions
 log = structlog.get_logger("kanhu.mqtt")
 
 ROOT = "kanhu/1/hubs/"
-PENDING_MAX = 5_000  # messages handed to intake and not yet on disk; beyond, the broker waits for PUBACK
+PENDING_MAX = 400  # bulk messages not yet settled; beyond, no more is read: a call waits behind so many
+PENDING_LOW = 200
 
 
 class MqttLink:
@@ -64,14 +65,13 @@ class MqttLink:
             self._inlet.present(hub_id, self.name)  # retained: a hint, never evidence of life
             ack()
             return
-        done = self._inlet.submit(hub_id, payload, self.name)
+        self._inlet.submit(hub_id, payload, self.name).add_done_callback(self._one_less)
         self._pending += 1
-        done.add_done_callback(self._one_less)
-        if self._pending <= PENDING_MAX:
-            # Our own receipt, not this PUBACK, lets the hub forget: acknowledge early and keep the pipe full.
-            ack()
-        else:
-            done.add_done_callback(lambda _: ack())
+        if self._pending >= PENDING_MAX:
+            self.bulk.hold(True)
+        ack()  # our own receipt, not this PUBACK, lets the hub forget: early, so that the pipe stays full
 
     def _one_less(self, _: object) -> None:
         self._pending -= 1
+        if self._pending <= PENDING_LOW:
+            self.bulk.hold(False)

@@ -95,6 +95,11 @@ class MqttClient:
             future.exception()  # a caller may drop the future
         return future
 
+    def hold(self, held: bool) -> None:
+        """Read nothing more of the present connection for the moment, or go on."""
+        if self._connection is not None:
+            self._connection.hold(held)
+
     async def subscribe(self, topics: Sequence[tuple[str, int]]) -> None:
         """Subscribe to [(filter, QoS)]; LinkDown when refused or not connected."""
         await self._present().subscribe(list(topics))

@@ -72,6 +72,7 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._out: list[bytes] = []
         self._paused = False
+        self._held = False  # we do not read for the moment
         self._owed: dict[int, asyncio.Future[None] | None] = {}  # without PUBACK: in flight, then queued
         self._queue: deque[bytes] = deque()  # encoded, behind the window
         self._asked: dict[int, asyncio.Future[bytes]] = {}  # SUBSCRIBE by packet id
@@ -195,6 +196,16 @@ class Connection(asyncio.BufferedProtocol):
             self._drainers.append(future)
             await future
 
+    def hold(self, held: bool) -> None:
+        """Read nothing for the moment, or go on: TCP then holds the broker."""
+        if held != self._held and self._transport is not None and not self._transport.is_closing():
+            self._held = held
+            if held:
+                self._transport.pause_reading()
+            else:
+                self._puback_at = self._loop.time()
+                self._transport.resume_reading()
+
     def disconnect(self) -> None:
         """End it gracefully: the broker discards the will."""
         if self._transport is not None and not self._transport.is_closing():
@@ -314,6 +325,9 @@ class Connection(asyncio.BufferedProtocol):
     def _tick(self) -> None:
         now = self._loop.time()
         self._timer = self._loop.call_later(min(1.0, self._ping_s or 1.0), self._tick)
+        if self._held:
+            self._deadline = now + ANSWER_S if self._deadline else 0.0  # its answers may lie there unread
+            self._puback_at = now
         if self._deadline and now > self._deadline:
             self.abort("the broker does not answer")
         elif self._owed and now - self._puback_at > PUBACK_S:
