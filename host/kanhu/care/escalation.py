@@ -23,6 +23,7 @@ from .duty import Duty
 
 log = structlog.get_logger("kanhu.escalation")
 
+PAUSE_S = 0.2  # between two looks, however many alarms are raised meanwhile
 CHECK_S = 30.0  # a shift or a quiet hour that ends is noticed within this time
 RETRY_S = 2.0  # after a write that failed
 TOP = max(names.LEVELS)
@@ -58,18 +59,19 @@ class Escalation:
         self._utc_ms = utc_ms
         self._now = now
         self._since: dict[tuple[AlarmName, int], float] = {}  # alarm and raised_ms: when that was
+        self._due: dict[tuple[AlarmName, int], float] = {}  # when it is worth a look again
         self._wake = asyncio.Event()
         alarms.on_change.append(self._changed)
 
     def _changed(self, alarm: Alarm) -> None:
         if alarm.state == k.OPEN:
+            self._due.pop(_key(alarm), None)
             self._wake.set()
 
     def _age_s(self, alarm: Alarm) -> float:
-        raised_ms = alarm.opened_ms if alarm.raised_ms is None else alarm.raised_ms
-        key = (alarm.name, raised_ms)
+        key = _key(alarm)
         if key not in self._since:
-            self._since[key] = self._now() - max(0, self._utc_ms() - raised_ms) / 1000
+            self._since[key] = self._now() - max(0, self._utc_ms() - key[1]) / 1000
         return self._now() - self._since[key]
 
     async def step(self) -> float:
@@ -78,10 +80,19 @@ class Escalation:
         if len(self._since) > 2 * len(waiting) + 100:
             names_ = {alarm.name for alarm in waiting}
             self._since = {key: since for key, since in self._since.items() if key[0] in names_}
+            self._due = {key: due for key, due in self._due.items() if key[0] in names_}
         left_s = CHECK_S
+        now = self._now()
         for alarm in waiting:
+            key = _key(alarm)
+            due = self._due.get(key, now)
+            if due > now:
+                left_s = min(left_s, due - now)
+                continue
             try:
-                left_s = min(left_s, await self._look(alarm))
+                wait_s = min(CHECK_S, await self._look(alarm))
+                self._due[key] = self._now() + wait_s
+                left_s = min(left_s, wait_s)
             except AlarmError:
                 continue  # erased meanwhile
             except JournalUnavailable as error:
@@ -123,8 +134,13 @@ class Escalation:
         while True:
             self._wake.clear()
             left_s = await self.step()
+            await asyncio.sleep(PAUSE_S)
             try:
                 async with asyncio.timeout(max(0.01, left_s)):
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+
+def _key(alarm: Alarm) -> tuple[AlarmName, int]:
+    return alarm.name, alarm.opened_ms if alarm.raised_ms is None else alarm.raised_ms

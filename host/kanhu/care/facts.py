@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from .rules.values import Rule, Verdict, Words
 from .rules.wording import device_words, why_words
 
 HOUR_MS = 3_600_000
+ALARMS_NAMED = 20  # of one hub among the reasons; one is enough to need attention
 On = list[tuple[Rule[Any], BaseModel]]
 _NO_WORDS = Words("", "")
 
@@ -43,7 +45,7 @@ def gather(
         limit_ms=past.limit_ms,
         read=read,
         behind_ms=past.behind_ms,
-        alarms=tuple(AlarmFact(one.kind, one.state, one.opened_ms) for one in alarms),
+        alarms=tuple(AlarmFact(one.kind, one.state, one.opened_ms) for one in islice(alarms, ALARMS_NAMED)),
         faults=tuple(
             FaultFact(kind, since_ms, device_words(devices[device]) if device in devices else _NO_WORDS)
             for (device, kind), since_ms in faults
