@@ -321,6 +321,7 @@ class Watch:
                 self._wake(hub)
         self._looked_ms = now
         done = 0
+        homes: dict[str, None] = {}  # once for each, however many hubs it has
         while self._heap and self._heap[0][0] <= now:
             at_ms, hub = heapq.heappop(self._heap)
             one = self._hubs.get(hub)
@@ -332,9 +333,12 @@ class Watch:
                 # What cannot be looked at must neither stop the others nor look like quiet.
                 log.exception("a home could not be looked at", hub=hub)
                 self._failed(hub, one)
+            homes[one.home] = None
             done += 1
             if done % AT_ONCE == 0:
                 await asyncio.sleep(0)
+        for home in homes:
+            self._judge(home)
         if not self._turn:
             self._turn = list(self._homes)
         for _ in range(min(len(self._turn), len(self._homes) // ROUND_TICKS + 1)):
@@ -381,7 +385,6 @@ class Watch:
             due = min(due, now + BEHIND_MS)
         self._schedule(hub, max(due, now + SOONEST_MS))
         await self._act(hub, one, coverage, now)
-        self._judge(one.home)
 
     async def _act(self, hub: str, one: Watched, coverage: Coverage, now: int) -> None:
         again = False
