@@ -20,7 +20,7 @@ from kanhu_protocol import down, kinds, seal
 
 log = structlog.get_logger("kanhu.downlink")
 
-GATHER_S = 0.02  # bulk receipts wait this long for company
+GATHER_S = 0.05  # bulk receipts wait this long for company
 COMMAND_FIRST_S, COMMAND_MAX_S = 2.0, 60.0  # contracts, section 5
 LINK_STICKS_S = 2.0  # a hub heard on two links at a time: counters must not overtake each other
 TIME_AGAIN_S = 30.0  # a hub without a clock is told the time at most this often

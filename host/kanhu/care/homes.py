@@ -198,15 +198,15 @@ class HubPast:
             self._fault(event, device, at_ms)
 
     def _moved(self, device: int, at_ms: int) -> None:
-        newest = self.past.last_movement(at_ms, (device,))
-        if newest is None or at_ms - newest[0] >= SELDOM_MS:
+        newest = self.past.movement_before(device, at_ms)
+        if newest is None or at_ms - newest >= SELDOM_MS:
             self.past.moved(device, at_ms)
 
     def _still(self, device: int, at_ms: int, up_ms: int, span_ms: int) -> None:
         # A sensor that says "motion" without pause is one movement until it stops. After a start it counts
         # from the start, which is no movement.
-        newest = self.past.last_movement(at_ms, (device,))
-        if newest is not None and at_ms - up_ms <= newest[0] < at_ms - span_ms:
+        newest = self.past.movement_before(device, at_ms)
+        if newest is not None and at_ms - up_ms <= newest < at_ms - span_ms:
             self._moved(device, at_ms - span_ms)
 
     def _vitals(self, event: Event, device: int, at_ms: int) -> None:

@@ -337,8 +337,10 @@ class Watch:
             done += 1
             if done % AT_ONCE == 0:
                 await asyncio.sleep(0)
-        for home in homes:
+        for number, home in enumerate(homes, 1):
             self._judge(home)
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)
         if not self._turn:
             self._turn = list(self._homes)
         for _ in range(min(len(self._turn), len(self._homes) // ROUND_TICKS + 1)):

@@ -15,8 +15,8 @@ from kanhu.links.mqtt_sessions import two_sessions
 log = structlog.get_logger("kanhu.mqtt")
 
 ROOT = "kanhu/1/hubs/"
-PENDING_MAX = 400  # bulk messages not yet settled; beyond, no more is read: a call waits behind so many
-PENDING_LOW = 200
+PENDING_MAX = 800  # bulk messages not yet settled; beyond, no more is read: a call waits behind so many
+PENDING_LOW = 400
 
 
 class MqttLink:

@@ -75,8 +75,10 @@ class Past:
             self.began_ms = at_ms
         self._hub.add(at_ms)
         self._life.add(at_ms)
-        self._first[device] = min(at_ms, self._first.get(device, at_ms))
-        self._heard[device] = max(at_ms, self._heard.get(device, at_ms))
+        if at_ms < self._first.setdefault(device, at_ms):
+            self._first[device] = at_ms
+        if at_ms > self._heard.setdefault(device, at_ms):
+            self._heard[device] = at_ms
 
     def booted(self, at_ms: int) -> None:
         """The hub started: its sensors warm up, and while it was off nothing was seen."""

@@ -15,6 +15,14 @@ class Spans:
 
     def add(self, at_ms: int) -> None:
         """A moment more."""
+        if self._from and at_ms >= self._from[-1]:  # nearly always: it goes on with the newest
+            newest = self._to[-1]
+            if at_ms - newest >= self.gap_ms:
+                self._from.append(at_ms)
+                self._to.append(at_ms)
+            elif at_ms > newest:
+                self._to[-1] = at_ms
+            return
         at = bisect_right(self._from, at_ms)
         if at and at_ms - self._to[at - 1] < self.gap_ms:
             at -= 1
