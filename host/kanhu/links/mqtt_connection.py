@@ -20,7 +20,7 @@ log = structlog.get_logger("kanhu.mqtt.client")
 ANSWER_S = 10.0  # CONNACK, SUBACK and PINGRESP
 PUBACK_S = 30.0  # longest without any PUBACK while some are owed
 WRITE_HIGH = 256 * 1024  # bytes buffered for the socket before the window is held
-READ_MAX = 4 * 1024  # bytes of one read: a call on another connection waits for its events to be handled
+READ_MAX = 16 * 1024  # bytes of one read: a call on another connection waits for its events to be handled
 
 Ack = Callable[[], None]
 OnMessage = Callable[[str, bytes, Ack], None]
