@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kanhu_protocol import names
 
 from . import checks
 from .checks import RegistryError
-from .records import Home, Hub, Sensor
+from .file import RegistryFile
 
 if TYPE_CHECKING:
     from kanhu.care.rules.past import Device  # kanhu.care looks at the registry
@@ -42,24 +41,8 @@ class ModeRequest(NamedTuple):
     asked_ms: int
 
 
-class CareTables:
-    """The registry's part in care; mixed into Registry, which opens, locks and loads."""
-
-    _db: sqlite3.Connection
-    _hubs: dict[str, Hub]
-    _sensors: dict[str, list[Sensor]]
-    _settings: dict[str, dict[str, Any]]
-
-    def home(self, home_id: str) -> Home:
-        """One home; RegistryError when unknown."""
-        raise NotImplementedError
-
-    def hub(self, hub_id: str) -> Hub:
-        """One hub; RegistryError when unknown."""
-        raise NotImplementedError
-
-    def _change(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
+class CareTables(RegistryFile):
+    """The registry's part in care."""
 
     # Rules
 
@@ -162,7 +145,8 @@ class CareTables:
 
     # Inside
 
-    def _load_care(self, db: sqlite3.Connection) -> None:
+    def _read(self, db: sqlite3.Connection) -> None:
+        super()._read(db)
         self._rules: dict[str, dict[str, dict[str, Any]]] = {}
         for home, rule, settings in db.execute("SELECT home, rule, settings FROM rules ORDER BY home, rule"):
             self._rules.setdefault(home, {})[rule] = json.loads(settings)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from kanhu_protocol import names
 
 from . import checks
 from .checks import RegistryError
+from .file import RegistryFile
 
 DAY_MIN = 1440
 
@@ -27,13 +27,8 @@ class Shift(NamedTuple):
     time_zone: str
 
 
-class DutyTable:
-    """The registry's duty lists; mixed into Registry, which opens, locks and loads."""
-
-    _db: sqlite3.Connection
-
-    def _change(self) -> AbstractContextManager[sqlite3.Connection]:
-        raise NotImplementedError
+class DutyTable(RegistryFile):
+    """The registry's duty lists."""
 
     def shifts(self) -> list[Shift]:
         """All shifts of operators who are not disabled, by number."""
@@ -70,7 +65,8 @@ class DutyTable:
         with self._change() as db:
             db.execute("DELETE FROM duty WHERE id=?", (shift_id,))
 
-    def _load_duty(self, db: sqlite3.Connection) -> None:
+    def _read(self, db: sqlite3.Connection) -> None:
+        super()._read(db)
         rows = db.execute(
             "SELECT duty.id, operator, level, duty.region, days, from_min, until_min, time_zone FROM duty "
             "JOIN operators ON operators.id = duty.operator WHERE disabled_ms IS NULL ORDER BY duty.id"

@@ -1,13 +1,11 @@
-"""The registry: read from memory, changed on disk; a running daemon sees the CLI's changes by refresh()."""
+"""The registry: homes, hubs, keys and sensors, as they are added, changed, revoked and forgotten."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 from kanhu.aead import KEY_BYTES
@@ -19,8 +17,6 @@ from . import checks
 from .care import CareTables
 from .checks import RegistryError
 from .duty import DutyTable
-from .records import Home, Hub, Sensor
-from .store import Access, open_database
 
 MAX_GENERATION = 0xFFFF
 # Boots that a board may have started and never told of, when another takes its place: four days of a start
@@ -33,52 +29,9 @@ MAX_SENSORS = 28  # a device table with as many keys travels in one sealed messa
 
 
 class Registry(CareTables, DutyTable):
-    """One registry.db (mode 0600, which is what guards the keys in it). Use from one thread."""
-
-    def __init__(self, data_dir: Path, access: Access = "make") -> None:
-        self._db = open_database(data_dir, access)
-        self.path = data_dir / "registry.db"
-        self.version = 0  # rises whenever anything changed, here or by another process
-        self.operators_version = 0  # rises with what is changed here of operators, and of nothing else
-        self.changes = 0  # made to this registry since it was begun, as its file has it
-        self._load()
-
-    @classmethod
-    def open(cls, data_dir: Path | str, access: Access = "make") -> Registry:
-        """Open the registry under data_dir, made if need be only with "make"; DataError with what to do."""
-        return cls(Path(data_dir), access)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    def refresh(self) -> bool:
-        """Notice what another process changed; cheap, call it every second. True when something did."""
-        try:
-            if self._data_version() == self._seen:
-                return False
-            self._load()
-        except sqlite3.OperationalError:  # being written at this moment: seen the next time
-            return False
-        return True
+    """A whole registry; here homes, hubs, keys and sensors are changed, what else there is in the parts."""
 
     # Homes
-
-    def homes(self) -> list[Home]:
-        """All homes, by id."""
-        return list(self._homes.values())
-
-    def home(self, home_id: str) -> Home:
-        """One home; RegistryError when unknown."""
-        found = self._homes.get(home_id)
-        if found is None:
-            raise RegistryError(f"home {home_id!r}: not known; `kanhu registry home list` shows all")
-        return found
-
-    def home_of(self, hub_id: str) -> Home | None:
-        """The home of a hub, revoked or not; None for an unknown hub."""
-        hub = self._hubs.get(hub_id)
-        return self._homes.get(hub.home) if hub is not None else None
 
     def add_home(
         self, region: str | None = None, time_zone: str = "Asia/Shanghai", name: str = "", address: str = "",
@@ -101,25 +54,6 @@ class Registry(CareTables, DutyTable):
         return home_id
 
     # Hubs and keys
-
-    def hubs(self, home: str | None = None) -> list[Hub]:
-        """All hubs, revoked ones too, or those of one home, by id."""
-        return [hub for hub in self._hubs.values() if home is None or hub.home == home]
-
-    def hub(self, hub_id: str) -> Hub:
-        """One hub; RegistryError when unknown."""
-        found = self._hubs.get(hub_id)
-        if found is None:
-            raise RegistryError(f"hub {hub_id!r}: not known; `kanhu registry hub list` shows all")
-        return found
-
-    def knows(self, hub_id: str) -> bool:
-        """Whether the hub is known and not revoked."""
-        return hub_id in self._keys
-
-    def remembers(self, hub_id: str) -> bool:
-        """Whether the hub is known, revoked or not."""
-        return hub_id in self._hubs
 
     def add_hub(self, home: str, hub_id: str | None = None, heard: Past = NEVER) -> tuple[str, bytes]:
         """Add a hub to a home; returns its id (random when none is given) and its first key.
@@ -173,18 +107,6 @@ class Registry(CareTables, DutyTable):
             db.execute("UPDATE hubs SET revoked_ms=? WHERE id=?", (checks.now_ms(), hub_id))
             db.execute("DELETE FROM keys WHERE hub=?", (hub_id,))
 
-    def keys(self, hub_id: str) -> dict[int, bytes]:
-        """Keys by generation; empty for an unknown or revoked hub."""
-        return self._keys.get(hub_id, {})
-
-    def key(self, hub_id: str) -> tuple[int, bytes] | None:
-        """The newest (generation, key); None for an unknown or revoked hub."""
-        keys = self._keys.get(hub_id)
-        if not keys:
-            return None
-        generation = max(keys)
-        return generation, keys[generation]
-
     # Erasure: here at once, in the journal by whoever has it open (kanhu.erasure)
 
     def forget_home(self, home_id: str, discard: bool) -> list[str]:
@@ -201,10 +123,6 @@ class Registry(CareTables, DutyTable):
             db.execute("DELETE FROM homes WHERE id=?", (home_id,))
         self._compact()
         return hubs
-
-    def erasures(self) -> dict[str, bool]:
-        """Hubs that the journal has still to forget: whether undelivered events are to go too."""
-        return dict(self._erasures)
 
     def erased(self, hub_id: str) -> None:
         """The journal has forgotten a hub; nothing names it any more."""
@@ -232,11 +150,6 @@ class Registry(CareTables, DutyTable):
         return self._passwords[hub_id]
 
     # Sensors
-
-    def sensors(self, hub_id: str) -> list[Sensor]:
-        """A hub's sensors by index."""
-        self.hub(hub_id)
-        return list(self._sensors.get(hub_id, ()))
 
     def sensor_history(self, hub_id: str) -> list[dict[str, Any]]:
         """All sensors a hub has ever had, without their keys, as plain values."""
@@ -330,11 +243,6 @@ class Registry(CareTables, DutyTable):
 
     # Settings
 
-    def settings(self, hub_id: str) -> dict[str, Any]:
-        """What of a hub's settings is not the default (contracts, section 6), without secrets."""
-        self.hub(hub_id)
-        return dict(self._settings.get(hub_id, {}))
-
     def set_settings(self, hub_id: str, settings: dict[str, Any]) -> int:
         """Replace a hub's settings; returns the new version. They reach the hub when it is provisioned."""
         self._active(hub_id)
@@ -378,12 +286,6 @@ class Registry(CareTables, DutyTable):
 
     # Inside
 
-    def _active(self, hub_id: str) -> Hub:
-        hub = self.hub(hub_id)
-        if hub.revoked_ms is not None:
-            raise RegistryError(f"hub {hub_id!r}: is revoked; add a new one")
-        return hub
-
     def _free_index(self, hub_id: str, taken: set[int]) -> int:
         (used,) = self._db.execute("SELECT max(device) FROM sensors WHERE hub=?", (hub_id,)).fetchone()
         start = max(used or 0, *taken, 0) + 1
@@ -392,78 +294,3 @@ class Registry(CareTables, DutyTable):
             if index not in taken:
                 return int(index)
         raise RegistryError(f"hub {hub_id}: has 255 devices, and no index is left")
-
-    def _data_version(self) -> int:
-        (version,) = self._db.execute("PRAGMA data_version").fetchone()
-        return int(version)
-
-    @contextmanager
-    def _change(self, operators: bool = False) -> Iterator[sqlite3.Connection]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-                self._db.execute("UPDATE meta SET value=value+1 WHERE key='changes'")
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.IntegrityError:
-            self._load()
-            raise RegistryError(
-                "another process has just changed the same entry: look, and try again"
-            ) from None
-        except sqlite3.Error as error:
-            raise RegistryError(f"{self.path}: {error}; nothing was changed") from None
-        if operators:  # a desk does this in the daemon's loop, where reading 20,000 homes takes half a second
-            self.operators_version += 1
-        else:
-            self._load()
-
-    def _load(self) -> None:
-        db = self._db
-        db.execute("BEGIN")
-        try:
-            self._homes = {
-                home: Home(home, region, zone, name, address, tuple(json.loads(phones)))
-                for home, region, zone, name, address, phones in db.execute(
-                    "SELECT id, region, time_zone, name, address, phones FROM homes ORDER BY id"
-                )
-            }
-            (self.changes,) = db.execute("SELECT value FROM meta WHERE key='changes'").fetchone()
-            self._keys: dict[str, dict[int, bytes]] = {}
-            for hub, generation, key in db.execute("SELECT hub, generation, key FROM keys"):
-                self._keys.setdefault(hub, {})[generation] = key
-            self._hubs: dict[str, Hub] = {}
-            self._settings: dict[str, dict[str, Any]] = {}
-            for hub, home, table, config, settings, created_ms, revoked_ms in db.execute(
-                "SELECT id, home, table_version, config_version, settings, created_ms, revoked_ms "
-                "FROM hubs ORDER BY id"
-            ):
-                generation = max(self._keys.get(hub, {0: b""}))
-                self._hubs[hub] = Hub(hub, home, generation, table, config, created_ms, revoked_ms)
-                self._settings[hub] = json.loads(settings)
-            self._passwords: dict[str, str] = dict(
-                db.execute("SELECT id, mqtt_password FROM hubs WHERE mqtt_password IS NOT NULL")
-            )
-            self._sensors: dict[str, list[Sensor]] = {}
-            self._bind_keys: dict[str, dict[int, bytes]] = {}
-            for hub, device, role, address, name, room, supervision_s, bind_key in db.execute(
-                "SELECT hub, device, role, address, name, room, supervision_s, bind_key FROM sensors "
-                "WHERE removed_ms IS NULL ORDER BY hub, device"
-            ):
-                encrypted = bind_key is not None
-                sensor = Sensor(hub, device, role, address, name, room, supervision_s, encrypted)
-                self._sensors.setdefault(hub, []).append(sensor)
-                if encrypted:
-                    self._bind_keys.setdefault(hub, {})[device] = bind_key
-            self._erasures = {
-                hub: bool(discard) for hub, discard in db.execute("SELECT hub, discard FROM erasures")
-            }
-            self._load_care(db)
-            self._load_duty(db)
-        finally:
-            db.execute("COMMIT")
-        self._seen = self._data_version()
-        self.version += 1
