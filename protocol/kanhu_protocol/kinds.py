@@ -54,6 +54,8 @@ INCIDENT_OPENED = 96  # many faults with one cause
 INCIDENT_CLOSED = 97
 SENSOR_UNPROVEN = 98  # it is heard, but nothing shows that it still sees
 SENSOR_PROVEN = 99
+MONITOR_FAULT = 100  # a health monitor that is here gives nothing: see key DETAIL
+MONITOR_OK = 101
 # P4 service: 128..191
 BOOT = 128  # the first event of every boot, seq 0
 COMMAND_DONE = 129
@@ -88,12 +90,17 @@ RULE_HINT = 157  # raised by the host: what a rule finds worth a look, no alarm
 ALARM_HANDED_OVER = 158
 FAULT_ASSIGNED = 159  # a fault has an owner and a deadline
 FAULT_CLOSED = 160  # raised by the host: and is mended, or a person says why not
+PAIRING_OPENED = 161  # for SPAN_MS the hub tells of every sensor it hears
+PAIRING_CLOSED = 162  # see key DETAIL
+SENSOR_HEARD = 163  # while pairing is open: one that is not, or is, this home's
+UNPAIRED = 164
 # P5 information: 192..255
 HEARTBEAT = 192
 MOTION = 193  # motion began after stillness
 MOTION_COUNT = 194
 STILL = 195
 VITALS = 196
+VITALS_INVALID = 197  # a monitor measured, and says itself that there is no reading
 
 # Keys of an event map. One meaning each, for all kinds.
 KIND = 0
@@ -108,7 +115,7 @@ ALARM = 8  # [boot, seq] of the alarm's first event
 COUNT = 9  # presses or movements in this event; absent = 1
 ATTEMPT = 10
 SPAN_MS = 11  # the stretch of time, ending at UP_MS, that the event speaks of
-VALUES = 12  # [[code, value, exponent], ...]: value x 10^exponent, see names.QUANTITIES
+VALUES = 12  # [[code, value, exponent, unit?], ...]: value x 10^exponent; names.QUANTITIES, names.UNITS
 DETAIL = 13  # number, see names.DETAILS
 PREVIOUS = 14  # [boot, seq]: the last identity persisted before this boot
 RESET = 15  # reset cause, see names.RESETS
@@ -137,6 +144,14 @@ MODE = 37  # number, see names.MODES
 MEMBERS = 38  # hubs in an incident
 NEED = 39  # text code of what a referral asks for
 INCIDENT = 40  # text id
+STATUS = 41  # bits of a measurement, see names.MEASUREMENT_STATUS
+USER = 42  # the monitor's number of its wearer
+MEASURED_S = 43  # the monitor's own clock: seconds since 1970 as if its local time were UTC
+CLOCK_OFFSET_S = 44  # that clock ahead of the hub's when they met, before it was set
+INVALID = 45  # [[code, special], ...]: see names.SPECIALS
+ADDRESS = 46  # of a sensor: 6 bytes as printed, or the pin in 1
+ROLE = 47  # number, see names.ROLES
+NAME = 48  # text that a sensor advertises
 
 # Flags
 TEST = 1
@@ -167,6 +182,8 @@ VERSION_OF = 8
 TABLE = 9  # device table: [[index, role, address, supervision seconds, bind key?], ...]
 ASK_MS = 10  # how long the elder is asked before it is an alarm
 ASK_KIND = 11  # the kind of event that follows when nobody cancels
+PAIR_MS = 12  # how long pairing is open; 0 closes it
+ZONE_S = 13  # the home's local time ahead of UTC, s
 
 STORED = 1
 DELIVERED = 2
@@ -176,6 +193,7 @@ REQUEST_MISSING = 5
 PING = 6
 DEVICES = 7
 ASK = 8  # pre-alarm in the home
+PAIR = 9
 
 # States of an alarm, in ALARM_IS and STATE
 OPEN = 1

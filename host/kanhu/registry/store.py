@@ -96,6 +96,13 @@ MIGRATIONS = (
         until_ms INTEGER, by TEXT NOT NULL, asked_ms INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    -- What whoever helps at a home has to know: personal, and gone with the home.
+    CREATE TABLE notes (
+        home TEXT PRIMARY KEY REFERENCES homes (id) ON DELETE CASCADE,
+        text TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
