@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from kanhu import ledger
+from kanhu.care import shown
+from kanhu.care.condition import Condition
+from kanhu.demo.desk import OPERATOR, DemoDesk
 from kanhu.install.firmware import source_dir
 from kanhu.sim.bench import Press
 from kanhu.sim.city import City
@@ -54,7 +57,8 @@ class Scenario:
     """Two homes, one on MQTT and one on a serial cable. Methods may be called from any thread."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.town = Town(folder, heartbeat_s=HEARTBEAT_S, serial_homes=("south",))
+        self.desk = DemoDesk()
+        self.town = Town(folder, heartbeat_s=HEARTBEAT_S, serial_homes=("south",), daemon=self.desk.settings)
         self.random = random.Random(seed)  # noqa: S311  # a script, not a secret
         self.city = City(self.town.platform_url, folder / "city.db", self.tell)
         self.faults: Counter[str] = Counter()
@@ -102,12 +106,14 @@ class Scenario:
             pirs={"hall": 5},
             sensors={"bracelet": "button", "sink": "moisture", "cabinet": "tamper"},
         )
+        self.desk.let_in(self.town.registry)
         self.town.start()
         self.city.start()
         if not self.city.up.wait(15) or self.city.error:
             raise RuntimeError(f"the city's side did not start: {self.city.error}")
         self.town.wait_ready()
         self.tell("broker, daemon, two hubs and the city are up")
+        self.tell(f"the call desk: {self.desk.url} (operator {OPERATOR}, password {self.desk.password})")
 
     # What people do
 
@@ -229,6 +235,13 @@ class Scenario:
                 _, _, english, chinese = self._patterns[name]
                 return name, english, chinese
         return "", "starting", "启动中"
+
+    def conditions(self) -> dict[str, Condition]:
+        """How each home is, as the daemon last said it, by the home's name here."""
+        daemon = self.town.daemon
+        names = {home.home: name for name, home in self.town.homes.items()}
+        said = shown.read(daemon.data_dir, names, daemon.running)
+        return {names[home]: one for home, one in said.items()}
 
     # The account
 

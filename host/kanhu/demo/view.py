@@ -10,6 +10,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from kanhu.care.condition import STATE_WORDS, Condition
+from kanhu.demo.desk import OPERATOR
 from kanhu.demo.scenario import Scenario
 from kanhu.platform import Event
 from kanhu.sim.town import Home
@@ -26,6 +28,7 @@ COLOURS = {
     "not_saved": "bold red",
     "accepted": "bold green",
 }
+CONDITION_COLOURS = {"well": "green", "attention": "bold red", "cannot_tell": "yellow"}
 STAGE_WORDS = {
     "heard": ("heard: in the hub's flash", "已记录"),
     "stored": ("stored: on the host's disk", "已保存"),
@@ -53,7 +56,18 @@ def _receipts(receipts: list[Receipts]) -> RenderableType:
     return grid
 
 
-def _home(scenario: Scenario, home: Home, receipts: list[Receipts]) -> RenderableType:
+def _condition(condition: Condition) -> Text:
+    english, chinese = STATE_WORDS[condition.state]
+    why = f": {condition.reasons[0].words.en}" if condition.reasons else ""
+    return Text(
+        f"home {english} {chinese}{why}",
+        CONDITION_COLOURS[condition.state],
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+
+
+def _home(scenario: Scenario, home: Home, receipts: list[Receipts], condition: Condition) -> RenderableType:
     if home.hub.running:
         name, english, chinese = scenario.lamp(home)
         lamp = Text(f"lamp ● {english}  {chinese}", COLOURS.get(name, "white"))
@@ -62,7 +76,7 @@ def _home(scenario: Scenario, home: Home, receipts: list[Receipts]) -> Renderabl
     link = "serial cable" if home.name == "south" else "MQTT over Wi-Fi"
     boots = f"{home.hub.boots} start{'s' if home.hub.boots != 1 else ''}"
     title = f"home {home.name}: hub {home.hub_id}, {link}, {boots}"
-    return Panel(Group(lamp, _receipts(receipts)), title=title, title_align="left")
+    return Panel(Group(lamp, _condition(condition), _receipts(receipts)), title=title, title_align="left")
 
 
 def _machine(scenario: Scenario) -> RenderableType:
@@ -73,6 +87,8 @@ def _machine(scenario: Scenario) -> RenderableType:
     grid.add_row("broker (nats-server)", state(scenario.town.broker.running))
     grid.add_row("daemon (journal on disk)", state(scenario.town.daemon.running))
     faults = ", ".join(f"{name.replace('_', ' ')} x{count}" for name, count in scenario.faults.items())
+    grid.add_row("call desk", Text(scenario.desk.url, "bold"))
+    grid.add_row("", Text(f"operator {OPERATOR}, password {scenario.desk.password}", "bright_black"))
     grid.add_row("faults so far", Text(faults or "none", "bright_black"))
     return Panel(grid, title="between", title_align="left")
 
@@ -120,7 +136,11 @@ def draw(scenario: Scenario, height: int) -> Layout:
         Layout(name="top"), Layout(name="story", size=max(5, height // 4)), Layout(name="keys", size=1)
     )
     layout["top"].split_row(Layout(name="left"), Layout(name="right"))
-    homes = [_home(scenario, home, receipts.get(name, [])) for name, home in scenario.town.homes.items()]
+    conditions = scenario.conditions()
+    homes = [
+        _home(scenario, home, receipts.get(name, []), conditions[name])
+        for name, home in scenario.town.homes.items()
+    ]
     layout["left"].update(Group(*homes, _machine(scenario)))
     layout["right"].update(_city(scenario, height - height // 4 - 6))
     lines = list(scenario.story)[-(max(5, height // 4) - 2) :]
