@@ -18,6 +18,7 @@ from helpers_intake import Clock
 from kanhu import config
 from kanhu.care import Alarm, Alarms
 from kanhu.care.condition import Condition, Reason
+from kanhu.care.incidents import Incident
 from kanhu.care.modes import Modes
 from kanhu.care.proofs import Proof
 from kanhu.care.rules.past import Device, Past
@@ -48,13 +49,14 @@ class Place:
         self.conditions: dict[str, Condition] = {}
         self.pasts: dict[str, Past] = {}
         self.proofs: dict[str, Proof] = {}
+        self.incidents: list[Incident] = []
         self.settings = config.Desk.model_validate({"enabled": True, "port": 0, **settings})
         unknown = Condition("cannot_tell", (Reason(Words("nothing is known", "情况不明")),), 0)
         self.desk = Desk(
             self.settings, data_dir, self.journal, self.registry, self.alarms,
             Sources(
                 lambda: dict(self.conditions), lambda home: self.conditions.get(home, unknown),
-                self.pasts.get, self.proofs.get, self.modes.set,
+                self.pasts.get, self.proofs.get, self.modes.set, lambda: self.incidents,
             ),
         )  # fmt: skip
         self.url = f"http://127.0.0.1:{self.desk.port}"

@@ -280,6 +280,7 @@ class Desk(_Section):
     proxies: tuple[str, ...] = ()  # addresses of proxies that say who asks (X-Forwarded-For, -Proto)
     time_zone: str = "Asia/Shanghai"  # in which a day of figures begins
     session_hours: float = Field(12.0, gt=0, le=168)
+    region_names: Placed | None = None  # a file (TOML): what people call regions
     oidc: Oidc | None = None
 
     @field_validator("public_url")

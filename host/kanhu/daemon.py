@@ -151,6 +151,7 @@ class Daemon:
                 self.watch.past,
                 self.proofs.proof,
                 self.modes.set,
+                self.faults.incidents,
             )
             self.desk = Desk(config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources)
         self.visits = self.city.visits = Visits(self.journal, self.registry, config.data_dir)

@@ -14,6 +14,7 @@ from kanhu.journal.erasing import about
 from kanhu.journal.plain import believed
 from kanhu.journal.times import Anchor, resolve
 from kanhu.registry import Home, Registry
+from kanhu.registry.notes import Notes
 from kanhu.uplink.cloudevents import to_json
 from kanhu_protocol import names
 
@@ -63,10 +64,11 @@ def write(data_dir: Path, registry: Registry, home_id: str, out: Path) -> int:
 
 def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
     hubs = [hub.id for hub in registry.hubs(home.id)]
+    note = Notes(registry).of(home.id)
     head: dict[str, Any] = {
         "home": {
             "id": home.id, "region": home.region, "time_zone": home.time_zone, "name": home.name,
-            "address": home.address, "phones": home.phones,
+            "address": home.address, "phones": home.phones, "note": note and note._asdict(),
         },
         "hubs": [
             {

@@ -1,5 +1,5 @@
-"""A short note about whoever lives in a home ("key at the neighbour's, hard of hearing"): personal data, shown
-only where an open alarm asks for it, and gone with the home."""
+"""A short note about whoever lives in a home ("key at the neighbour's, hard of hearing"): personal data,
+shown only while an alarm is open, and gone with the home."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ class Notes:
     def put(self, home: str, text: str, by: str) -> Note | None:
         """Write a home's note in place of what stood there; an empty text takes it away. RegistryError."""
         self._registry.home(home)
-        text = " ".join(text.split())
-        if len(text) > MAX_NOTE or not text.isprintable():
-            raise RegistryError(f"note: must be printable text of at most {MAX_NOTE} characters")
+        text = one_line(text)
         note = Note(text, checks.plain_text(by, "by"), checks.now_ms()) if text else None
         # operators: as with these, nobody has to read 20,000 homes anew for it in the daemon's loop.
         with self._registry._change(operators=True) as db:
@@ -51,3 +49,11 @@ class Notes:
             else:
                 db.execute("INSERT OR REPLACE INTO notes VALUES (?,?,?,?)", (home, *note))
         return note
+
+
+def one_line(text: str) -> str:
+    """A note in its one form; RegistryError."""
+    text = " ".join(text.split())
+    if len(text) > MAX_NOTE or not text.isprintable():
+        raise RegistryError(f"note: must be printable text of at most {MAX_NOTE} characters")
+    return text

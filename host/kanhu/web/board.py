@@ -17,13 +17,13 @@ import structlog
 from kanhu.care import Alarm, Alarms
 from kanhu.journal import Journal
 from kanhu.registry import Registry
-from kanhu.registry.operators import Operator, Operators
+from kanhu.registry.operators import Operator
 from kanhu_protocol import kinds as k
-from kanhu_protocol import names
 
 from . import tallies as counting
 from .figures import NONE, Today
-from .regions import covers, district
+from .regions import covers, district, known
+from .rows import Rows
 from .sources import Sources
 from .tallies import Tallies
 
@@ -51,11 +51,11 @@ class Board:
     """The visible state per region; version rises with it."""
 
     def __init__(
-        self, journal: Journal, registry: Registry, alarms: Alarms, operators: Operators, zone: ZoneInfo,
+        self, journal: Journal, registry: Registry, alarms: Alarms, rows: Rows, zone: ZoneInfo,
         sources: Sources,
     ) -> None:  # fmt: skip
         self._journal, self._registry, self._alarms = journal, registry, alarms
-        self._operators, self._sources = operators, sources
+        self._rows, self._sources = rows, sources
         self._today = Today(zone, journal.clock)
         self._closed: OrderedDict[tuple[str, int, int], Alarm] = OrderedDict()
         self._tallies = Tallies()
@@ -110,13 +110,15 @@ class Board:
     def _show(self) -> None:
         began = time.perf_counter()
         self._made.clear()
-        self._figures = {
-            region: found.plain() for region, found in self._today.by_region(self.region_of).items()
-        }
+        self._figures = self._by_region()
         self.version += 1
         self._cost_s = time.perf_counter() - began
         for tell in self.on_version:
             tell()
+
+    def _by_region(self) -> dict[str, Any]:
+        today = self._today.by_region(self._rows.region_of)
+        return {region: figures.plain() for region, figures in today.items()}
 
     async def _keep_counting(self) -> None:
         while True:
@@ -132,8 +134,7 @@ class Board:
                 found = replace(self._tallies, homes=await asyncio.to_thread(counting.of_homes, homes))
             changed = found != self._tallies
             self._tallies = found
-            figures = {region: one.plain() for region, one in self._today.by_region(self.region_of).items()}
-            if changed or figures != self._figures:
+            if changed or self._by_region() != self._figures:
                 self._dirty.set()
             took_s = time.monotonic() - began
             await asyncio.sleep(max(COUNT_EVERY_S, COST_SHARE * took_s))
@@ -151,11 +152,6 @@ class Board:
             for home in self._registry.homes()
         }
 
-    def region_of(self, hub: str) -> str | None:
-        """Where a hub is."""
-        home = self._registry.home_of(hub)
-        return None if home is None else home.region
-
     # Looking
 
     def state(self, operator: Operator) -> str:
@@ -169,47 +165,12 @@ class Board:
         me = _json(
             {
                 "id": operator.id, "name": operator.name, "role": operator.role, "region": operator.region,
-                "language": operator.language,
+                "region_name": self._rows.region_name(operator.region), "language": operator.language,
             }
         )  # fmt: skip
         self._cost_s += time.perf_counter() - began
         now_ms = self._journal.clock()  # a page sets its clock by it
         return f'{{"now_ms":{now_ms},"me":{me},"alarms":[{alarms}],{made.common}}}'
-
-    def row(self, alarm: Alarm) -> dict[str, Any]:
-        """One alarm as the API has it, without "mine"."""
-        home = self._registry.home_of(alarm.hub)
-        raised_ms = alarm.raised_ms or alarm.opened_ms
-        return {
-            "name": str(alarm),
-            "kind": names.KINDS.get(alarm.kind, str(alarm.kind)),
-            "state": names.STATES.get(alarm.state, str(alarm.state)),
-            "class": f"p{alarm.cls}",
-            "level": alarm.level,
-            "region": home.region if home else None,
-            "home": home.id if home else None,
-            "raised_ms": raised_ms,
-            "age_s": max(0, (self._journal.clock() - raised_ms) // 1000),
-            "presses": alarm.presses,
-            "delivered": alarm.delivered_ms is not None,
-            "accepted_by": alarm.accepted_by,
-            "accepted_by_name": self.name_of(alarm.accepted_by),
-            "accepted_ms": alarm.accepted_ms,
-            "dispatched_ms": alarm.dispatched_ms,
-            "on_scene_ms": alarm.on_scene_ms,
-            "closed_ms": alarm.closed_ms,
-            "closed_by": alarm.closed_by,
-            "reason": alarm.reason,
-            "rule": alarm.rule,
-            "explanation": alarm.explanation and alarm.explanation._asdict(),
-            "ask_until_ms": alarm.asked_until_ms,
-            "incident": None,
-        }
-
-    def name_of(self, operator_id: str | None) -> str | None:
-        """What people call an operator; of the city's own only the id is known."""
-        found = self._operators.get(operator_id) if operator_id else None
-        return (found.name or None) if found else None
 
     def _common(self, region: str, viewer: bool) -> _Made:
         made = self._made.get((region, viewer))
@@ -218,11 +179,11 @@ class Board:
         return made
 
     def _make(self, region: str, viewer: bool) -> _Made:
-        seen = [one for one in self._alarms.live() if covers(region, self.region_of(one.hub))]
+        seen = [one for one in self._alarms.live() if covers(region, self._rows.region_of(one.hub))]
         seen.sort(key=_order)
         rows = []
         for alarm in [*seen[:MAX_ALARMS], *(() if viewer else self._lately(region))]:
-            row = self.row(alarm)
+            row = self._rows.alarm(alarm, region)
             if viewer:  # a wall hangs where anybody may stand
                 row |= {"home": None, "explanation": None, "may_act": False}
             rows.append((alarm.accepted_by, _json(row | {"mine": False})))
@@ -233,9 +194,8 @@ class Board:
             "incidents": [
                 {
                     "id": one.id, "kind": one.kind, "opened_ms": one.opened_ms, "closed_ms": one.closed_ms,
-                    # How far it reaches beyond one's own region is not one's own to know.
-                    "region": one.region if covers(region, one.region or None) else region,
-                    "members": one.members[region],
+                    "members": one.members[region].hubs, "standing": one.members[region].standing,
+                    **self._rows.place(known(region, one.region)),
                 }
                 for one in self._tallies.incidents
                 if one.members.get(region)
@@ -253,7 +213,7 @@ class Board:
         for alarm in reversed(self._closed.values()):
             if len(found) == MAX_CLOSED_SHOWN or (alarm.closed_ms or 0) < since_ms:
                 break
-            if covers(region, self.region_of(alarm.hub)):
+            if covers(region, self._rows.region_of(alarm.hub)):
                 found.append(alarm)
         return found
 
@@ -264,7 +224,13 @@ class Board:
         def row(place: str) -> dict[str, Any]:
             return rows.setdefault(
                 place,
-                {"region": place, "alarms": 0, "unanswered": 0, "oldest_s": None, **counting.no_homes()},
+                {
+                    **self._rows.place(place),
+                    "alarms": 0,
+                    "unanswered": 0,
+                    "oldest_s": None,
+                    **counting.no_homes(),
+                },
             )
 
         for place in self._tallies.homes:
@@ -276,7 +242,7 @@ class Board:
         for alarm in seen:
             if alarm.state == k.PRE:
                 continue
-            one = row(district(region, self.region_of(alarm.hub)))
+            one = row(district(region, self._rows.region_of(alarm.hub)))
             one["alarms"] += 1
             if alarm.state == k.OPEN:
                 one["unanswered"] += 1

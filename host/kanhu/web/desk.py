@@ -19,14 +19,18 @@ from kanhu.care import Alarms
 from kanhu.ending import end
 from kanhu.journal import Journal
 from kanhu.registry import Registry
+from kanhu.registry.notes import Notes
 from kanhu.registry.operators import Operators
 
-from . import api
+from . import acting, api
 from .audit import Audit
 from .board import Board
 from .guard import Guard, TooLarge, TooSlow, refused
+from .handling import Handler, answering
 from .pages import Pages
 from .person import Persons
+from .regions import read_names
+from .rows import Rows
 from .server import Server
 from .sessions import Sessions, kept_secret
 from .sources import Sources
@@ -56,14 +60,16 @@ class Desk:
         """ConfigError, DataError."""
         self.journal, self.registry, self.alarms, self.sources = journal, registry, alarms, sources
         self.operators = Operators(registry)
+        self.notes = Notes(registry)
+        self.rows = Rows(registry, self.operators, sources, read_names(settings.region_names), journal.clock)
         self.audit = Audit(journal)
         self.throttle = Throttle(time.monotonic)
         secret = kept_secret(data_dir / "desk.secret")
         secure = settings.tls is not None or (settings.public_url or "").startswith("https:")
         self.sessions = Sessions(self.operators, secret, settings.session_hours, secure)
-        self.board = Board(journal, registry, alarms, self.operators, ZoneInfo(settings.time_zone), sources)
+        self.board = Board(journal, registry, alarms, self.rows, ZoneInfo(settings.time_zone), sources)
         self.streams = Streams(self.board, self.sessions, journal.clock)
-        self.persons = Persons(registry, alarms, sources, journal.clock)
+        self.persons = Persons(registry, self.notes, alarms, sources, journal.clock)
         self.oidc: Provider | None = None
         if settings.oidc is not None:
             from .oidc import Provider  # heavy, and not everybody's
@@ -98,11 +104,11 @@ class Desk:
     def _app(self) -> Starlette:
         pages = self.pages
 
-        def ask(path: str, handler: api.Handler, *roles: str) -> Route:
-            return Route(f"/desk/api/{path}", api.answering(self, handler, *roles), methods=["GET"])
+        def ask(path: str, handler: Handler, *roles: str) -> Route:
+            return Route(f"/desk/api/{path}", answering(self, handler, *roles), methods=["GET"])
 
-        def tell(path: str, handler: api.Handler, *roles: str) -> Route:
-            return Route(f"/desk/api/{path}", api.answering(self, handler, *roles), methods=["POST"])
+        def tell(path: str, handler: Handler, *roles: str) -> Route:
+            return Route(f"/desk/api/{path}", answering(self, handler, *roles), methods=["POST"])
 
         register_url_convertor("number", _Number())
         alarm = "alarms/{hub}/{boot:number}-{seq:number}"
@@ -121,10 +127,11 @@ class Desk:
                 ask("incidents/{id:number}", api.incident, *ACTORS),
                 ask("audit", api.audit, "supervisor"),
                 ask(f"{alarm}/person", api.person, *ACTORS),
-                *(tell(f"{alarm}/{what}", api.act(what), *ACTORS) for what in ACTS),
-                tell(f"{alarm}/correct", api.act("correct"), "supervisor"),
-                tell("homes/{home}/mode", api.mode, *ACTORS),
-                tell("language", api.language),
+                tell(f"{alarm}/note", acting.note, *ACTORS),
+                *(tell(f"{alarm}/{what}", acting.act(what), *ACTORS) for what in ACTS),
+                tell(f"{alarm}/correct", acting.act("correct"), "supervisor"),
+                tell("homes/{home}/mode", acting.mode, *ACTORS),
+                tell("language", acting.language),
                 Mount("/desk/static", _Static(packages=[("kanhu.web", "static")])),
             ],
             exception_handlers={TooLarge: _too_large, TooSlow: _too_slow, 404: _not_found, 500: _broken},

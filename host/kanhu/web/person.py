@@ -11,6 +11,7 @@ from kanhu.care import Alarm, Alarms
 from kanhu.care.condition import Condition
 from kanhu.care.rules.values import Words
 from kanhu.registry import Home, Registry
+from kanhu.registry.notes import Notes
 
 from .sources import Sources
 
@@ -21,21 +22,24 @@ class Persons:
     """Puts together what an operator has to know."""
 
     def __init__(
-        self, registry: Registry, alarms: Alarms, sources: Sources, clock: Callable[[], int]
+        self, registry: Registry, notes: Notes, alarms: Alarms, sources: Sources, clock: Callable[[], int]
     ) -> None:
-        self._registry, self._alarms, self._sources, self._clock = registry, alarms, sources, clock
+        self._registry, self._notes, self._alarms = registry, notes, alarms
+        self._sources, self._clock = sources, clock
 
     def about(self, alarm: Alarm, home: Home) -> dict[str, Any]:
         """As kanhu.web.api describes it."""
         zone = ZoneInfo(home.time_zone)
         now_ms = self._clock()
         condition = self._sources.condition(home.id)
+        note = self._notes.of(home.id)
         return {
             "alarm": str(alarm),
             "home": home.id,
             "name": home.name,
             "address": home.address,
             "phones": list(home.phones),
+            "note": note and note._asdict(),
             "time_zone": home.time_zone,
             "sensors": [
                 {

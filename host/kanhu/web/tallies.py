@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kanhu_protocol import names
 
@@ -19,9 +19,20 @@ _INCIDENTS = """
 SELECT id, kind, region, opened_ms, closed_ms FROM incidents WHERE closed_ms IS NULL OR closed_ms >= ?
 ORDER BY id DESC LIMIT 200
 """
-_MEMBERS = "SELECT hub, count(*) FROM faults WHERE incident=? GROUP BY hub"
+_MEMBERS = "SELECT hub, max(closed_ms IS NULL) FROM faults WHERE incident=? GROUP BY hub"
+_FAULTS_OF = (
+    "SELECT id, hub, device, kind, opened_ms, closed_ms, owner, due_ms FROM faults "
+    "WHERE incident=? AND id>? AND (closed_ms IS NULL OR NOT ?) ORDER BY id"
+)
 
 Conditions = dict[str, int]  # well, attention, cannot_tell: homes
+
+
+class Members(NamedTuple):
+    """Hubs of an incident in a region and below it, and how many of them are not back."""
+
+    hubs: int = 0
+    standing: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class Incident:
     region: str  # that holds all members; "": everywhere
     opened_ms: int
     closed_ms: int | None
-    members: Mapping[str, int]
+    members: Mapping[str, Members]
 
 
 @dataclass(frozen=True)
@@ -91,32 +102,32 @@ def count(
     return Tallies(of_homes(homes), faults, incidents)
 
 
-def _members(db: sqlite3.Connection, number: int, region_of_hub: Mapping[str, str | None]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for hub, members in db.execute(_MEMBERS, (number,)):
+def _members(
+    db: sqlite3.Connection, number: int, region_of_hub: Mapping[str, str | None]
+) -> dict[str, Members]:
+    found: dict[str, Members] = {}
+    for hub, standing in db.execute(_MEMBERS, (number,)):
         for place in above(region_of_hub.get(hub)):
-            found[place] = found.get(place, 0) + members
+            hubs, stand = found.get(place, Members())
+            found[place] = Members(hubs + 1, stand + standing)
     return found
 
 
-def members(
-    journal: Path, number: int, after: int, limit: int, hubs: Mapping[str, str | None]
+def faults_of(
+    journal: Path, number: int, after: int, limit: int, hubs: Container[str], standing: bool
 ) -> list[dict[str, Any]]:
-    """Faults of an incident at these hubs (region of each), by id above `after`. Runs in a thread."""
-    sql = (
-        "SELECT id, hub, device, kind, opened_ms, closed_ms, owner, due_ms FROM faults "
-        "WHERE incident=? AND id>? ORDER BY id"
-    )
+    """Faults of an incident at these hubs, by id above `after`; standing: only those. Runs in a thread."""
     found: list[dict[str, Any]] = []
     with closing(sqlite3.connect(f"{journal.resolve().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
-        for fault, hub, device, kind, opened_ms, closed_ms, owner, due_ms in db.execute(sql, (number, after)):
+        for fault, hub, device, kind, opened_ms, closed_ms, owner, due_ms in db.execute(
+            _FAULTS_OF, (number, after, standing)
+        ):
             if hub not in hubs:
                 continue
             found.append(
                 {
-                    "id": fault, "hub": hub, "region": hubs[hub], "device": device,
-                    "kind": names.KINDS.get(kind, str(kind)), "opened_ms": opened_ms, "closed_ms": closed_ms,
-                    "owner": owner, "due_ms": due_ms,
+                    "id": fault, "hub": hub, "device": device, "kind": names.KINDS.get(kind, str(kind)),
+                    "opened_ms": opened_ms, "closed_ms": closed_ms, "owner": owner, "due_ms": due_ms,
                 }
             )  # fmt: skip
             if len(found) == limit:
