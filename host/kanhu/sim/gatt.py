@@ -1,4 +1,19 @@
-"""Connectable peripherals on the bench's air and a hub's connections to them, by Bumble's controllers."""
+"""Connectable peripherals on the bench's air and a hub's connections to them, by Bumble's controllers.
+
+What a hub sees is what MicroPython's bluetooth shows on an ESP32 (NimBLE):
+- At most 4 connections, the fifth gap_connect() raises ENOMEM; EALREADY while another is being made, EIO for
+  a monitor that is connected already. gap_scan() raises EBUSY until the connection stands or has failed.
+- A connection that failed: DISCONNECT with handle 65535, address type 255 and an address of zeros.
+- gap_pair(conn) asks the irq handler for the secret (GET_SECRET: type 2, index 0, 7 bytes of address type and
+  address, least significant byte first). With it the link is encrypted; without it (None, or not 80 bytes)
+  the two pair. Then ENCRYPTION_UPDATE (conn, encrypted, authenticated, bonded, key size) follows; zeros: it
+  failed, and the link stays up. With a key that is not the monitor's the link is cut. After a pairing with
+  config(bond=True) come SET_SECRET of type 1 and 2. Nothing else keeps keys: what the hub forgets is gone.
+- A monitor that asks for security (SMP security request) has the same effect as gap_pair().
+- active(True) with a handler set asks for the identity key (type 10, b"irk") and, when there is one, for all
+  secrets of type 2 by index, without a key.
+- An indication is confirmed when the irq handler has returned.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +32,7 @@ from bumble.host import Host
 from bumble.link import LocalLink
 from bumble.transport.common import AsyncPipeSink
 
+from kanhu.sim import bonds
 from kanhu.sim.sensors import Advert
 
 # MicroPython's bluetooth._IRQ_* of a central
@@ -27,9 +43,13 @@ DESCRIPTOR, DESCRIPTORS_DONE = 13, 14
 READ, READ_DONE, WRITE_DONE = 15, 16, 17
 NOTIFY, INDICATE = 18, 19
 MTU_EXCHANGED = 21
+ENCRYPTION_UPDATE, SET_SECRET = 28, 30
 
 ADV_IND = 0
 NO_CONNECTION = 65535  # handle in the event that says a connection failed
+NO_ADDRESS = (255, {"b": "00" * 6})  # and the type and address in it
+INTERVAL_MS = 100.0  # of advertising, as of a monitor that wants to be heard
+CONNECTIONS = 4  # at most, as in MicroPython's ESP32 builds
 ATT_ERROR = 0x100  # NimBLE's base of an ATT error in a status
 GENERIC_ACCESS = UUID("1800")
 
@@ -80,24 +100,51 @@ async def peripheral(
     device = _device(link, name, address)
     link.rssi[bytes.fromhex(address.replace(":", ""))] = rssi
     add(device)
+    device.pairing_config_factory = bonds.just_works
     await device.power_on()
-    await device.start_advertising(auto_restart=True, advertising_data=advertising)
+    await device.start_advertising(
+        auto_restart=True,
+        advertising_data=advertising,
+        advertising_interval_min=INTERVAL_MS,
+        advertising_interval_max=INTERVAL_MS,
+    )
     return device
 
 
 class Central:
-    """A hub's side: its commands in, MicroPython's events out through tell(event, *fields)."""
+    """A hub's side: its commands in, MicroPython's events out through tell(event, *fields).
 
-    def __init__(self, link: Link, name: str, tell: Tell) -> None:
-        self._link, self._name, self._tell = link, name, tell
+    secure(handle) asks for what gap_pair() does, when a peripheral has sent a security request."""
+
+    def __init__(
+        self,
+        link: Link,
+        name: str,
+        tell: Tell,
+        address: str = "C0:00:00:00:00:01",
+        secure: Callable[[int], object] = lambda handle: None,
+    ) -> None:
+        self._link, self._name, self._tell, self._secure = link, name, tell, secure
+        self._address = address
         self._device: Device | None = None
         self._connections: dict[int, Connection] = {}
         self._connecting: asyncio.Task[None] | None = None
+        self._securing: set[int] = set()
+        self._unconfirmed: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def connecting(self) -> bool:
+        return self._connecting is not None and not self._connecting.done()
+
     def connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
-        if self._connecting and not self._connecting.done():
+        """Begin to connect; OSError as NimBLE answers."""
+        if self.connecting:
             raise OSError(errno.EALREADY, "connecting")
+        if any(_printed(one.peer_address) == address for one in self._connections.values()):
+            raise OSError(errno.EIO, "connected already")
+        if len(self._connections) >= CONNECTIONS:
+            raise OSError(errno.ENOMEM, "no connection free")
         self._connecting = self._go(self._connect(address_type, address, timeout_ms))
 
     def cancel_connect(self) -> None:
@@ -105,26 +152,27 @@ class Central:
             self._connecting.cancel()
 
     async def _connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
-        peer = {"b": address.hex()}
         try:
             if self._device is None:
-                self._device = _device(self._link, self._name, "C0:00:00:00:00:01")
+                self._device = _device(self._link, self._name, self._address)
                 await self._device.power_on()
             target = hci.Address(bytes(reversed(address)), hci.AddressType(address_type))
             async with asyncio.timeout(timeout_ms / 1000):
                 await self._link.until_connectable(target)  # cancelling Bumble's own wait leaves it confused
                 connection = await self._device.connect(target, timeout=None)
         except asyncio.CancelledError:
-            self._tell(DISCONNECT, NO_CONNECTION, address_type, peer)
+            self._tell(DISCONNECT, NO_CONNECTION, *NO_ADDRESS)
             raise
         except Exception:  # Bumble's own tree; for the hub a failed connection is an event, whatever failed
-            self._tell(DISCONNECT, NO_CONNECTION, address_type, peer)
+            self._tell(DISCONNECT, NO_CONNECTION, *NO_ADDRESS)
             return
+        peer = {"b": address.hex()}
         handle = connection.handle
         self._connections[handle] = connection
 
         def gone(reason: int) -> None:
             self._connections.pop(handle, None)
+            self._unconfirmed.discard(handle)
             self._tell(DISCONNECT, handle, address_type, peer)
 
         client: Any = connection.gatt_client
@@ -133,13 +181,22 @@ class Central:
             self._tell(NOTIFY, handle, pdu.attribute_handle, {"b": bytes(pdu.attribute_value).hex()})
 
         def indicated(pdu: Any) -> None:
+            self._unconfirmed.add(handle)
             self._tell(INDICATE, handle, pdu.attribute_handle, {"b": bytes(pdu.attribute_value).hex()})
-            client.send_confirmation(att.ATT_Handle_Value_Confirmation())
 
         connection.on("disconnection", gone)
+        connection.on(connection.EVENT_SECURITY_REQUEST, lambda auth_req: self._secure(handle))
         client.on_att_handle_value_notification = notified
         client.on_att_handle_value_indication = indicated
         self._tell(CONNECT, handle, address_type, peer)
+
+    def confirm(self, handle: int) -> None:
+        """The hub's handler has returned from an indication."""
+        connection = self._connections.get(handle)
+        if connection is not None and handle in self._unconfirmed:
+            self._unconfirmed.discard(handle)
+            client: Any = connection.gatt_client
+            client.send_confirmation(att.ATT_Handle_Value_Confirmation())
 
     async def disconnect(self, handle: int) -> bool:
         """False if there is no such connection."""
@@ -154,6 +211,12 @@ class Central:
         connection = self._connections.get(handle)
         if connection is None:
             raise OSError(errno.ENOTCONN, "not connected")
+        if operation == "secure":
+            if handle in self._securing:
+                raise OSError(errno.EALREADY, "pairing")
+            self._securing.add(handle)
+            self._go(self._encrypt(connection, handle, *args))
+            return
         operations: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
             "services": self._services,
             "characteristics": self._characteristics,
@@ -204,6 +267,31 @@ class Central:
 
     async def _mtu(self, client: Any, handle: int, mtu: int) -> None:
         self._tell(MTU_EXCHANGED, handle, await client.request_mtu(mtu))
+
+    async def _encrypt(
+        self, connection: Connection, handle: int, secret: str | None, bond: bool, mitm: bool, io: int
+    ) -> None:
+        address = connection.peer_address  # pairing replaces it by what the peer calls itself
+        key = bonds.key(address)
+        state = (False, False, False, 0)
+        kept: bytes | None = None
+        try:
+            if secret:
+                await bonds.encrypt(connection, bytes.fromhex(secret))
+                state = bonds.state(bytes.fromhex(secret))
+            else:
+                kept = await bonds.pair(connection, bonds.config(bond, mitm, io))
+                state = (True, bonds.state(kept)[1], bond, bonds.KEY_SIZE)
+        except Exception as error:  # Bumble's own tree; to the hub it failed, whatever did
+            logger.info("%s: no encryption with %s: %r", self._name, address, error)
+        finally:
+            self._securing.discard(handle)
+        if handle not in self._connections:
+            return  # the link is gone, and DISCONNECT has said so
+        self._tell(ENCRYPTION_UPDATE, handle, *state)
+        if kept and bond:
+            for kind in (bonds.OURS, bonds.PEERS):
+                self._tell(SET_SECRET, kind, {"b": key.hex()}, {"b": kept.hex()})
 
     def _go(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -243,8 +243,9 @@ class Hub:
                 self._rtc = memory
             case ["ble", False] | ["scan", None]:
                 self._stop_scan()
-            case ["scan", duration_ms, interval_us, window_us, _]:
-                self._scan(duration_ms, interval_us, window_us)
+            case ["confirmed", int(handle)]:
+                if self._central:
+                    self._central.confirm(handle)
             case ["connect", None]:
                 if self._central:
                     self._central.cancel_connect()
@@ -281,6 +282,10 @@ class Hub:
                 self._nvs.commit(space)
             case "resolve", [str(host), int(port)]:
                 return await self._net.resolve(host, port)
+            case "scan", [int(duration_ms), int(interval_us), int(window_us)]:
+                if self._central and self._central.connecting:
+                    raise OSError(errno.EBUSY, "connecting")
+                self._scan(duration_ms, interval_us, window_us)
             case "connect", [int(address_type), str(address), int(timeout_ms)]:
                 self._stop_scan()  # as the port does
                 self._radio().connect(address_type, bytes.fromhex(address), timeout_ms)
@@ -367,7 +372,13 @@ class Hub:
                 if process and process is self._process:
                     process.tell("b", *event)
 
-            self._central = Central(self._air.link(), self.hub_id, tell)
+            def secure(handle: int) -> None:
+                if process and process is self._process:
+                    process.tell("s", handle)
+
+            # Its random static address: the two highest bits are set.
+            address = bytes((self._mac[0] | 0xC0,)) + self._mac[1:]
+            self._central = Central(self._air.link(), self.hub_id, tell, address.hex(":").upper(), secure)
         return self._central
 
     def _hear(self, advert: Advert) -> None:

@@ -1,5 +1,8 @@
 # bluetooth as on an ESP32 with NimBLE: scanning and the central's side of GATT; the bench is the controller.
+# Pairing and its errors: see the head of host/kanhu/sim/gatt.py.
 import binascii
+import os
+import sys
 
 import _bench
 from micropython import const
@@ -10,8 +13,17 @@ FLAG_WRITE = 0x08
 FLAG_NOTIFY = 0x10
 FLAG_INDICATE = 0x20
 
+_CONNECT = const(7)
+_DISCONNECT = const(8)
+_INDICATE = const(19)
+_GET_SECRET = const(29)
+_SET_SECRET = const(30)
+_PEERS = const(2)  # type of secret: a bond's, by the peer
+_IDENTITY = const(10)  # type of secret: our identity resolving key
+_SECRET = const(80)  # bytes of a bond's secret; NimBLE takes no other size
 _ENODEV = const(19)
 _EINVAL = const(22)
+_ENOTCONN = const(107)
 _unhex = binascii.unhexlify
 
 
@@ -72,12 +84,17 @@ class BLE:
         self._active = False
         self._irq = None
         self._buffer = bytearray(520)  # reused by every event, as the port does
-        self._settings = {"gap_name": b"MPY ESP32", "mtu": 256, "rxbuf": 256, "addr_mode": 0, "bond": False}
+        self._settings = {"gap_name": b"MPY ESP32", "mtu": 256, "rxbuf": 256, "addr_mode": 0}
+        self._settings.update({"bond": False, "mitm": False, "io": 3, "le_secure": False})
+        self._peers = {}  # connection -> key of its secret
 
     def active(self, on=None):
         if on is not None and bool(on) != self._active:
             self._active = bool(on)
             _bench.send("ble", self._active)
+            self._peers = {}
+            if self._active:
+                self._load_identity()
         return self._active
 
     def irq(self, handler):
@@ -100,8 +117,18 @@ class BLE:
 
     def _event(self, event, *fields):
         # {"u": hex} is a UUID; {"b": hex} is a view that is only good until the handler returns.
-        if not self._irq or not self._active:
+        if not self._active:
             return
+        if event == _CONNECT:
+            self._peers[fields[0]] = bytes((fields[1],)) + bytes(reversed(_unhex(fields[2]["b"])))
+        elif event == _DISCONNECT:
+            self._peers.pop(fields[0], None)
+        if self._irq:
+            self._tell(event, fields)
+        if event == _INDICATE:
+            _bench.send("confirmed", fields[0])
+
+    def _tell(self, event, fields):
         used = 0
         out = []
         for field in fields:
@@ -125,7 +152,7 @@ class BLE:
             return
         if window_us > interval_us or window_us < 2500 or duration_ms < 0:
             raise OSError(_EINVAL)
-        _bench.send("scan", duration_ms, interval_us, window_us, bool(active))
+        _bench.call("scan", duration_ms, interval_us, window_us)
 
     def gap_connect(self, addr_type, addr=None, scan_duration_ms=2000, min_us=0, max_us=0):
         self._check()
@@ -137,6 +164,43 @@ class BLE:
     def gap_disconnect(self, conn):
         self._check()
         return _bench.call("disconnect", conn)
+
+    def gap_pair(self, conn):
+        self._check()
+        if conn not in self._peers:
+            raise OSError(_ENOTCONN)
+        key = bytearray(self._peers[conn])
+        secret = self._ask(_GET_SECRET, _PEERS, 0, memoryview(key))
+        known = secret is not None and len(secret) == _SECRET
+        for i in range(len(key)):
+            key[i] = 0xEE
+        s = self._settings
+        self._gatt("secure", conn, _hex(secret) if known else None, bool(s["bond"]), bool(s["mitm"]), s["io"])
+
+    def _asked_to_secure(self, conn):
+        try:
+            self.gap_pair(conn)
+        except OSError:
+            pass  # it is being done, or the connection is gone
+
+    def _load_identity(self):
+        # As NimBLE does when it starts; what a handler does not keep is made anew each time.
+        if not self._irq:
+            return
+        found = self._ask(_GET_SECRET, _IDENTITY, 0, memoryview(b"irk"))
+        kept = found is not None and len(found) == 16
+        if not kept and not self._ask(_SET_SECRET, _IDENTITY, memoryview(b"irk"), memoryview(os.urandom(16))):
+            return
+        for index in range(256):
+            if self._ask(_GET_SECRET, _PEERS, index, None) is None:
+                return
+
+    def _ask(self, event, *data):
+        try:
+            return self._irq(event, data) if self._irq else None
+        except Exception as error:
+            sys.stderr.write("Unhandled exception in callback\n")
+            sys.print_exception(error)
 
     def gattc_discover_services(self, conn, uuid=None):
         self._gatt("services", conn, _hex(uuid) if uuid else None)
@@ -164,3 +228,4 @@ class BLE:
 _ble = None
 _ble = BLE()
 _bench.handlers["b"] = _ble._event
+_bench.handlers["s"] = _ble._asked_to_secure
