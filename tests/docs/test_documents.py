@@ -17,6 +17,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from kanhu.cli import app
+from kanhu.cli.later import Later
 from kanhu_protocol import names
 from kanhu_protocol.checks import is_id
 
@@ -185,6 +186,7 @@ def test_documented_commands_parse() -> None:
         command, rest = get_command(app), list(words)
         while isinstance(command, TyperGroup) and rest and rest[0] in command.commands:
             command = command.commands[rest.pop(0)]
+            command = command.loaded() if isinstance(command, Later) else command
         if isinstance(command, TyperGroup):
             wrong.append(f"{where}: no such command: {' '.join(rest)}")
             continue

@@ -2,74 +2,71 @@
 
 from __future__ import annotations
 
-import math
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from kanhu.cli import duty, faults, home, keep, operate, operators, pki, platform, registry, rules, visits
+from kanhu.cli.later import Later
 from kanhu.errors import KanhuError
+
+COMMANDS = (
+    Later("run", "kanhu.cli.operate:run", "Run the daemon until Ctrl-C or SIGTERM."),
+    Later("status", "kanhu.cli.operate:status", "Hubs, alarms and queues, read from disk."),
+    Later("ledger", "kanhu.cli.operate:ledger", "Recompute the ledger from the raw tables."),
+    Later("backup", "kanhu.cli.keep:backup", "Copy journal and registry into a new folder."),
+    Later("restore", "kanhu.cli.keep:restore", "Put a backup's journal and registry in place."),
+    Later(
+        "demo", "kanhu.demo.cli:demo", "Two simulated homes, broker, daemon and city in one terminal.",
+        needs_sim=True,
+    ),
+    Later("registry", "kanhu.cli.registry:app", "Homes, hubs and sensors."),
+    Later("home", "kanhu.cli.home:app", "How a home is, and whether anybody is in it."),
+    Later("pki", "kanhu.cli.pki:app", "A CA of your own: certificates for brokers."),
+    Later("platform", "kanhu.cli.platform:app", "The city platform's side: follow, accept, close."),
+    Later("operator", "kanhu.cli.operators:app", "Who may log in at the call desk."),
+    Later("rules", "kanhu.cli.rules:app", "Rules that watch homes, and what they would have said."),
+    Later("visits", "kanhu.cli.visits:app", "Who was at a home, and the code of the day."),
+    Later("faults", "kanhu.cli.faults:app", "Technical faults as work: who mends them, and by when."),
+    Later("duty", "kanhu.cli.duty:app", "Duty lists: who is asked when an alarm waits."),
+    Later("sim", "kanhu.sim.cli:app", "A simulated hub on this desk.", needs_sim=True),
+)  # fmt: skip
+
+
+class Commands(TyperGroup):
+    """All of them, each loaded when it is used."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for command in COMMANDS:
+            self.add_command(command)
+
 
 app = typer.Typer(
     name="kanhu",
+    cls=Commands,
     help="Kanhu (看护): an open home-safety gateway for elders who live alone.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("run")(operate.run)
-app.command("status")(operate.status)
-app.command("ledger")(operate.ledger)
-app.command("backup")(keep.backup)
-app.command("restore")(keep.restore)
-app.add_typer(registry.app, name="registry", help="Homes, hubs and sensors.")
-app.add_typer(home.app, name="home", help="How a home is, and whether anybody is in it.")
-app.add_typer(pki.app, name="pki", help="A CA of your own: certificates for brokers.")
-app.add_typer(platform.app, name="platform", help="The city platform's side: follow, accept, close.")
-app.add_typer(operators.app, name="operator", help="Who may log in at the call desk.")
-app.add_typer(rules.app, name="rules", help="Rules that watch homes, and what they would have said.")
-app.add_typer(visits.app, name="visits", help="Who was at a home, and the code of the day.")
-app.add_typer(faults.app, name="faults", help="Technical faults as work: who mends them, and by when.")
-app.add_typer(duty.app, name="duty", help="Duty lists: who is asked when an alarm waits.")
-
-SIM_HELP = "needs the simulator: pip install 'kanhu[sim]' (Linux x86-64 or macOS arm64)"
 
 
-def _needs_sim(error: ImportError) -> None:
-    raise KanhuError(f"{SIM_HELP}; missing: {error.name}")
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"kanhu {version('kanhu')}")
+        raise typer.Exit
 
 
-@app.command("demo", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def demo(
-    context: typer.Context,
-    seconds: float = typer.Option(0, help="Stop by itself after this long; 0: until q is pressed."),
-    as_json: bool = typer.Option(False, "--json", help="No picture; end with one line of JSON."),
-    seed: int = typer.Option(1, help="Seed of the scripted morning."),
+@app.callback()
+def _kanhu(
+    asked: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Say which it is."),
 ) -> None:
-    """Two simulated homes, broker, daemon and city in one terminal, with faults to inject."""
-    if context.args:
-        raise KanhuError(f"no such option: {' '.join(context.args)}; see kanhu demo --help")
-    if not 0 <= seconds < math.inf:
-        raise KanhuError(f"--seconds {seconds:g}: must be 0 or more, such as --seconds 30")
-    try:
-        from kanhu.demo import main as run_demo
-    except ImportError as error:
-        _needs_sim(error)
-    raise typer.Exit(run_demo(seconds=seconds, as_json=as_json, seed=seed))
-
-
-try:
-    from kanhu.sim.cli import app as sim_app
-except ImportError as _error:
-    _missing = _error
-
-    @app.command("sim", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-    def sim() -> None:
-        """A simulated hub on this desk (needs the extra kanhu[sim])."""
-        _needs_sim(_missing)
-else:
-    app.add_typer(sim_app, name="sim", help="A simulated hub on this desk.")
+    pass
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said, show_settings
-from kanhu.pki.files import for_hubs
 from kanhu.registry import RegistryError, checks
 from kanhu.registry.board import write_program
 
@@ -86,6 +85,8 @@ def export(
         way = (*endpoint, user, password)
     elif ca:
         raise RegistryError("--ca is for a hub with --wifi and --broker")
+    from kanhu.pki.files import for_hubs  # other commands start without certificates
+
     trusted = for_hubs(ca) if ca else b""
     with open_registry(data_dir, "change") as registry:
         if way and not user:

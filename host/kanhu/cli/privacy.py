@@ -16,7 +16,6 @@ from rich.console import Console
 from kanhu.cli.show import DATA_DIR, AsJson, DataDir, open_registry, said
 from kanhu.errors import ConfigError, DataError
 from kanhu.journal import JournalLocked
-from kanhu.journal.erasing import undelivered
 from kanhu.registry import Registry
 from kanhu_protocol import kinds as k
 
@@ -78,6 +77,8 @@ def forget(
 
 
 def _refuse_unfinished(data_dir: Path, home: str, hubs: list[str]) -> None:
+    from kanhu.journal.erasing import undelivered  # other commands start without it
+
     path = data_dir / "journal.db"
     if not path.exists():
         return
