@@ -27,6 +27,7 @@ CA = typer.Option(None, "--ca", help="PEM file of the authority behind the broke
 ALARM = typer.Argument(help='The alarm\'s name, "{hub_id}/{boot}-{seq}", as the events show it.')
 OPERATOR = typer.Option(..., "--operator", help="Id of the person who acts.")
 WAIT = typer.Option(ANSWER_S, "--timeout", min=0.1, help="Seconds to wait for the answer.")
+ELSE = "Exit 1 when refused or not answered."
 STYLES = {"p1": "bold red", "p2": "yellow", "p3": "magenta", "p4": "cyan", "p5": "dim"}
 
 
@@ -106,85 +107,42 @@ def _ask(broker: str, ca: Path | None, command: dict[str, str], timeout: float, 
     typer.echo(done)
 
 
-@app.command()
-def accept(
-    alarm: str = ALARM,
-    operator: str = OPERATOR,
-    broker: str = BROKER,
-    timeout: float = WAIT,
-    ca: Path | None = CA,
-) -> None:
-    """Take an alarm in a person's name; the elder is shown it. Exit 1 when refused or not answered."""
-    command = {"command": "accept", "alarm": alarm, "operator": operator}
-    _ask(broker, ca, command, timeout, f"{alarm} accepted by {operator}")
+def _step(command: str, done: str, text: str) -> None:
+    @app.command(command.replace("_", "-"), help=f"{text} {ELSE}")
+    def step(
+        alarm: str = ALARM,
+        operator: str = OPERATOR,
+        broker: str = BROKER,
+        timeout: float = WAIT,
+        ca: Path | None = CA,
+    ) -> None:
+        asked = {"command": command, "alarm": alarm, "operator": operator}
+        _ask(broker, ca, asked, timeout, f"{alarm} {done} {operator}")
 
 
-@app.command()
-def close(
-    alarm: str = ALARM,
-    operator: str = OPERATOR,
-    reason: str = typer.Option(..., "--reason", help="A code or a short text, without personal data."),
-    broker: str = BROKER,
-    timeout: float = WAIT,
-    ca: Path | None = CA,
-) -> None:
-    """Close an alarm with a reason. Exit 1 when refused or not answered."""
-    command = {"command": "close", "alarm": alarm, "operator": operator, "reason": reason}
-    _ask(broker, ca, command, timeout, f"{alarm} closed by {operator}")
+def _step_with(field: str, about: str, command: str, done: str, text: str) -> None:
+    @app.command(command.replace("_", "-"), help=f"{text} {ELSE}")
+    def step(
+        alarm: str = ALARM,
+        operator: str = OPERATOR,
+        value: str = typer.Option(..., f"--{field}", help=about),
+        broker: str = BROKER,
+        timeout: float = WAIT,
+        ca: Path | None = CA,
+    ) -> None:
+        asked = {"command": command, "alarm": alarm, "operator": operator, field: value}
+        _ask(broker, ca, asked, timeout, f"{alarm} {done.format(value)} {operator}")
 
 
-@app.command()
-def dispatch(
-    alarm: str = ALARM,
-    operator: str = OPERATOR,
-    broker: str = BROKER,
-    timeout: float = WAIT,
-    ca: Path | None = CA,
-) -> None:
-    """Say that somebody is on the way; the elder is shown it. Exit 1 when refused or not answered."""
-    command = {"command": "dispatch", "alarm": alarm, "operator": operator}
-    _ask(broker, ca, command, timeout, f"{alarm} dispatched by {operator}")
-
-
-@app.command("on-scene")
-def on_scene(
-    alarm: str = ALARM,
-    operator: str = OPERATOR,
-    broker: str = BROKER,
-    timeout: float = WAIT,
-    ca: Path | None = CA,
-) -> None:
-    """Say that somebody has arrived. Exit 1 when refused or not answered."""
-    command = {"command": "on_scene", "alarm": alarm, "operator": operator}
-    _ask(broker, ca, command, timeout, f"{alarm} on scene, says {operator}")
-
-
-@app.command("hand-over")
-def hand_over(
-    alarm: str = ALARM,
-    operator: str = OPERATOR,
-    to: str = typer.Option(..., "--to", help="Id of the person who has it from now on."),
-    broker: str = BROKER,
-    timeout: float = WAIT,
-    ca: Path | None = CA,
-) -> None:
-    """Give an accepted alarm to another person. Exit 1 when refused or not answered."""
-    command = {"command": "hand_over", "alarm": alarm, "operator": operator, "to": to}
-    _ask(broker, ca, command, timeout, f"{alarm} handed over to {to} by {operator}")
-
-
-@app.command()
-def correct(
-    alarm: str = ALARM,
-    operator: str = OPERATOR,
-    reason: str = typer.Option(..., "--reason", help="What it was after all, without personal data."),
-    broker: str = BROKER,
-    timeout: float = WAIT,
-    ca: Path | None = CA,
-) -> None:
-    """Give a closed alarm another reason. Exit 1 when refused or not answered."""
-    command = {"command": "correct", "alarm": alarm, "operator": operator, "reason": reason}
-    _ask(broker, ca, command, timeout, f"{alarm} corrected by {operator}")
+CODE = "A code or a short text, without personal data."
+CORRECTED = "What it was after all, without personal data."
+TO = "Id of the person who has it from now on."
+_step("accept", "accepted by", "Take an alarm in a person's name; the elder is shown it.")
+_step_with("reason", CODE, "close", "closed by", "Close an alarm with a reason.")
+_step("dispatch", "dispatched by", "Say that somebody is on the way; the elder is shown it.")
+_step("on_scene", "on scene, says", "Say that somebody has arrived.")
+_step_with("to", TO, "hand_over", "handed over to {} by", "Give an accepted alarm to another person.")
+_step_with("reason", CORRECTED, "correct", "corrected by", "Give a closed alarm another reason.")
 
 
 @app.command()
