@@ -3,7 +3,6 @@ with one cause are one incident."""
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from kanhu.journal import Batch, Event, Journal, JournalUnavailable
+from kanhu.journal import Batch, Event, Journal
 from kanhu.journal.plain import believed
 from kanhu_protocol import kinds as k
 from kanhu_protocol.checks import MAX_REASON, MAX_TEXT, VALID
@@ -19,6 +18,7 @@ from kanhu_protocol.checks import MAX_REASON, MAX_TEXT, VALID
 from .fault_book import REOPEN_MS, FaultBook
 from .fault_tasks import DEADLINE_H, HOUR_MS, MENDS, FaultError, FaultTask, Key, key_of
 from .incidents import Incident
+from .ticking import tick_every
 
 log = structlog.get_logger("kanhu.faults")
 
@@ -236,13 +236,7 @@ class Faults(FaultBook):
 
     async def run(self) -> None:
         """Deadlines and the ends of incidents, until cancelled."""
-        while True:
-            await asyncio.sleep(TICK_S)
-            if self._journal.healthy:
-                try:
-                    await self.tick()
-                except JournalUnavailable as error:
-                    log.error("deadlines wait for the disk", error=str(error))
+        await tick_every(TICK_S, self._journal, self.tick, log, "deadlines wait for the disk")
 
     async def tick(self) -> None:
         """What time has brought by now. JournalUnavailable: said again the next time."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
@@ -11,8 +10,10 @@ from typing import NamedTuple
 import structlog
 
 from kanhu.care.rules.values import Words
-from kanhu.journal import Batch, Event, Journal, JournalUnavailable
+from kanhu.journal import Batch, Event, Journal
 from kanhu_protocol import kinds as k
+
+from .ticking import tick_every
 
 log = structlog.get_logger("kanhu.proofs")
 
@@ -113,13 +114,9 @@ class Proofs:
 
     async def run(self) -> None:
         """Raise path.fault for hubs whose proof is overdue, until cancelled."""
-        while True:
-            await asyncio.sleep(TICK_S)
-            if self._journal.healthy:
-                try:
-                    await self.tick()
-                except JournalUnavailable as error:
-                    log.error("a missing proof could not be said; tried again", error=str(error))
+        await tick_every(
+            TICK_S, self._journal, self.tick, log, "a missing proof could not be said; tried again"
+        )
 
     async def tick(self) -> None:
         """Say path.fault (no_proof) of each hub that is heard and has not proven its path for too long."""
