@@ -7,6 +7,7 @@ import sys
 from micropython import const
 
 from kanhu_hub.alarm import KINDS
+from kanhu_hub.downlink import NOT_SAVED
 from kanhu_hub.supervisor import OUT_OF_MEMORY, TASK_FAILED, WATCHDOG_MS
 from kanhu_protocol import kinds as k
 
@@ -40,6 +41,9 @@ class App:
 
     proof_ms = None  # when proof.py has something to do
     unproven = True  # since the start
+    pairing = None  # pairing.py, while it is open
+    radio = None  # inputs/advertisements.py, where the board has one
+    collector = None  # inputs/monitors/collector.py, where the table has had a health monitor
 
     def __init__(self, board, folder="/data", make_links=None):
         if not board.nvs.blob("hub_id") or len(board.nvs.blob("key") or b"") != 16:
@@ -78,6 +82,8 @@ class App:
 
     def emit(self, kind, fields):
         """An input's fact: True when flash has it."""
+        if self.pairing:
+            self.pairing.emitted(kind, fields)
         if kind in KINDS:
             saved = None
             if kind == k.FALL and self.config.fall_ask:
@@ -115,6 +121,19 @@ class App:
             drop("kanhu_hub.asking")
         return done
 
+    def pair(self, fields=None):
+        """What PAIR orders: 0, or why not; without fields, the device table has changed."""
+        try:
+            if not self.collector and any([10 < row[1] < 17 for row in self.devices.entries]):
+                from kanhu_hub.inputs.monitors.collector import start
+
+                self.collector = start(self, drop)
+            from kanhu_hub import pairing
+
+            return pairing.command(self, fields) if fields else pairing.tell(self)
+        except MemoryError:
+            return NOT_SAVED
+
     def _prove(self, now):
         from kanhu_hub import proof
 
@@ -139,6 +158,8 @@ class App:
         name = self.alarms.shown()
         if name:
             return name
+        if self.pairing:
+            return self.pairing.lamp()
         if not self.reached():
             return "cannot_tell"
         return "fault" if self.faults.standing() else "well"
@@ -189,6 +210,10 @@ class App:
                 self._asking("tick")
             self.alarms.tick()
             now = self.clock.now_ms()
+            if self.pairing:
+                self.pairing.tick()
+            elif "kanhu_hub.pairing" in sys.modules:
+                drop("kanhu_hub.pairing")
             if self.proof_ms is not None and now >= self.proof_ms:
                 self._prove(now)
             self.faults.tick()

@@ -25,6 +25,7 @@ class Downlink:
         self.on_receipt = None
         self.on_stale = None  # called for what was sealed for an earlier boot
         self.on_ask = None  # (name, ms): a pre-alarm; False when it cannot be
+        self.on_pair = None  # (fields): pairing; not 0 but DETAIL of command.refused when it cannot be
         self._asked = []  # numbers of the last ones: a command comes again until its answer arrives
 
     def take(self, data):
@@ -72,6 +73,7 @@ class Downlink:
         number = fields[k.NUMBER]
         done = {k.COMMAND: number}
         good = True
+        why = NOT_SAVED
         if kind == k.ALARM_IS:
             name, state = tuple(fields[k.ALARM_NAME]), fields[k.ALARM_STATE]
             good = self._alarms.person_says(name, state)
@@ -91,12 +93,17 @@ class Downlink:
             good = bool(self.on_ask and self.on_ask(tuple(fields[k.ALARM_NAME]), fields[k.ASK_MS]))
             if good:
                 self._asked = self._asked[-15:] + [number]
+        elif kind == k.PAIR and number not in self._asked:
+            why = self.on_pair(fields) if self.on_pair else UNKNOWN
+            good = not why
+            if good:
+                self._asked = self._asked[-15:] + [number]
         elif kind == k.DEVICES:
             good = self._devices.replace(fields[k.VERSION_OF], fields[k.TABLE])
         if good:
             self._recorder.record(k.COMMAND_DONE, done)
         else:
-            self._refuse(number, NOT_SAVED)
+            self._refuse(number, why)
 
     def _refuse(self, number, detail):
         self._recorder.record(k.COMMAND_REFUSED, {k.COMMAND: number, k.DETAIL: detail})

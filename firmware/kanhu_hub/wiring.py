@@ -50,6 +50,7 @@ def assemble(app, board, folder, log, make_links=None):
     downlink.on_receipt = courier.progress
     downlink.on_stale = courier.stale
     downlink.on_ask = app.ask
+    downlink.on_pair = devices.on_change = app.pair
     config.dead = []  # devices whose pin is not usable
     lamp = _make(config, log, 0, board.output, config.lamp)
     buzzer = _make(config, log, 0, board.output, config.buzzer)
@@ -138,6 +139,7 @@ def start(app, firmware, log, drop):
     add("links", courier.watch, 10000, faults.link_lost, faults.link_back)
     add("tick", app.tick, 10000)
     _inputs(app, add, log)
+    app.pair()
     if app.config.proof:
         # Not all of a town's hubs in one minute after a power cut.
         app.proof_ms = min(app.config.proof, 600 + crc32(app.config.hub_id.encode()) % 256) * 1000
@@ -181,4 +183,5 @@ def _inputs(app, add, log):
         from kanhu_hub.inputs.advertisements import Advertisements
 
         _make(config, log, 0, board.radio.start)
-        add("radio", Advertisements(board.radio, app.devices, emit, clock).run, 0)
+        app.radio = Advertisements(board.radio, app.devices, emit, clock)
+        add("radio", app.radio.run, 0)

@@ -152,6 +152,7 @@ INVALID = 45  # [[code, special], ...]: see names.SPECIALS
 ADDRESS = 46  # of a sensor: 6 bytes as printed, or the pin in 1
 ROLE = 47  # number, see names.ROLES
 NAME = 48  # text that a sensor advertises
+ADVERTISED = 49  # BTHome service data of one that encrypts: the host tries its key on it
 
 # Flags
 TEST = 1
@@ -184,6 +185,7 @@ ASK_MS = 10  # how long the elder is asked before it is an alarm
 ASK_KIND = 11  # the kind of event that follows when nobody cancels
 PAIR_MS = 12  # how long pairing is open; 0 closes it
 ZONE_S = 13  # the home's local time ahead of UTC, s
+PROVE = 14  # device: its next press is a test
 
 STORED = 1
 DELIVERED = 2

@@ -15,7 +15,7 @@ from kanhu_protocol import names
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = runpy.run_path(str(ROOT / "firmware/kanhu_hub/indicator.py"))
 PATTERNS = {name: tuple(p.ljust(SPACE["STEPS"], ".") for p in row) for name, row in SPACE["PATTERNS"].items()}
-RESTING = {"well", "cannot_tell", "fault"}
+RESTING = {"well", "cannot_tell", "fault", "pairing"}
 CONTRACT = {
     "well",
     "cannot_tell",
@@ -26,9 +26,11 @@ CONTRACT = {
     "accepted",
     "coming",
     "asking",
+    "pairing",
+    "proving",
     "not_saved",
     "fault",
-}  # docs/contracts.md, sections 7 and 10
+}  # docs/contracts.md, sections 7, 10 and 12
 
 
 def same_when_rotated(a: str, b: str) -> bool:

@@ -20,6 +20,7 @@ class Advertisements:
         self.clock = clock
         self.sensors = {}  # by address: one look-up tells a neighbour's device from ours
         self.counters = None  # once a sensor encrypts
+        self.pairing = None  # pairing.py, while it is open
         self._said = 0  # events of all sensors
         self.foreign = self.refused = self.malformed = 0  # advertisements since boot
 
@@ -36,6 +37,8 @@ class Advertisements:
                             self.foreign += 1
                         else:
                             self._heard(sensor, address, rssi, data)
+                        if self.pairing:
+                            self.pairing.heard(address, rssi, data, sensor)
                 except Exception as error:
                     print("radio", repr(error))
                     await self.clock.sleep_ms(_WATCH_MS)
@@ -100,6 +103,8 @@ class Advertisements:
                         sensor.key = key
                         if key:
                             self._guard(sensor, address)
+                        if self.pairing:
+                            self.pairing.met(sensor, address)
                     self.sensors[address] = sensor
                     sensor.passed(ms, supervision_s)
                     if sensor.guard:

@@ -62,6 +62,7 @@ class Sensor:
         self.role = role
         self.emit = emit
         self.key = self.guard = None  # of encrypted messages
+        self.test = None  # pairing.py, while one press is to be no call
         self._flags = 0
         self._unheard_ms = 0
         self._silent = None  # not known: the hub drops the end of a fault that does not stand
@@ -74,7 +75,7 @@ class Sensor:
         self._contact = _CONTACTS.get(role)
         # A caller's first packet after a restart is a press, though it may be a copy of one stored before it:
         # then the alarm is open and a press more does no harm; a call taken for a copy would be lost.
-        self._presses = Presses(clock) if role in (_CALL, _VISIT) else None
+        self.presses = Presses(clock) if role in (_CALL, _VISIT) else None
         self._due = []  # kinds of presses that emit has not taken yet
         self._fallen_ms = 0  # since a fall was last heard of
         self._movement = Movement(device, emit) if role == _MOTION else None
@@ -121,12 +122,15 @@ class Sensor:
         self._rssi = rssi
         self._flags = flags | (self._flags if self._due else 0)
         self._states.update(states)
-        if self._presses and codes:
+        if self.presses and codes:
             pressed = bytes(codes)
             kind = k.CALL
             if self.role == _VISIT:
                 kind = k.CHECK_OUT if _DOUBLE_PRESS in pressed else k.CHECK_IN
-            self._due += [kind] * self._presses.count(packet_id, pressed)
+            presses = self.presses.count(packet_id, pressed)
+            if presses and self.test and self.test.is_test(self, pressed, presses, flags):
+                kind = k.TEST_PRESS
+            self._due += [kind] * presses
         self._tell()
         if self._movement and motion is not None:
             # A sensor that only sends when it detects says a new movement with each packet.
@@ -177,8 +181,8 @@ class Sensor:
         self._fallen_ms += ms
         if self._fallen_ms >= _FALLEN_MS and _FALLS in self._states:
             self._states[_FALLS] = False
-        if self._presses:
-            self._presses.forget()
+        if self.presses:
+            self.presses.forget()
         self._tell()
         if self._movement and self._moving is not None:
             self._movement.passed(ms)

@@ -1,0 +1,234 @@
+"""Pairing: for a while the hub tells of every sensor it hears, or takes one press of a caller for a test.
+Imported when a host asks for it, dropped when it is over."""
+
+from micropython import const
+
+from kanhu_hub import store
+from kanhu_hub.alarm import KINDS
+from kanhu_hub.inputs import bthome
+from kanhu_protocol import cbor
+from kanhu_protocol import kinds as k
+
+EXPIRED, BY_COMMAND, ALARM, PRESSED = 1, 2, 4, 5  # DETAIL of pairing.closed; 3 is the host's to say
+LATE, ALARM_STANDS, NO_DEVICE = 4, 5, 6  # DETAIL of command.refused
+
+_AGAIN_MS = const(3000)  # contracts.md section 12, as are the next five
+_SAME_MS = const(15000)  # what says nothing new
+_STRANGERS = const(30)
+_PROVE_MS = const(120000)
+_CLOCKS_MS = const(15000)  # the host's clock and the hub's may differ by this
+_COPY_MS = const(4000)  # as inputs/presses.py: a press that began before the pairing
+_COPY_NO_ID_MS = const(2500)
+_NO_RSSI = const(127)
+_CALL = const(1)  # role
+# Services of the Health Device Profiles (Bluetooth Assigned Numbers 3.4), BTHome objects: roles; life first.
+_MONITORS = {0x1810: 11, 0x180D: 12, 0x1822: 13, 0x1809: 14, 0x181D: 15, 0x1808: 16}
+_OBJECTS = ((0x29, 5), (0x1C, 6), (0x17, 7), (0x20, 8), (0x3A, 1), (0x1A, 3), (0x1B, 3), (0x11, 3), (0x2D, 4))
+_OBJECTS += ((0x21, 2), (0x22, 2), (0x23, 2))
+
+
+def command(app, fields):
+    """Do PAIR: 0, or DETAIL of command.refused."""
+    ms = fields[k.PAIR_MS]
+    device = fields.get(k.PROVE)
+    pairing = app.pairing
+    if not ms:
+        if pairing:
+            pairing.close(BY_COMMAND)
+        return 0
+    if app.alarms.shown():
+        return ALARM_STANDS
+    utc_ms = app.clock.utc_ms(app.clock.now_ms())
+    if k.TIME_MS in fields and utc_ms is not None:
+        # A broker may hand a message over hours later: nobody stands at the sensor any more.
+        left = fields[k.TIME_MS] - utc_ms
+        if not 0 < left <= ms + _CLOCKS_MS:
+            return LATE
+        ms = min(ms, left)
+    elif device:
+        return LATE  # a press must not be taken for a test at an unknown time
+    if not app.radio or (
+        device
+        and not any(row[0] == device and row[1] == _CALL and len(row[2]) == 6 for row in app.devices.all())
+    ):
+        return NO_DEVICE
+    if device:
+        ms = min(ms, _PROVE_MS)
+    (pairing or Pairing(app)).open(ms, device)
+    return 0
+
+
+class Pairing:
+    """Until close(): `device` is the caller whose next press is a test; None: it listens."""
+
+    def __init__(self, app):
+        self._app = app
+        self._seen = {}  # address: [ms told of, what was told, ms heard, what was heard]
+        self._strangers = 0
+        self._over = 0  # why, once it is
+        app.pairing = app.radio.pairing = self
+
+    def open(self, ms, device):
+        """For ms from now."""
+        app = self._app
+        self.device = device
+        self._over = 0
+        self._until_ms = app.clock.now_ms() + ms
+        for sensor in app.radio.sensors.values():
+            sensor.test = self if sensor.device == device else None
+        app.recorder.record(k.PAIRING_OPENED, {k.SPAN_MS: ms, k.DEVICE: device})
+        app.indicator.look()
+
+    def close(self, detail):
+        """And say why."""
+        app = self._app
+        for sensor in app.radio.sensors.values():
+            sensor.test = None
+        app.pairing = app.radio.pairing = None
+        app.recorder.record(k.PAIRING_CLOSED, {k.DETAIL: detail, k.DEVICE: self.device})
+        app.indicator.look()
+
+    def lamp(self):
+        """The pattern to show while no alarm has one."""
+        return "proving" if self.device else "pairing"
+
+    def tick(self):
+        """Call a few times a second."""
+        if not self._over and self._app.alarms.shown():
+            self._over = ALARM
+        if self._over or self._app.clock.now_ms() >= self._until_ms:
+            self.close(self._over or EXPIRED)
+
+    def emitted(self, kind, fields):
+        """An event is about to be recorded: an alarm, or the press that was waited for, is the end."""
+        if kind in KINDS:
+            self._over = ALARM
+        elif kind == k.TEST_PRESS:
+            fields[k.FLAGS] = fields.get(k.FLAGS, 0) | k.TEST
+            self._over = PRESSED
+
+    def is_test(self, sensor, codes, presses, flags):
+        """Whether this is the one press that proves a caller. Every other one, and the next, is a call."""
+        app = self._app
+        sensor.test = None
+        return (
+            not self._over
+            and presses == 1
+            and not flags  # a sensor that is doubted
+            and bytes([code for code in codes if code]) == b"\x01"  # not a double press, not a hold
+            and sensor.device == self.device
+            and app.clock.now_ms() < self._until_ms
+            and not app.alarms.shown()
+        )
+
+    def met(self, sensor, address):
+        """A sensor has come into the table: the press that it was picked by is not over, and was no call."""
+        row = self._seen.get(address)
+        if row and row[3]:
+            service = row[3]
+            if sensor.guard:
+                service = sensor.guard.open(service)
+                sensor.guard.taken(False)
+            if service and not service[0] & bthome.ENCRYPTED:
+                packet_id, codes = None, bytearray()
+                for what, value in bthome.objects(service):
+                    if what == 0:
+                        packet_id = value
+                    elif what == 0x3A:
+                        codes.append(value)
+                age_ms = self._app.clock.now_ms() - row[2]
+                if sensor.presses and age_ms <= (_COPY_NO_ID_MS if packet_id is None else _COPY_MS):
+                    sensor.presses.count(packet_id, bytes(codes))
+        if self.device == sensor.device:
+            sensor.test = self
+
+    def heard(self, address, rssi, data, sensor):
+        """An advertisement, sensor being its sender where the table has it. Never raises."""
+        try:
+            self._heard(address, rssi, data, sensor)
+        except (ValueError, IndexError, MemoryError) as error:
+            print("pairing", repr(error))
+
+    def _heard(self, address, rssi, data, sensor):
+        now = self._app.clock.now_ms()
+        service = bthome.service_data(data)
+        if service is not None and not bthome.version_2(service):
+            service = None
+        row = self._seen.get(address)
+        if row and service:
+            row[2:] = (now, service)
+        if self.device or self._over or row and now - row[0] < (_AGAIN_MS if service != row[1] else _SAME_MS):
+            return
+        fields = _look(data, service)
+        if not fields or (not row and not sensor and self._strangers >= _STRANGERS):
+            return
+        if not row:
+            self._strangers += not sensor
+        self._seen[address] = [now, service, now, service]
+        fields[k.ADDRESS] = address
+        fields[k.FLAGS] = k.UNVERIFIED
+        if rssi != _NO_RSSI:
+            fields[k.RSSI] = rssi
+        if sensor:
+            fields[k.DEVICE] = sensor.device
+            fields[k.ROLE] = sensor.role
+        self._app.recorder.record(k.SENSOR_HEARD, fields)
+
+
+def _look(data, service):
+    # What an advertisement says of its sender; {} of what is no sensor.
+    fields = {}
+    at = 0
+    while at + 1 < len(data) and data[at]:
+        what = data[at + 1]
+        value = data[at + 2 : at + 1 + data[at]]
+        at += 1 + data[at]
+        if what in (0x02, 0x03, 0x16):  # 16-bit service UUIDs, some or all; service data
+            for first in range(0, 2 if what == 0x16 else len(value), 2):
+                role = _MONITORS.get(int.from_bytes(value[first : first + 2], "little"))
+                if role:
+                    fields[k.ROLE] = role
+        elif what in (0x08, 0x09) and value:  # name, short or whole
+            try:
+                fields[k.NAME] = value.decode()
+            except ValueError:
+                pass  # not UTF-8
+    if service is None:
+        return fields if k.ROLE in fields else None
+    if service[0] & bthome.ENCRYPTED:
+        fields[k.ADVERTISED] = service
+        return fields
+    found = {}
+    for what, value in bthome.objects(service):
+        found[what] = value
+    if found.get(1, 101) <= 100:
+        fields[k.BATTERY] = found[1]
+    for what, role in _OBJECTS:
+        if what in found:
+            fields[k.ROLE] = role
+            break
+    return fields or {k.FLAGS: k.UNVERIFIED}
+
+
+def tell(app):
+    """Say what has come into the table in force and what has left it, since it was last said."""
+    path = app.devices.path + ".told"
+    table = [[row[0], row[1], row[2]] for row in app.devices.all() if len(row[2]) == 6]
+    try:
+        told = cbor.loads(store.read(path) or b"\x80", 1024)
+    except ValueError:
+        told = []
+    if told == table:
+        return
+    for kind, rows, others in ((k.UNPAIRED, told, table), (k.PAIRED, table, told)):
+        for row in rows:
+            if row not in others:
+                fields = {k.DEVICE: row[0], k.ADDRESS: row[2]}
+                if kind == k.PAIRED:
+                    fields[k.ROLE] = row[1]
+                app.recorder.record(kind, fields)
+    try:
+        # After the events: a power cut between the two says them twice, but loses none.
+        store.replace(path, cbor.dumps(table))
+    except OSError:
+        pass  # said once more after the next start
