@@ -45,6 +45,10 @@ def pair(*parts: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.tuples(*parts).map(list)
 
 
+READING = (POSITIVE, st.integers(-(2**31), 2**31 - 1), st.integers(-128, 127))
+LAST_S = 253402300799
+ADDRESS = st.one_of(st.binary(min_size=6, max_size=6), st.binary(min_size=1, max_size=1))
+
 VALUES = {
     k.DEVICE: st.integers(1, 255),
     k.FLAGS: st.integers(1, 65535),
@@ -55,7 +59,7 @@ VALUES = {
     k.ATTEMPT: POSITIVE,
     k.SPAN_MS: EXACT,
     k.VALUES: st.lists(
-        pair(POSITIVE, st.integers(-(2**31), 2**31 - 1), st.integers(-128, 127)), min_size=1, max_size=4
+        st.one_of(pair(*READING), pair(*READING, st.integers(1, 255))), min_size=1, max_size=4
     ),
     k.DETAIL: U16,
     k.PREVIOUS: NAME,
@@ -85,6 +89,15 @@ VALUES = {
     k.MEMBERS: POSITIVE,
     k.NEED: TEXT,
     k.INCIDENT: TEXT,
+    k.STATUS: POSITIVE,
+    k.USER: U8,
+    k.MEASURED_S: st.integers(0, LAST_S),
+    k.CLOCK_OFFSET_S: st.integers(-LAST_S, LAST_S),
+    k.INVALID: st.lists(pair(POSITIVE, st.integers(1, 255)), min_size=1, max_size=4),
+    k.ADDRESS: ADDRESS,
+    k.ROLE: st.integers(1, 255),
+    k.NAME: TEXT,
+    k.ADVERTISED: st.binary(min_size=1, max_size=31),
 }
 
 SENSOR = (k.DEVICE, k.BATTERY, k.RSSI)
@@ -93,6 +106,7 @@ HEARTBEAT = (
 )
 BY_RULE = (k.SUBJECT, k.ALARM, k.RULE, k.EXPLANATION)
 FOUND = (k.SUBJECT, k.RULE, k.EXPLANATION)
+MEASURED = (k.STATUS, k.USER, k.MEASURED_S, k.CLOCK_OFFSET_S)
 FAULT = (k.SUBJECT, k.DETAIL)
 FAULT_TOO = (k.DEVICE, k.OPERATOR, k.REASON)
 
@@ -100,7 +114,15 @@ FAULT_TOO = (k.DEVICE, k.OPERATOR, k.REASON)
 KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     **dict.fromkeys((k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE), ((), (*SENSOR, k.ALARM, k.COUNT))),
     k.CALL_UNANSWERED: ((k.ALARM, k.ATTEMPT), (k.DEVICE,)),
-    k.VITALS: ((k.VALUES,), SENSOR),
+    k.VITALS: ((k.VALUES,), (*SENSOR, *MEASURED, k.INVALID)),
+    k.VITALS_INVALID: ((k.INVALID,), (*SENSOR, *MEASURED)),
+    k.MONITOR_FAULT: ((k.DETAIL,), SENSOR),
+    k.MONITOR_OK: ((), (*SENSOR, k.DETAIL)),
+    k.PAIRING_OPENED: ((k.SPAN_MS,), ()),
+    k.PAIRING_CLOSED: ((k.DETAIL,), ()),
+    k.SENSOR_HEARD: ((k.ADDRESS,), (*SENSOR, k.ROLE, k.NAME, k.ADVERTISED)),
+    k.PAIRED: ((), (*SENSOR, k.COUNT, k.ADDRESS, k.ROLE)),
+    k.UNPAIRED: ((k.ADDRESS,), (*SENSOR, k.ROLE)),
     k.VITALS_OUT_OF_RANGE: ((k.VALUES,), (*SENSOR, *BY_RULE)),
     **dict.fromkeys((k.MAINS_LOST, k.MAINS_BACK), ((), (k.POWER,))),
     **dict.fromkeys((k.SENSOR_SILENT, k.SENSOR_BACK), ((k.SPAN_MS,), SENSOR)),
@@ -115,6 +137,7 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     ),
     k.EVENTS_LOST: ((k.LOST, k.DETAIL), (k.COUNT,)),
     k.COMMAND_REFUSED: ((k.COMMAND, k.DETAIL), ()),
+    k.SENSOR_DOUBTED: ((k.DETAIL,), (*SENSOR, k.COUNT)),
     k.COMMAND_DONE: ((k.COMMAND,), (k.STATE, k.ALARM)),
     k.BOOT: ((k.RESET, k.FIRMWARE, k.VERSIONS), (k.PREVIOUS,)),
     k.CLOCK_SET: ((k.UTC_MS, k.CLOCK), ()),
@@ -180,7 +203,7 @@ NUMBER = POSITIVE
 DEVICE_ENTRY = pair(
     st.integers(1, 255),
     st.integers(1, 255),
-    st.one_of(st.binary(min_size=6, max_size=6), st.binary(min_size=1, max_size=1)),
+    ADDRESS,
     U32,
 )
 RECEIPT = st.fixed_dictionaries(
@@ -219,7 +242,8 @@ DOWN = st.one_of(
                 k.NUMBER: NUMBER,
                 k.VERSION_OF: U32,
                 k.TABLE: st.lists(DEVICE_ENTRY, max_size=6, unique_by=lambda entry: entry[0]),
-            }
+            },
+            optional={k.ZONE_S: st.integers(-86_400, 86_400)},
         ),
     ),
     st.tuples(
@@ -231,6 +255,13 @@ DOWN = st.one_of(
                 k.ASK_MS: st.integers(1000, 3_600_000),
                 k.ASK_KIND: st.integers(1, 255),
             }
+        ),
+    ),
+    st.tuples(
+        st.just(k.PAIR),
+        st.fixed_dictionaries(
+            {k.NUMBER: NUMBER, k.PAIR_MS: st.integers(0, 600_000)},
+            optional={k.TIME_MS: UTC_MS, k.PROVE: st.integers(1, 255)},
         ),
     ),
 )

@@ -7,8 +7,8 @@ from .events import MAX_NUMBER
 
 ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base32, lower case
 ID_LENGTH = 10
-MAX_LIST = 16  # items of VALUES and LOST
-MAX_TEXT = 64  # bytes of UTF-8 of FIRMWARE and OPERATOR
+MAX_LIST = 16  # items of VALUES, INVALID and LOST
+MAX_TEXT = 64  # bytes of UTF-8 of FIRMWARE, OPERATOR and NAME
 MAX_WORDS = 400  # bytes of UTF-8 of each language of EXPLANATION
 MAX_REASON = 800  # bytes of UTF-8 of REASON: 200 Chinese characters
 _U32 = 0xFFFFFFFF
@@ -45,6 +45,14 @@ def _or_null(check):
     return lambda value: value is None or check(value)
 
 
+def _either(*checks):
+    return lambda value: any(check(value) for check in checks)
+
+
+def _address(value):
+    return isinstance(value, bytes) and len(value) in (1, 6)
+
+
 def _span(value):
     return _list(_int(1, _U32), _u32, _u32)(value) and value[1] <= value[2]
 
@@ -52,6 +60,9 @@ def _span(value):
 _u32 = _int(0, _U32)
 _percent = _int(0, 100)
 _name = _list(_int(1, _U32), _u32)
+
+_VALUE = (_int(1, _U32), _int(-0x80000000, 0x7FFFFFFF), _int(-128, 127))
+_LAST_S = MAX_UTC_MS // 1000
 
 VALID = {
     k.KIND: _int(1, 255),
@@ -66,7 +77,7 @@ VALID = {
     k.COUNT: _int(2, _U32),
     k.ATTEMPT: _int(1, _U32),
     k.SPAN_MS: _int(0, MAX_NUMBER),
-    k.VALUES: _some(_list(_int(1, _U32), _int(-0x80000000, 0x7FFFFFFF), _int(-128, 127))),
+    k.VALUES: _some(_either(_list(*_VALUE), _list(*_VALUE, _int(1, 255)))),
     k.DETAIL: _int(0, 0xFFFF),
     k.PREVIOUS: _name,
     k.RESET: _int(0, 255),
@@ -95,6 +106,15 @@ VALID = {
     k.MEMBERS: _int(1, _U32),
     k.NEED: _text(MAX_TEXT),
     k.INCIDENT: _text(MAX_TEXT),
+    k.STATUS: _int(1, _U32),
+    k.USER: _int(0, 255),
+    k.MEASURED_S: _int(0, _LAST_S),
+    k.CLOCK_OFFSET_S: _int(-_LAST_S, _LAST_S),
+    k.INVALID: _some(_list(_int(1, _U32), _int(1, 255))),
+    k.ADDRESS: _address,
+    k.ROLE: _int(1, 255),
+    k.NAME: _text(MAX_TEXT),
+    k.ADVERTISED: lambda value: isinstance(value, bytes) and 0 < len(value) <= 31,  # legacy advertising
 }
 
 _SINCE = (k.SPAN_MS,)
@@ -137,6 +157,7 @@ REQUIRED = {
     k.INCIDENT_CLOSED: _INCIDENT,
     k.SENSOR_UNPROVEN: (k.SUBJECT, k.SPAN_MS),
     k.SENSOR_PROVEN: (k.SUBJECT, k.SPAN_MS),
+    k.MONITOR_FAULT: _WHY,
     k.BOOT: (k.RESET, k.FIRMWARE, k.VERSIONS),
     k.COMMAND_DONE: (k.COMMAND,),
     k.CLOCK_SET: (k.UTC_MS, k.CLOCK),
@@ -154,6 +175,10 @@ REQUIRED = {
     k.RULE_HINT: _FOUND,
     k.FAULT_ASSIGNED: (k.SUBJECT, k.DETAIL, k.DUE_MS),
     k.FAULT_CLOSED: _FAULT,
+    k.PAIRING_OPENED: _SINCE,
+    k.PAIRING_CLOSED: _WHY,
+    k.SENSOR_HEARD: (k.ADDRESS,),
+    k.UNPAIRED: (k.ADDRESS,),
     k.HEARTBEAT: (
         k.RESET,
         k.HEAP,
@@ -169,6 +194,7 @@ REQUIRED = {
     k.MOTION_COUNT: _SINCE,
     k.STILL: _SINCE,
     k.VITALS: (k.VALUES,),
+    k.VITALS_INVALID: (k.INVALID,),
 }
 
 

@@ -66,6 +66,9 @@ _CHECKS = {
     k.TABLE: _table,
     k.ASK_MS: lambda value: _int(value, 1000, 3600000),
     k.ASK_KIND: lambda value: _int(value, 1, 255),
+    k.PAIR_MS: lambda value: _int(value, 0, 600000),
+    k.ZONE_S: lambda value: _int(value, -86400, 86400),
+    k.PROVE: lambda value: _int(value, 1, 255),
 }
 _NEEDS = {
     k.STORED: (),
@@ -76,6 +79,7 @@ _NEEDS = {
     k.PING: (k.NUMBER,),
     k.DEVICES: (k.NUMBER, k.VERSION_OF, k.TABLE),
     k.ASK: (k.NUMBER, k.ALARM_NAME, k.ASK_MS, k.ASK_KIND),
+    k.PAIR: (k.NUMBER, k.PAIR_MS),
 }
 
 

@@ -52,6 +52,8 @@ KINDS = {
     k.INCIDENT_CLOSED: "incident.closed",
     k.SENSOR_UNPROVEN: "sensor.unproven",
     k.SENSOR_PROVEN: "sensor.proven",
+    k.MONITOR_FAULT: "monitor.fault",
+    k.MONITOR_OK: "monitor.ok",
     k.BOOT: "boot",
     k.COMMAND_DONE: "command.done",
     k.CLOCK_SET: "clock.set",
@@ -77,6 +79,10 @@ KINDS = {
     k.RULE_HINT: "rule.hint",
     k.FAULT_ASSIGNED: "fault.assigned",
     k.FAULT_CLOSED: "fault.closed",
+    k.PAIRING_OPENED: "pairing.opened",
+    k.PAIRING_CLOSED: "pairing.closed",
+    k.SENSOR_HEARD: "sensor.heard",
+    k.UNPAIRED: "unpaired",
     k.SMOKE_CLEAR: "smoke.clear",
     k.GAS_CLEAR: "gas.clear",
     k.CARBON_MONOXIDE_CLEAR: "carbon_monoxide.clear",
@@ -90,6 +96,7 @@ KINDS = {
     k.MOTION_COUNT: "motion.count",
     k.STILL: "still",
     k.VITALS: "vitals",
+    k.VITALS_INVALID: "vitals.invalid",
 }
 
 # Fault and its restoral.
@@ -137,6 +144,15 @@ KEYS = {
     k.MEMBERS: "members",
     k.NEED: "need",
     k.INCIDENT: "incident",
+    k.STATUS: "status",
+    k.USER: "user",
+    k.MEASURED_S: "measured",
+    k.CLOCK_OFFSET_S: "clock_offset_s",
+    k.INVALID: "invalid",
+    k.ADDRESS: "address",
+    k.ROLE: "role",
+    k.NAME: "name",
+    k.ADVERTISED: "advertised",
 }
 
 FLAGS = {k.TEST: "test", k.HISTORICAL: "historical", k.UNVERIFIED: "unverified", k.NOT_SAVED: "not_saved"}
@@ -188,8 +204,23 @@ DETAILS = {
     },
     k.PATH_FAULT: {1: "not_stored", 2: "not_delivered", 3: "no_proof"},
     k.EVENTS_LOST: {1: "thinned", 2: "not_held", 3: "unreadable"},
-    k.COMMAND_REFUSED: {1: "unknown", 2: "malformed", 3: "not_saved"},
+    k.COMMAND_REFUSED: {
+        1: "unknown",
+        2: "malformed",
+        3: "not_saved",
+        4: "too_late",  # PAIR under way for too long, or clocks that do not agree
+        5: "alarm_stands",
+        6: "no_such_device",
+    },
     k.SENSOR_DOUBTED: {1: "counter_went_back", 2: "repeated", 3: "not_encrypted", 4: "forged", 5: "no_key"},
+    k.MONITOR_FAULT: {
+        1: "bond_lost",  # it wants the old key: unpair it there, and pair it again
+        2: "pairing_refused",
+        3: "gave_nothing",  # three times in a row the connection ended before a whole measurement came
+        4: "not_understood",  # service or characteristic missing, or malformed data
+        5: "other_host",  # it keeps to another host
+    },
+    k.PAIRING_CLOSED: {1: "expired", 2: "by_command", 3: "restarted", 4: "alarm", 5: "pressed"},
 }
 ROLES = {
     1: "call",
@@ -202,6 +233,92 @@ ROLES = {
     8: "moisture",
     9: "fall",
     10: "visit",
+    11: "blood_pressure",
+    12: "heart_rate",
+    13: "pulse_oximeter",
+    14: "thermometer",
+    15: "weight_scale",
+    16: "glucose",
+}
+# Units of VALUES as UCUM codes.
+UNITS = {
+    1: "mm[Hg]",
+    2: "kPa",
+    3: "Cel",
+    4: "[degF]",
+    5: "kg",
+    6: "[lb_av]",
+    7: "mg/dL",
+    8: "mmol/L",
+    9: "%",
+    10: "/min",
+    11: "m",
+    12: "[in_i]",
+    13: "kg/m2",
+}
+# Codes of ISO/IEEE 11073-10101 (MDC): partition x 65536 + term. Name, and the unit when none is said.
+QUANTITIES = {
+    150021: ("systolic", 1),
+    150022: ("diastolic", 1),
+    150023: ("mean_pressure", 1),
+    149546: ("pulse", 10),
+    149530: ("oximeter_pulse", 10),
+    147842: ("heart_rate", 10),
+    150456: ("oxygen", 9),
+    150320: ("pulse_amplitude", 9),
+    150364: ("temperature", 3),
+    188736: ("weight", 5),
+    188740: ("height", 11),
+    188752: ("body_mass_index", 13),
+    160184: ("glucose", 8),  # capillary whole blood, and where a monitor does not say
+    160188: ("glucose_capillary_plasma", 8),
+    160192: ("glucose_venous_blood", 8),
+    160196: ("glucose_venous_plasma", 8),
+    160200: ("glucose_arterial_blood", 8),
+    160204: ("glucose_arterial_plasma", 8),
+    160208: ("glucose_control", 8),  # control solution: of no person
+    160212: ("glucose_interstitial", 8),
+    160364: ("glucose_blood", 8),
+    160368: ("glucose_plasma", 8),
+}
+# Bits of STATUS, one numbering for all profiles.
+MEASUREMENT_STATUS = {
+    1 << 0: "body_movement",
+    1 << 1: "cuff_loose",
+    1 << 2: "irregular_pulse",
+    1 << 3: "pulse_above_range",
+    1 << 4: "pulse_below_range",
+    1 << 5: "improper_position",
+    1 << 6: "no_contact",  # sensor off the body, displaced or unplugged
+    1 << 7: "ongoing",
+    1 << 8: "early_estimate",
+    1 << 9: "demonstration",
+    1 << 10: "testing",
+    1 << 11: "calibrating",
+    1 << 12: "unavailable",
+    1 << 13: "questionable",
+    1 << 14: "invalid",
+    1 << 15: "malfunction",
+    1 << 16: "weak_signal",
+    1 << 17: "low_perfusion",
+    1 << 18: "questionable_pulse",
+    1 << 19: "battery_low",
+    1 << 20: "sample_too_small",
+    1 << 21: "strip_fault",
+    1 << 22: "above_range",  # more than the monitor can measure
+    1 << 23: "below_range",
+    1 << 24: "wrong_temperature",  # the monitor is too warm or too cold to measure
+    1 << 25: "interrupted",
+    1 << 26: "clock_not_set",
+}
+# Why a quantity has no value: IEEE 11073-20601's special values, and two of ours.
+SPECIALS = {
+    1: "nan",
+    2: "nres",
+    3: "positive_infinity",
+    4: "negative_infinity",
+    5: "out_of_bounds",  # a number that no living person has
+    6: "device_invalid",  # the monitor's status says so
 }
 CLASSES = {1: "life", 2: "welfare", 3: "technical", 4: "service", 5: "information"}
 # What the hub's lamp and buzzer say (firmware/kanhu_hub/indicator.py), in English and Chinese.
@@ -216,5 +333,7 @@ LAMP = {
     "unanswered": ("nobody has answered yet", "尚无人应答"),
     "accepted": ("a person has your call", "已有人受理"),
     "coming": ("a person is on the way", "工作人员正在赶来"),
+    "pairing": ("listening for new sensors", "正在搜索新设备"),
+    "proving": ("press the button now: this is a test", "请按按钮：这是测试"),
     "asking": ("are you well? press the cancel key", "您还好吗？请按取消键"),
 }

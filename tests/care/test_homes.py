@@ -211,3 +211,26 @@ def test_the_order_of_arrival_changes_nothing_that_is_known(
     assert straight.past.last_movement(end) == shuffled.past.last_movement(end)
     assert straight.past.is_open(DOOR, end) == shuffled.past.is_open(DOOR, end)
     assert set(straight.standing) == set(shuffled.standing)
+
+
+def test_readings_come_in_whatever_unit_the_monitor_shows() -> None:
+    past = a_past()
+    at = MORNING_MS
+    for number, (value, status) in enumerate((
+        ([150021, 160, -1, 2], None),  # kPa
+        ([150364, 977, -1, 4], None),  # degrees Fahrenheit
+        ([188736, 15432, -2, 6], None),  # pounds
+        ([160184, 104, 0, 7], None),  # mg/dL
+        ([160188, 58, -1, 8], None),  # plasma, mmol/L: one limit for both
+        ([160208, 58, -1], None),  # control solution: its own
+        ([150021, 99, 0, 5], None),  # kg of blood pressure
+        ([150021, 99, 0, 200], None),  # a unit of a later version
+        ([150456, 61, 0], 1 << 13),  # questionable
+        ([150456, 98, 0], 1 << 2),
+    )):  # fmt: skip
+        fields = {k.DEVICE: CUFF, k.VALUES: [value], k.STATUS: status}
+        take(past, event(number, k.VITALS, at + number, {key: one for key, one in fields.items() if one}))
+    assert [(one.code, round(one.value, 2)) for one in past.past.readings(at, at + HOUR)] == [
+        (150021, 120.01), (150364, 36.5), (188736, 70.0), (160184, 5.77), (160184, 5.8), (160208, 5.8),
+        (150456, 98),
+    ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,44 @@ def test_plain_units() -> None:
     assert data({k.KIND: k.LINE_FAULT, k.UP_MS: 5, k.DETAIL: 9})["detail"] == 9
     lost = data({k.KIND: k.EVENTS_LOST, k.UP_MS: 5, k.LOST: [[11, 3, 9]], k.DETAIL: 1, k.COUNT: 7})
     assert lost == {"up_ms": 5, "lost": [[11, 3, 9]], "detail": "thinned", "count": 7}
+
+
+def test_a_reading_keeps_the_monitors_number_and_unit() -> None:
+    said = data({
+        k.KIND: k.VITALS, k.UP_MS: 5, k.DEVICE: 9, k.USER: 2, k.STATUS: 1 << 2 | 1 << 30,
+        k.VALUES: [[150021, 107, -1, 2], [150022, 80, 0], [160184, 104, 0, 7], [77, 5, 0, 200]],
+        k.MEASURED_S: 1_784_072_492, k.CLOCK_OFFSET_S: -28_800, k.INVALID: [[149546, 5], [77, 99]],
+    })  # fmt: skip
+    assert said == {
+        "up_ms": 5, "device": 9, "user": 2, "status": ["irregular_pulse", "bit30"],
+        "values": [
+            {"code": 150021, "name": "systolic", "value": 10.7, "unit": "kPa"},
+            {"code": 150022, "name": "diastolic", "value": 80, "unit": "mm[Hg]"},
+            {"code": 160184, "name": "glucose", "value": 104, "unit": "mg/dL"},
+            {"code": 77, "value": 5, "unit": 200},
+        ],
+        "measured": "2026-07-14T23:41:32", "clock_offset_s": -28_800,
+        "invalid": [
+            {"code": 149546, "name": "pulse", "special": "out_of_bounds"},
+            {"code": 77, "special": 99},
+        ],
+    }  # fmt: skip
+
+
+def test_a_sensor_heard_is_named_by_its_address() -> None:
+    heard = data({k.KIND: k.SENSOR_HEARD, k.UP_MS: 5, k.ADDRESS: bytes.fromhex("a4c138112233"),
+                  k.ROLE: 11, k.NAME: "血压计", k.RSSI: -48})  # fmt: skip
+    assert heard == {
+        "up_ms": 5, "address": "a4:c1:38:11:22:33", "role": "blood_pressure", "name": "血压计",
+        "rssi_dbm": -48,
+    }  # fmt: skip
+
+
+@given(st.integers(-(2**31), 2**31 - 1), st.integers(-128, 127))
+def test_a_reading_is_the_same_decimal(mantissa: int, exponent: int) -> None:
+    row_ = row({k.KIND: k.VITALS, k.UP_MS: 5, k.VALUES: [[150021, mantissa, exponent]]})
+    read = json.loads(to_json(row_, **PLACE), parse_float=Decimal, parse_int=Decimal)
+    assert read["data"]["values"][0]["value"] == Decimal(mantissa).scaleb(exponent)
 
 
 def test_keys_found_bad_elsewhere_are_left_out() -> None:

@@ -13,6 +13,7 @@ from helpers_strategies import DOWN, SCALARS, events, items
 from kanhu_protocol import cbor, checks, down, kinds, names
 from kanhu_protocol import events as ev
 
+OPTIONAL = {(kinds.DEVICES, kinds.ZONE_S), (kinds.PAIR, kinds.TIME_MS), (kinds.PAIR, kinds.PROVE)}
 SCHEMA = Validator(Path(__file__).resolve().parent.parent.parent / "protocol" / "events.cddl")
 
 
@@ -129,6 +130,8 @@ def test_decode_and_cddl_agree_on_a_spoilt_down_message(
 def test_encode_refuses_what_decode_would_of_a_command(message: tuple[int, dict[int, Any]]) -> None:
     kind, fields = message
     for key in fields:
+        if (kind, key) in OPTIONAL:
+            continue
         rest = {k: v for k, v in fields.items() if k != key}
         if kind in (kinds.STORED, kinds.DELIVERED) and rest:
             continue

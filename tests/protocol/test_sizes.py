@@ -24,12 +24,22 @@ FOUND = {**SUBJECT, k.RULE: "inactivity/1", k.EXPLANATION: SAID}
 FAULT = {**SUBJECT, k.DEVICE: 4, k.DETAIL: k.SENSOR_SILENT, k.OPERATOR: "op-17", k.DUE_MS: 1_767_825_600_000}
 BLIND = {**SUBJECT, k.DEVICE: 4, **SINCE}
 INCIDENT = {k.INCIDENT: "mains-1767225600", k.DETAIL: k.MAINS_LOST, k.MEMBERS: 20_000}
+ADDRESS = bytes.fromhex("a4c138112233")
+CUFF = [[150021, 121, 0], [150022, 78, 0], [150023, 92, 0], [149546, 64, 0]]
+MEASURED = {k.STATUS: 4, k.USER: 1, k.MEASURED_S: 1_767_254_410, k.CLOCK_OFFSET_S: 28_810}
 
 CARRIES: dict[int, dict[int, Any]] = {
     k.CALL_UNANSWERED: {**ALARM, k.ATTEMPT: 37, k.DEVICE: 3},
     k.INACTIVITY: SINCE,
-    k.VITALS_OUT_OF_RANGE: {k.DEVICE: 9, k.VALUES: [[1, 1850, -1], [2, 950, -1], [3, 88, 0]]},
-    k.VITALS: {k.DEVICE: 9, k.VALUES: [[1, 1210, -1], [2, 780, -1], [3, 64, 0]]},
+    k.VITALS_OUT_OF_RANGE: {k.DEVICE: 9, k.VALUES: [[150021, 185, 0], [150022, 95, 0]]},
+    k.VITALS: {k.DEVICE: 9, k.VALUES: CUFF, **MEASURED},
+    k.VITALS_INVALID: {k.DEVICE: 9, k.INVALID: [[150021, 1], [150022, 1], [149546, 5]], **MEASURED},
+    k.MONITOR_FAULT: {k.DEVICE: 9, k.DETAIL: 1},
+    k.PAIRING_OPENED: {k.SPAN_MS: 120_000},
+    k.PAIRING_CLOSED: {k.DETAIL: 1},
+    k.SENSOR_HEARD: {**SENSOR, k.ADDRESS: ADDRESS, k.ROLE: 11, k.NAME: "A&D_UA-651BLE_112233"},
+    k.PAIRED: {k.DEVICE: 9, k.ADDRESS: ADDRESS, k.ROLE: 11},
+    k.UNPAIRED: {k.DEVICE: 9, k.ADDRESS: ADDRESS},
     k.MAINS_LOST: {k.POWER: [False, 96]},
     k.MAINS_BACK: {k.POWER: [True, 41]},
     k.SENSOR_SILENT: {k.DEVICE: 5, **SINCE},
@@ -97,6 +107,7 @@ CARRIES: dict[int, dict[int, Any]] = {
 }
 # A host's own events that are made of words: never sealed, because they do not cross the hub's link.
 IN_WORDS = {kind for kind, fields in CARRIES.items() if k.RULE in fields}
+UNITS = {code: names.UNITS[unit] for code, (_, unit) in names.QUANTITIES.items()}
 LIMITS = {k.CALL: 64, k.CALL_UNANSWERED: 72, k.HEARTBEAT: 132}  # bytes, sealed
 RATIO = 0.45  # of the compact JSON
 
@@ -119,6 +130,14 @@ def json_size(kind: int) -> int:
             value = [names.FLAGS[value]]
         elif key == k.CLOCK:
             value = names.CLOCKS[value]
+        elif key == k.VALUES:
+            value = [{"code": code, "value": value, "unit": UNITS[code]} for code, value, _ in value]
+        elif key == k.INVALID:
+            value = [{"code": code, "special": names.SPECIALS[special]} for code, special in value]
+        elif key == k.ADDRESS:
+            value = value.hex(":")
+        elif key == k.ROLE:
+            value = names.ROLES[value]
         elif key == k.LINK:
             value = names.LINKS[value]
         elif key == k.RESET:

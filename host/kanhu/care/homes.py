@@ -11,6 +11,7 @@ from kanhu.journal import Event
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
+from .rules import vitals
 from .rules.past import HUB_LIMIT_MS, WARM_UP_MS, Device, Past, Plan, Reading, Visit
 
 SELDOM_MS = 1000  # movements before one sensor closer together than this are one
@@ -212,8 +213,11 @@ class HubPast:
     def _vitals(self, event: Event, device: int, at_ms: int) -> None:
         if event.fields.get(k.FLAGS, 0) & (k.TEST | k.HISTORICAL | k.UNVERIFIED):
             return  # of another day, or not believed
-        for code, value, exponent in event.fields.get(k.VALUES, ()):
-            self.past.reading(Reading(at_ms, device, code, value * 10.0**exponent))
+        if event.fields.get(k.STATUS, 0) & vitals.DOUBTFUL:
+            return
+        for item in event.fields.get(k.VALUES, ()):
+            if found := vitals.comparable(*item):
+                self.past.reading(Reading(at_ms, device, *found))
 
     def visited(self, came: bool, who: str, at_ms: int) -> None:
         """Somebody came, or left."""

@@ -61,6 +61,8 @@ EVENTS = {
     "incident.closed": ("incident closed", "群体故障结束"),
     "sensor.unproven": ("sensor unproven", "传感器有效性未证实"),
     "sensor.proven": ("sensor proven", "传感器有效性已证实"),
+    "monitor.fault": ("health monitor gives nothing", "健康设备无数据"),
+    "monitor.ok": ("health monitor works again", "健康设备恢复"),
     "boot": ("hub started", "主机启动"),
     "command.done": ("command done", "命令已执行"),
     "clock.set": ("clock set", "时钟已校准"),
@@ -86,6 +88,10 @@ EVENTS = {
     "rule.hint": ("hint of a rule", "规则提示"),
     "fault.assigned": ("fault assigned", "故障已派单"),
     "fault.closed": ("fault closed", "故障已销号"),
+    "pairing.opened": ("pairing open", "配对已开启"),
+    "pairing.closed": ("pairing closed", "配对已结束"),
+    "sensor.heard": ("sensor heard", "发现传感器"),
+    "unpaired": ("sensor unpaired", "传感器已解除配对"),
     "smoke.clear": ("smoke clear", "烟雾解除"),
     "gas.clear": ("gas clear", "燃气解除"),
     "carbon_monoxide.clear": ("carbon monoxide clear", "一氧化碳解除"),
@@ -99,6 +105,7 @@ EVENTS = {
     "motion.count": ("motion count", "活动计数"),
     "still": ("still", "静止"),
     "vitals": ("vital signs", "体征数据"),
+    "vitals.invalid": ("no valid reading", "测量无效"),
 }
 # Of data, in this order, in a line for people: key, English and Chinese with the value at {}.
 FACTS = (

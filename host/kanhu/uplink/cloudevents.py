@@ -144,12 +144,49 @@ def _values(value: Any) -> list[dict[str, Any]]:
         raise ValueError
     measured = []
     for reading in value:
-        code, mantissa, exponent = _items(reading, 3)
+        if type(reading) is not list or not 3 <= len(reading) <= 4:
+            raise ValueError
+        code, mantissa, exponent, *unit = reading
         # Through decimal text, so that 366 x 10^-1 is 36.6 and not 36.6 with a binary fraction's noise.
         number = float(f"{_i32(mantissa)}e{_exponent(exponent)}")
         whole = number.is_integer() and abs(number) <= SAFE_INTEGER
-        measured.append({"code": _boot(code), "value": int(number) if whole else number})
+        one = _quantity(code) | {"value": int(number) if whole else number}
+        if unit:
+            one["unit"] = _unit(unit[0])
+        elif code in names.QUANTITIES:
+            one["unit"] = names.UNITS[names.QUANTITIES[code][1]]
+        measured.append(one)
     return measured
+
+
+def _quantity(code: Any) -> dict[str, Any]:
+    known = names.QUANTITIES.get(_boot(code))
+    return {"code": code} if known is None else {"code": code, "name": known[0]}
+
+
+def _invalid(value: Any) -> list[dict[str, Any]]:
+    if type(value) is not list or not 0 < len(value) <= checks.MAX_LIST:
+        raise ValueError
+    pairs = [_items(one, 2) for one in value]
+    return [_quantity(code) | {"special": _special(special)} for code, special in pairs]
+
+
+def _status(value: Any) -> list[str]:
+    if type(value) is not int or not 0 < value <= MAX_U32:
+        raise ValueError
+    bits = [bit for bit in range(32) if value >> bit & 1]
+    return [names.MEASUREMENT_STATUS.get(1 << bit, f"bit{bit}") for bit in bits]
+
+
+def _local(value: Any) -> str:
+    # The wall time of the monitor: without an offset, because nobody knows which it has.
+    return _to_the_second(_int(0, MOMENT_END // 1000 - 1)(value))
+
+
+def _address(value: Any) -> str:
+    if type(value) is not bytes or len(value) not in (1, 6):
+        raise ValueError
+    return value.hex(":")
 
 
 def _moment(value: Any) -> str:
@@ -167,6 +204,12 @@ def _hub(value: Any) -> str:
     return str(value)
 
 
+def _advertised(value: Any) -> str:
+    if type(value) is not bytes or not 0 < len(value) <= 31:
+        raise ValueError
+    return value.hex()
+
+
 _u32 = _int(0, MAX_U32)
 _boot = _int(1, MAX_U32)
 _percent = _int(0, 100)
@@ -174,6 +217,8 @@ _i32 = _int(-0x80000000, 0x7FFFFFFF)
 _exponent = _int(-128, 127)
 _exact = _int(0, SAFE_INTEGER)
 _words = _text(checks.MAX_WORDS)
+_unit = _named(names.UNITS, 1)
+_special = _named(names.SPECIALS, 1)
 
 _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
     key: (names.KEYS[key], reader)
@@ -218,6 +263,15 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
         k.MEMBERS: _boot,
         k.NEED: _text(checks.MAX_TEXT),
         k.INCIDENT: _text(checks.MAX_TEXT),
+        k.STATUS: _status,
+        k.USER: _int(0, 255),
+        k.MEASURED_S: _local,
+        k.CLOCK_OFFSET_S: _int(1 - MOMENT_END // 1000, MOMENT_END // 1000 - 1),
+        k.INVALID: _invalid,
+        k.ADDRESS: _address,
+        k.ROLE: _named(names.ROLES, 1),
+        k.NAME: _text(checks.MAX_TEXT),
+        k.ADVERTISED: _advertised,
     }.items()
 }
 _TYPES = {kind: f"org.kanhu.{name}.v1" for kind, name in names.KINDS.items()}

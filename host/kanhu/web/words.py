@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from kanhu.care.condition import STATE_WORDS
 from kanhu.care.rules.values import Words
+from kanhu.registry.notes import MAX_NOTE
 
 from .scripts import SCRIPTS, Script
 
@@ -75,7 +76,7 @@ TEXT: dict[str, Words] = {
     "over_180": Words("over 3 min", "已超 3 分钟"),
     "pressed_times": Words("pressed {n} times", "按下 {n} 次"),
     "asked_widely": Words("asked up to: {level}", "已上报至：{level}"),
-    "part_of_incident": Words("part of incident {id}", "属于事件 {id}"),
+    "part_of_incident": Words("{kind} in many homes of {region}", "{region}多户{kind}"),
     "home": Words("Home", "住户"),
     "accept": Words("Accept", "受理"),
     "open": Words("Open", "查看"),
@@ -112,7 +113,16 @@ TEXT: dict[str, Words] = {
     "name": Words("Name", "姓名"),
     "address": Words("Address", "地址"),
     "phones": Words("Phones", "电话"),
-    "notes": Words("Notes", "备注"),
+    "note": Words("Note", "备注"),
+    "note_write": Words("Write a note", "填写备注"),
+    "note_by": Words("{who}, {time}", "{who}，{time}"),
+    "note_text": Words("What whoever helps has to know", "救助人员需要了解的情况"),
+    "note_hint": Words(
+        "Such as: key at the neighbour's, hard of hearing. Operators read it while an alarm is open. "
+        "Empty: the note is taken away.",
+        "例如：钥匙在邻居处、听力不好。仅在报警未结束时值守员可见。留空则删除备注。",
+    ),
+    "note_too_long": Words("Too long: {n} characters at most.", "内容过长：最多 {n} 个字。"),
     "sensors": Words("Sensors", "传感器"),
     "last_movement": Words("Last movement", "最近活动"),
     "condition": Words("Condition", "状况"),
@@ -125,6 +135,7 @@ TEXT: dict[str, Words] = {
     "history": Words("What happened", "经过"),
     "script_ask": Words("Ask", "询问"),
     "script_do": Words("Do", "处置"),
+    "not_only_here": Words("Not only here", "不止这一户"),
     "why_raised": Words("Why it was raised", "报警原因"),
     "actions": Words("Actions", "操作"),
     "dispatch": Words("Help is sent", "已派人"),
@@ -156,7 +167,23 @@ TEXT: dict[str, Words] = {
     "homes_old": Words("Not connected: nothing can be said of the homes.", "连接中断：住户状况无法判断。"),
     "incidents": Words("Incidents", "群发事件"),
     "incident_members": Words("{n} homes", "{n} 户"),
+    "incident_standing": Words("{n} not back", "{n} 户未恢复"),
     "incident_since": Words("since {time}", "自 {time}"),
+    "members": Words("Homes", "住户"),
+    "members_of": Words("Homes of this incident", "此事件的住户"),
+    "members_page": Words("{from} to {to}, as of {time}", "第 {from}–{to} 条，{time} 查询"),
+    "members_none": Words("None, as of {time}", "无，{time} 查询"),
+    "members_unavailable": Words("Not to be seen: {why}", "无法显示：{why}"),
+    "no_answer": Words("the server does not answer", "服务器未应答"),
+    "members_open": Words("Only those not back", "仅未恢复"),
+    "members_again": Words("Look again", "重新查询"),
+    "members_before": Words("Page before", "上一页"),
+    "members_next": Words("Next page", "下一页"),
+    "hub": Words("Hub", "主机"),
+    "region": Words("Region", "区域"),
+    "since": Words("Since", "开始"),
+    "came_back": Words("Back", "恢复"),
+    "not_back": Words("not back", "未恢复"),
     "faults": Words("Faults as work", "故障工单"),
     "faults_open": Words("open", "未结"),
     "faults_overdue": Words("overdue", "逾期"),
@@ -185,11 +212,12 @@ TEXT: dict[str, Words] = {
     "key_letters": Words("Single letters work as shortcuts", "启用单字母快捷键"),
     "key_move": Words("up and down the list", "上下移动"),
     "key_accept": Words("accept the chosen alarm, or the oldest", "受理所选报警，或最早的一条"),
-    "key_open": Words("open the chosen alarm", "查看所选报警"),
+    "key_open": Words("open the chosen alarm or incident", "查看所选报警或事件"),
     "key_person": Words("show who it is", "显示老人信息"),
     "key_dispatch": Words("help is sent", "已派人"),
     "key_on_scene": Words("help is there", "已到场"),
     "key_hand_over": Words("hand over", "移交"),
+    "key_note": Words("write a note", "填写备注"),
     "key_mode": Words("set the home's mode", "设置住户模式"),
     "key_close": Words("close with a reason", "结束报警并填写原因"),
     "key_mute": Words("mute, or undo it", "静音或恢复"),
@@ -306,6 +334,10 @@ ERRORS = {
     "not_saved": Words(
         "the journal cannot be written to at this moment; try again", "日志库暂时无法写入，请重试"
     ),
+    "note": Words("a note is one short line of printable text", "备注须为一行简短文字"),
+    "not_readable": Words(
+        "the journal cannot be read at this moment; try again", "日志库暂时无法读取，请重试"
+    ),
     "too_many": Words("too many windows of the desk are open; close some", "打开的窗口过多，请关闭一些"),
 }
 
@@ -363,6 +395,7 @@ def pack(language: Language) -> dict[str, Any]:
         "errors": _of(ERRORS, at),
         "reasons": [[key, words[at]] for key, words in REASONS.items()],
         "need_text": list(NEED_TEXT),
+        "most_note": MAX_NOTE,
         "scripts": {kind: _script(script, at) for kind, script in SCRIPTS.items()},
     }
 

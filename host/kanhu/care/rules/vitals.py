@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, NamedTuple, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from kanhu_protocol import kinds as k
+from kanhu_protocol import names
 
 from .hours import DAY_MS, HOUR_MS, MINUTE_MS, day_of, moment
 from .look import Look, RuleSettings
@@ -28,7 +30,8 @@ class Quantity(NamedTuple):
     most: float
 
 
-# Codes of ISO/IEEE 11073-10101 (MDC); bounds are ours: wide, to refuse what is no reading at all.
+# By code of names.QUANTITIES, in its own unit; bounds are ours: wide, to refuse what is no reading at all.
+# firmware/kanhu_hub/inputs/monitors/bounds.py has the same for the hub.
 QUANTITIES = {
     150021: Quantity(Words("systolic blood pressure", "收缩压"), "mmHg", 30, 350),
     150022: Quantity(Words("diastolic blood pressure", "舒张压"), "mmHg", 10, 250),
@@ -41,18 +44,51 @@ QUANTITIES = {
     188736: Quantity(Words("weight", "体重"), "kg", 1, 400),
     160184: Quantity(Words("blood glucose", "血糖"), "mmol/L", 0.3, 60),
 }
-NAMES = {
-    "systolic": 150021,
-    "diastolic": 150022,
-    "mean_pressure": 150023,
-    "pulse": 149546,
-    "oximeter_pulse": 149530,
-    "heart_rate": 147842,
-    "oxygen": 150456,
-    "temperature": 150364,
-    "weight": 188736,
-    "glucose": 160184,
+NAMES = {names.QUANTITIES[code][0]: code for code in QUANTITIES}
+GLUCOSE = 160184
+# Bits of STATUS by which a monitor says that its numbers are not, or not yet, to be relied on.
+DOUBTFUL = sum(
+    bit
+    for bit, name in names.MEASUREMENT_STATUS.items()
+    if name
+    in (
+        "ongoing",
+        "early_estimate",
+        "demonstration",
+        "testing",
+        "calibrating",
+        "unavailable",
+        "questionable",
+        "invalid",
+    )
+)
+# One limit for glucose in whatever part of the blood; not of a control solution or of tissue.
+_ALIKE = dict.fromkeys((160188, 160192, 160196, 160200, 160204, 160364, 160368), GLUCOSE)
+_GLUCOSE_MG_DL = 18.0156  # mg/dL that are 1 mmol/L: 180.156 g/mol
+_CONVERT: dict[tuple[str, str], Callable[[float], float]] = {
+    ("kPa", "mm[Hg]"): lambda value: value / 0.133322387415,  # BIPM, SI brochure 9, table 8
+    ("[degF]", "Cel"): lambda value: (value - 32) / 1.8,
+    ("[lb_av]", "kg"): lambda value: value * 0.45359237,
+    ("mg/dL", "mmol/L"): lambda value: value / _GLUCOSE_MG_DL,
+    ("[in_i]", "m"): lambda value: value * 0.0254,
 }
+
+
+def comparable(code: int, mantissa: int, exponent: int, unit: int | None = None) -> tuple[int, float] | None:
+    """An item of VALUES as (code that limits are set for, number in that quantity's own unit); None where
+    the unit is none of the quantity's."""
+    number = mantissa * 10.0**exponent
+    if code in names.QUANTITIES:
+        own = names.UNITS[names.QUANTITIES[code][1]]
+        said = own if unit is None else names.UNITS.get(unit, "")
+        if said != own:
+            convert = _CONVERT.get((said, own))
+            if convert is None:
+                return None
+            number = convert(number)
+    elif unit is not None:
+        return None
+    return _ALIKE.get(code, code), number
 
 
 def _quantity(key: str) -> str:
