@@ -34,8 +34,9 @@ def alarm(name: str, age_s: float = 5, **more: Any) -> dict[str, Any]:
     """One alarm as the API has it."""
     return {
         "name": name, "kind": "call", "state": "open", "class": "p1", "level": 1, "region": "cn/42/01/06/03",
-        "home": "h7k2m9q4tw", "raised_ms": now_ms() - int(age_s * 1000), "age_s": int(age_s), "presses": 1,
-        "delivered": True, "accepted_by": None, "accepted_by_name": None, "accepted_ms": None,
+        "region_name": None, "home": "h7k2m9q4tw", "raised_ms": now_ms() - int(age_s * 1000),
+        "age_s": int(age_s), "presses": 1, "delivered": True, "accepted_by": None,
+        "accepted_by_name": None, "accepted_ms": None,
         "dispatched_ms": None, "on_scene_ms": None, "closed_ms": None, "closed_by": None, "reason": None,
         "rule": None, "explanation": None, "ask_until_ms": None, "incident": None, "mine": False, **more,
     }  # fmt: skip
@@ -44,7 +45,7 @@ def alarm(name: str, age_s: float = 5, **more: Any) -> dict[str, Any]:
 PERSON = {
     "name": "王秀兰", "address": "湖北省武汉市武昌区中北路 12 号 3 栋 502",
     "phones": ["+86 27 8888 0000", "13800000000"],
-    "notes": "有高血压；钥匙在 501 李阿姨处",
+    "note": {"text": "听力不好；钥匙在 501 李阿姨处", "by": "op2", "at_ms": now_ms() - 86_400_000},
     "sensors": [
         {"device": 1, "role": "call", "room": "卧室", "name": "床头按钮", "pressed": True},
         {"device": 2, "role": "motion", "room": "厨房", "name": ""},
@@ -76,11 +77,27 @@ CALL, SMOKE, RULE, ASKED, FALL, OTHER, OVER = (
 )  # fmt: skip
 
 
+STREET = {"en": "Zhongbei Road", "zh": "中北路街道"}
+MANY = {"id": 4, "kind": "mains.lost", "region": "cn/42/01", "region_name": {"en": "Wuhan", "zh": "武汉市"}}
+
+
+def members(count: int) -> list[dict[str, Any]]:
+    """Of an incident; every fourth is not back."""
+    return [
+        {
+            "id": 100 + n, "home": f"h{n:09}", "hub": f"b{n:09}", "region": "cn/42/01/06/05",
+            "region_name": STREET, "device": 0, "kind": "mains.lost", "opened_ms": now_ms() - 120_000,
+            "closed_ms": None if n % 4 == 0 else now_ms() - 30_000, "owner": None, "due_ms": now_ms(),
+        }
+        for n in range(count)
+    ]  # fmt: skip
+
+
 def all_sorts() -> list[dict[str, object]]:
     """One alarm of each sort, in the server's order."""
     return [
         alarm(CALL, 193, presses=3, level=2),
-        alarm(SMOKE, 71, kind="smoke", region="cn/42/01/06/05"),
+        alarm(SMOKE, 71, kind="smoke", region="cn/42/01/06/05", region_name=STREET, incident=MANY),
         alarm(RULE, 12, kind="inactivity", **P2, explanation=WHY, rule="inactivity/1"),
         alarm(FALL, 300, kind="fall", state="accepted", **MINE),
         alarm(OTHER, 900, state="on_scene", **OTHERS),
@@ -91,11 +108,11 @@ def all_sorts() -> list[dict[str, object]]:
 
 INCIDENT = {
     "id": 4, "kind": "mains.lost", "region": "cn/42/01", "opened_ms": now_ms() - 120_000, "closed_ms": None,
-    "members": 19_873,
+    "region_name": {"en": "Wuhan", "zh": "武汉市"}, "members": 19_873, "standing": 512,
 }  # fmt: skip
 DISTRICTS = [
     {
-        "region": f"cn/42/01/{n:02d}", "alarms": n % 3 + {6: 2, 9: 1}.get(n, 0),
+        "region": f"cn/42/01/{n:02d}", "region_name": None, "alarms": n % 3 + {6: 2, 9: 1}.get(n, 0),
         "unanswered": {6: 2, 9: 1}.get(n, 0), "oldest_s": {6: 193, 9: 12}.get(n),
         "well": 9, "attention": 1, "cannot_tell": n * 3 % 17,
     }
@@ -113,11 +130,14 @@ class Stage:
             "name": "Li Na",
             "role": "operator",
             "region": "cn/42/01",
+            "place": "cn/42/01",
             "language": "en",
         }
         self.state: dict[str, Any] = {}
         self.answers: dict[str, tuple[int, dict[str, Any]]] = {}  # action -> (status, body)
         self.person: tuple[int, dict[str, Any]] = (200, PERSON)
+        self.members: list[dict[str, Any]] = []  # of every incident
+        self.page = 200  # of them in one answer
         self.asked: list[tuple[str, str, dict[str, Any]]] = []  # (alarm, action, body)
         self.silent = False  # the stream stays open and says nothing
         self.signed_in = True
@@ -178,6 +198,8 @@ class Stage:
                 Route("/desk/api/events", self._events),
                 Route("/desk/api/language", self._language, methods=["POST"]),
                 Route("/desk/api/operators", self._operators),
+                Route("/desk/api/incidents/{id}", self._incident),
+                Route("/desk/api/alarms/{hub}/{number}/note", self._note, methods=["POST"]),
                 Route("/desk/api/homes/{home}/mode", self._mode, methods=["POST"]),
                 Route("/desk/api/alarms/{hub}/{number}/person", self._person),
                 Route("/desk/api/alarms/{hub}/{number}/{action}", self._act, methods=["POST"]),
@@ -233,6 +255,26 @@ class Stage:
                 {"id": "op2", "name": "Zhang Wei", "role": "operator"},
             ]
         )
+
+    async def _incident(self, request: Request) -> Response:
+        asked = dict(request.query_params)
+        self.asked.append((request.path_params["id"], "members", asked))
+        if status := self.answers.get("members"):
+            return JSONResponse(status[1], status[0])
+        found = [
+            one
+            for one in self.members
+            if one["id"] > int(asked["after"]) and not (asked["standing"] == "1" and one["closed_ms"])
+        ]
+        page = found[: self.page]
+        after = page[-1]["id"] if len(found) > len(page) else None
+        return JSONResponse({"id": 4, "members": page, "next": after})
+
+    async def _note(self, request: Request) -> Response:
+        text = (await request.json())["text"]
+        name = f"{request.path_params['hub']}/{request.path_params['number']}"
+        self.asked.append((name, "note", {"text": text}))
+        return JSONResponse({"note": {"text": text, "by": "op1", "at_ms": now_ms()} if text else None})
 
     async def _mode(self, request: Request) -> Response:
         self.asked.append((request.path_params["home"], "mode", await request.json()))

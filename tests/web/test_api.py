@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from helpers_desk import PASSWORD, Place, act, log_in_as, state_of
+from helpers_desk import PASSWORD, Place, act, log_in_as, running, state_of
 from helpers_intake import NOW_MS
 from kanhu.care.condition import Condition, Reason
+from kanhu.care.incidents import Incident
 from kanhu.care.proofs import Proof
 from kanhu.care.rules.values import Words
 from kanhu.journal import JournalUnavailable
+from kanhu.registry.notes import Notes
+from kanhu.registry.operators import Operator
 from kanhu_protocol import kinds as k
 
 REGION = "cn/42/01/06"
@@ -237,6 +243,98 @@ async def test_a_mode_is_set_for_a_home_and_ends_when_it_should(place: Place) ->
         assert (await li.post(f"/desk/api/homes/{home}/mode", json=body)).status_code == 400
     assert (await li.post("/desk/api/homes/0000000000/mode", json={"mode": "away"})).status_code == 404
     assert place.desk.audit.page()[0]["what"] == "mode"
+
+
+async def test_a_note_is_kept_for_an_open_alarm_by_who_has_it(place: Place) -> None:
+    home, hub = place.add_home(STREET)
+    li, wang = await place.operator("li", REGION), await place.operator("wang", REGION)
+    chief, wall = await place.operator("chief", "", "supervisor"), await place.operator("wall", "", "viewer")
+    far = await place.operator("far", "cn/42/02", "supervisor")
+    alarm = await place.call(hub)
+    note = "钥匙在邻居处，听力不好"
+    assert (await act(li, alarm, "note", text=note)).json()["code"] == "state"  # nobody has it yet
+    await act(li, alarm, "accept")
+    for other, status in ((wang, 409), (wall, 403), (far, 404)):
+        assert (await act(other, alarm, "note", text=note)).status_code == status
+    for bad in ({}, {"text": 5}, {"text": "x" * 301}, {"text": "bell \x07"}):
+        assert (await act(li, alarm, "note", **bad)).status_code == 400
+    kept = (await act(li, alarm, "note", text=f"  {note}\n")).json()["note"]
+    assert (kept["text"], kept["by"]) == (note, "li")
+    assert (await wang.get(f"/desk/api/alarms/{alarm}/person")).json()["note"] == kept
+    assert note not in (await li.get("/desk/api/state")).text
+    row = next(one for one in place.desk.audit.page() if one["what"] == "note")
+    assert (row["operator"], row["hub"], row["detail"]) == ("li", hub, str(alarm))  # and not its words
+    await act(li, alarm, "close", reason="helped")
+    assert (await act(li, alarm, "note", text="later")).json()["code"] == "not_open"
+    again = await place.call(hub)
+    assert (await act(chief, again, "note", text="")).json() == {"note": None}
+    assert Notes(place.registry).of(home) is None
+
+
+async def test_an_alarm_names_the_incident_of_its_home_while_its_own_fault_stands(tmp_path: Path) -> None:
+    names = tmp_path / "regions.toml"
+    names.write_text(f'"{REGION}" = {{ en = "Wuchang", zh = "武昌区" }}\n', encoding="utf-8")
+    async with running(tmp_path / "data", region_names=names) as place:
+        _, hub = place.add_home(STREET)
+        wide = Incident(3, k.HUB_SILENT, "cn/42", 0, 0, faulty={hub: 1})
+        place.incidents = [Incident(7, k.MAINS_LOST, REGION, 0, 0, faulty={hub: 1}), wide]
+        alarm = await place.call(hub)
+        chief = place.desk.operators.add("chief", region="")
+        li = place.desk.operators.add("li", region=REGION)
+
+        def incident(operator: Operator) -> Any:
+            place.desk.board._made.clear()
+            return json.loads(place.desk.board.state(operator))["alarms"][0]["incident"]
+
+        name = {"en": "Wuchang", "zh": "武昌区"}
+        mains = {"id": 7, "kind": "mains.lost", "region": REGION, "region_name": name}
+        assert (incident(chief), incident(li)) == (mains, mains)
+        place.incidents[0].faulty[hub] = 0  # the power is back here
+        assert incident(chief) == {"id": 3, "kind": "hub.silent", "region": "cn/42", "region_name": None}
+        assert incident(li)["region"] == REGION  # how far it reaches beyond is not li's to know
+        wide.closed_ms = 1
+        assert incident(chief) is None
+        row = place.desk.rows.alarm(alarm, "")
+        assert (row["region"], row["region_name"]) == (STREET, None)
+        assert json.loads(place.desk.board.state(li))["me"]["region_name"] == name
+        client = place.client(cookies={place.desk.sessions.cookie: place.cookie(li)})
+        assert "Wuchang" not in (await client.get("/desk")).text  # li reads Chinese
+        assert "武昌区" in (await client.get("/desk")).text
+
+
+async def test_of_an_incident_of_20_000_each_sees_the_own_homes_in_pages(place: Place) -> None:
+    homes = [place.add_home(region) for region in (STREET, STREET, STREET, "cn/42/02/01")]
+    batch = place.journal.batch()
+    batch.run("INSERT INTO incidents VALUES (5, ?, 'cn/42', ?, NULL, 20000)", k.MAINS_LOST, NOW_MS)
+    columns = "hub, device, kind, opened_ms, closed_ms, due_ms, incident"
+    sql = f"INSERT INTO faults ({columns}) VALUES (?,?,?,?,?,0,5)"
+    for n in range(20_000):  # hubs of other registries' homes among them
+        batch.run(sql, f"x{n}", 0, k.MAINS_LOST, NOW_MS, None)
+    for device in range(150):
+        for _, hub in homes:
+            batch.run(sql, hub, device, k.MAINS_LOST, NOW_MS + device, NOW_MS if device % 2 else None)
+    await batch.submit()
+    li = await place.operator("li", REGION)
+    pages, after = [], 0
+    while after is not None:
+        found = (await li.get(f"/desk/api/incidents/5?after={after}")).json()
+        pages.append(found["members"])
+        after = found["next"]
+    assert [len(page) for page in pages] == [200, 200, 50]
+    seen = [(one["home"], one["device"]) for page in pages for one in page]
+    assert len(seen) == len(set(seen))
+    assert {home for home, _ in seen} == {home for home, _ in homes[:3]}
+    standing = (await li.get("/desk/api/incidents/5?standing=1&after=0")).json()
+    assert (len(standing["members"]), standing["next"] is not None) == (200, True)
+    assert all(one["closed_ms"] is None for one in standing["members"])
+    looks = [row for row in place.desk.audit.page() if row["what"] == "incident"]
+    assert [row["detail"] for row in looks] == ["5 200", "5 50", "5 200", "5 200"]
+    far = await place.operator("far", "cn/43")
+    assert (await far.get("/desk/api/incidents/5")).status_code == 404
+    place.desk.board.changed()
+    await asyncio.sleep(2.5)  # until it has been counted
+    (incident,) = (await state_of(li))["incidents"]
+    assert (incident["members"], incident["standing"], incident["region"]) == (3, 3, REGION)
 
 
 async def test_the_audit_is_a_supervisors_and_its_reading_is_in_it(place: Place) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from helpers_browser import LAPTOP, WALL, Seat, chromium
 from helpers_desk_stage import (
@@ -15,6 +15,7 @@ from helpers_desk_stage import (
     DISTRICTS,
     FALL,
     INCIDENT,
+    MANY,
     MINE,
     OTHER,
     OTHERS,
@@ -26,6 +27,7 @@ from helpers_desk_stage import (
     Stage,
     alarm,
     all_sorts,
+    members,
     now_ms,
 )
 
@@ -62,8 +64,12 @@ def sit(browser: Browser, stage: Stage) -> Iterator[Callable[..., Seat]]:
     assert problems == []
 
 
-def row(seat: Seat, name: str):  # type: ignore[no-untyped-def]
-    return seat.page.locator(f'[data-alarm="{name}"]')
+def row_of(page: Page, name: str) -> Locator:
+    return page.locator(f'[data-alarm="{name}"]')
+
+
+def row(seat: Seat, name: str) -> Locator:
+    return row_of(seat.page, name)
 
 
 # How it looks
@@ -82,13 +88,16 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hans" if language == "zh" else "en")
     expect(page.locator(".condition.well b")).to_have_text("118")
     found["empty"] = desk.axe()
+    stage.members = members(12)
     stage.show(*all_sorts(), incidents=[INCIDENT])
     row(desk, FALL).locator(".open-alarm").click()
     expect(page.locator(".history li")).to_have_count(3)
-    found["alarms and panel"] = desk.axe()
+    page.locator(".incident button").first.click()
+    expect(page.locator(".members tbody tr")).to_have_count(12)
+    found["alarms, panel and incident"] = desk.axe()
     assert page.evaluate("innerWidth") == LAPTOP["width"]
     assert not desk.scrolls_sideways()
-    for key in "che?" if language == "en" else "c":
+    for key in "chen?" if language == "en" else "c":
         page.keyboard.press(key)
         expect(page.locator("dialog[open]")).to_be_visible()
         found[f"dialog {key}"] = desk.axe()
@@ -124,7 +133,8 @@ def test_each_sort_of_alarm_stands_in_its_place(stage: Stage, sit: Callable[...,
     assert names("held") == [FALL, OTHER]
     assert names("closed") == [OVER]
     expect(page.locator("#incidents .rows > li")).to_have_count(1)
-    expect(page.locator("#incidents")).to_contain_text("19873 homes")
+    expect(page.locator("#incidents")).to_contain_text("19873 homes · 512 not back · Wuhan · since")
+    expect(row_of(page, SMOKE)).to_contain_text("Zhongbei Road · No mains power in many homes of Wuhan")
     expect(page.locator("#held")).to_contain_text("with Zhang Wei")
     expect(page.locator("#closed")).to_contain_text("closed by op2: Other: 水壶响")
     expect(page.locator("#waiting")).to_contain_text("asked up to: street")
@@ -374,6 +384,89 @@ def test_handing_over_and_the_homes_mode(stage: Stage, sit: Callable[..., Seat])
     expect(page.locator("#notice")).to_have_text("Handed to op2.")
     assert ("h7k2m9q4tw", "mode", {"mode": "hospital"}) in stage.asked
     assert (CALL, "hand_over", {"to": "op2"}) in stage.asked
+
+
+# A note, an incident's homes
+
+
+def test_a_note_is_written_by_who_has_the_alarm_and_shown_with_the_person(
+    stage: Stage, sit: Callable[..., Seat]
+) -> None:
+    stage.person = (200, PERSON | {"note": None})
+    stage.show(alarm(CALL, 70, state="accepted", **MINE), alarm(OTHER, 90, state="accepted", **OTHERS))
+    desk = sit()
+    page = desk.page
+    row(desk, OTHER).locator(".open-alarm").click()
+    page.keyboard.press("p")
+    expect(page.locator(".notes")).to_have_text("none given")  # another's alarm: to be read only
+    row(desk, CALL).locator(".open-alarm").click()
+    expect(page.locator(".notes .write")).to_be_visible()
+    page.keyboard.press("n")
+    words, done = page.get_by_label("What whoever helps has to know"), page.locator("dialog button.main")
+    words.fill("x" * 301)
+    done.click()
+    expect(page.locator("dialog .problem")).to_have_text("Too long: 300 characters at most.")
+    words.fill("key at\n  the neighbour's ")
+    done.click()
+    expect(page.locator(".note")).to_have_text("key at the neighbour's")
+    expect(page.locator(".notes .write")).to_be_focused()
+    page.keyboard.press("n")
+    expect(words).to_have_value("key at the neighbour's")
+    words.fill("")
+    done.click()
+    expect(page.locator(".notes")).to_contain_text("none given")
+    said = [body for name, what, body in stage.asked if (name, what) == (CALL, "note")]
+    assert said == [{"text": "key at the neighbour's"}, {"text": ""}]
+    stage.show(alarm(CALL, 70, state="closed", closed_ms=now_ms(), reason="helped", **MINE))
+    expect(page.locator(".notes")).to_have_count(0)
+
+
+def test_an_incident_opens_by_key_and_its_homes_come_in_pages(stage: Stage, sit: Callable[..., Seat]) -> None:
+    stage.members, stage.page = members(25), 10
+    stage.show(alarm(CALL, 5, incident=MANY), incidents=[INCIDENT])
+    page = sit().page
+    rows, shown = page.locator(".members tbody tr"), page.locator(".tools [role=status]")
+    expect(page.locator("[data-incident]")).to_be_visible()
+    for _ in range(2):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("o")
+    expect(rows).to_have_count(10)
+    expect(page.locator(".incident button").first).to_have_attribute("aria-expanded", "true")
+    expect(rows.first).to_contain_text(re.compile("h000000000.*b000000000.*Zhongbei Road.*not back"))
+    expect(rows.nth(1)).not_to_contain_text("not back")
+    following, before = (page.get_by_role("button", name=name) for name in ("Next page", "Page before"))
+    expect(before).to_be_disabled()
+    for first, last in ((11, 20), (21, 25)):
+        following.click()
+        expect(shown).to_contain_text(f"{first} to {last}, as of")
+    expect(following).to_be_disabled()
+    expect(page.get_by_role("button", name="Look again")).to_be_focused()
+    before.click()
+    expect(shown).to_contain_text("11 to 20, as of")
+    page.get_by_label("Only those not back").check()
+    expect(rows).to_have_count(7)
+    asked = len(stage.asked)
+    stage.show(alarm(CALL, 5), incidents=[INCIDENT | {"standing": 3}])  # news alone ask for no homes again
+    expect(page.locator("#incidents")).to_contain_text("3 not back")
+    expect(rows).to_have_count(7)
+    assert len(stage.asked) == asked
+    stage.answers["members"] = (503, {"error": "no", "code": "not_saved"})
+    page.get_by_role("button", name="Look again").click()
+    expect(page.locator(".members .problem")).to_contain_text("Not to be seen: the journal cannot be written")
+    page.locator(".incident button").first.click()
+    expect(rows).to_have_count(0)
+    stage.show(alarm(CALL, 5), incidents=[INCIDENT | {"closed_ms": now_ms()}])
+    expect(page.locator("#incidents")).to_be_hidden()
+    expect(page.locator("#alarms")).to_be_focused()
+
+
+def test_an_alarm_says_that_it_is_not_only_here(stage: Stage, sit: Callable[..., Seat]) -> None:
+    stage.show(alarm(CALL, 5))
+    desk = sit()
+    row(desk, CALL).locator(".open-alarm").click()
+    expect(desk.page.locator(".shared")).to_be_hidden()
+    stage.show(alarm(CALL, 5, incident=MANY))
+    expect(desk.page.locator(".shared")).to_have_text("Not only here: No mains power in many homes of Wuhan")
 
 
 # Never a stale list that looks fresh

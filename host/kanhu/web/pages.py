@@ -126,7 +126,9 @@ class Pages:
         )  # fmt: skip
 
     def _page(self, name: str, operator: Operator) -> Response:
-        me = {"id": operator.id, "name": operator.name, "role": operator.role, "region": operator.region}
+        called = self._desk.rows.region_name(operator.region)
+        place = called[operator.language] if called else operator.region
+        me = {"id": operator.id, "name": operator.name, "role": operator.role, "place": place}
         return self._render(name, 200, **words.page(operator.language), me=me)
 
     def _render(self, name: str, status: int, **values: Any) -> Response:

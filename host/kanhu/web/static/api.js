@@ -30,6 +30,16 @@ export function person(name) {
   return ask(`/desk/api/alarms/${name}/person`);
 }
 
+// What whoever helps has to know; "" takes it away. Of the home an alarm is about.
+export function setNote(name, text) {
+  return send(`/desk/api/alarms/${name}/note`, { text });
+}
+
+// A page of an incident's members, after the id of one (0: the first); standing: only those not back. Each look is written down.
+export function members(id, after, standing) {
+  return ask(`/desk/api/incidents/${id}?after=${after}&standing=${standing ? 1 : 0}`);
+}
+
 export function setLanguage(language) {
   return send("/desk/api/language", { language });
 }

@@ -3,15 +3,16 @@
 import * as api from "./api.js";
 import { badge } from "./badge.js";
 import { connect } from "./connection.js";
-import { askMode, askOperator, askReason, dialogOpen } from "./dialogs.js";
+import { askMode, askNote, askOperator, askReason, dialogOpen } from "./dialogs.js";
 import { byId, make, put } from "./dom.js";
+import { showIncidents } from "./incidents.js";
 import { help, listen } from "./keys.js";
 import { ageMs, isWaiting, showAlarms, tickAges } from "./list.js";
 import { Panel } from "./panel.js";
 import { showSide } from "./side.js";
 import { Sound } from "./sound.js";
 import { clockTime, serverNow, span } from "./time.js";
-import { named, reasonWords, say, whyNot } from "./words.js";
+import { named, place, reasonWords, say, whyNot } from "./words.js";
 
 const NOTICE_MS = 10_000;
 const URGENT_MS = 60_000; // the field's limit for answering
@@ -52,7 +53,7 @@ function take(fresh) {
   if (news?.length) {
     sound.mute(false);
     byId("announce").replaceChildren(...news.slice(0, 5).map((alarm) =>
-      make("p", {}, say("said_new", { kind: named("kinds", alarm.kind), region: alarm.region ?? say("no_region") }))));
+      make("p", {}, say("said_new", { kind: named("kinds", alarm.kind), region: place(alarm) }))));
   }
   const oldest = unanswered[0]?.name ?? null;
   if (oldestName && oldest !== oldestName) oldestMovedAt = performance.now();
@@ -74,6 +75,7 @@ function refreshPanel() {
 function show() {
   if (!current) return;
   showAlarms(current.alarms, unseen(), act, panel.name);
+  showIncidents(current.incidents);
   showSide(current, !lostSince);
   put(byId("link-state"), say(lostSince ? "connecting" : "connected"));
   tick();
@@ -128,6 +130,7 @@ async function act(what, name) {
   if (what === "open") return open(name);
   if (what === "shut") return shut();
   if (what === "mode") return mode(name);
+  if (what === "note") return note(name);
   const body = await details(what);
   if (!body) return;
   const answer = await api.act(name, what, body);
@@ -156,6 +159,15 @@ async function mode(name) {
   if (!wanted) return;
   const answer = await api.setMode(home, wanted.mode, wanted.untilMs);
   notice(answer.ok ? say("said_done", { what: say("mode") }) : say("said_refused", { why: whyNot(answer) }));
+}
+
+async function note(name) {
+  const text = await askNote(panel.note);
+  if (text === null) return;
+  const answer = await api.setNote(name, text);
+  if (!answer.ok) return refused("note", name, answer);
+  if (panel.name === name) panel.showNote(answer.body.note);
+  notice(say("said_done", { what: say("note") }));
 }
 
 function done(what, name, body, sent) {
@@ -219,11 +231,17 @@ function acceptByKey() {
   if (oldest && performance.now() - oldestMovedAt > SETTLE_MS) act("accept", oldest.name);
 }
 
+function openByKey() {
+  const incident = document.activeElement?.closest?.("[data-incident]");
+  if (incident) incident.querySelector("button").click();
+  else open(chosenRow() ?? waiting()[0]?.name);
+}
+
 function move(step) {
-  const buttons = [...document.querySelectorAll("[data-alarm]")]
-    .filter((row) => row.offsetParent).map((row) => row.querySelector("button:not([hidden])"));
+  const rows = [...document.querySelectorAll("[data-alarm], [data-incident]")].filter((row) => row.offsetParent);
+  const buttons = rows.map((row) => row.querySelector("button:not([hidden])"));
   if (!buttons.length) return;
-  const at = buttons.findIndex((button) => button.closest("[data-alarm]") === document.activeElement?.closest?.("[data-alarm]"));
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
   const next = at < 0 ? (step > 0 ? 0 : buttons.length - 1) : Math.min(buttons.length - 1, Math.max(0, at + step));
   buttons[next].focus();
 }
@@ -233,13 +251,14 @@ const press = (what) => () => byId("panel").querySelector(`[data-do="${what}"]`)
 
 listen({
   accept: acceptByKey,
-  open: () => open(chosenRow() ?? waiting()[0]?.name),
+  open: openByKey,
   person: () => panel.fetchPerson(),
   dispatch: press("dispatch"),
   on_scene: press("on_scene"),
   hand_over: press("hand_over"),
   close: press("close"),
   mode: press("mode"),
+  note: press("note"),
   correct: press("correct"),
   mute: () => sound.mute(),
   shut: () => { if (!dialogOpen()) shut(); },

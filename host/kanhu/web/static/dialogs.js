@@ -2,7 +2,7 @@
 
 import { byId, make, put } from "./dom.js";
 import { serverNow } from "./time.js";
-import { modes, needText, reasons, say } from "./words.js";
+import { modes, mostNote, needText, reasons, say } from "./words.js";
 
 const MOST_BYTES = 800; // of a reason, as events carry it
 const dialog = byId("dialog");
@@ -19,7 +19,7 @@ function question(title, fields, read, done) {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const [found, wrong] = read(form);
-      put(problem, wrong ? say(wrong) : "");
+      put(problem, wrong ? say(wrong, { n: mostNote }) : "");
       if (wrong) return;
       value = found;
       dialog.close();
@@ -30,7 +30,7 @@ function question(title, fields, read, done) {
     }, { once: true });
     dialog.replaceChildren(form);
     dialog.showModal();
-    form.querySelector("input, select")?.focus();
+    form.querySelector("input, select, textarea")?.focus();
   });
 }
 
@@ -88,6 +88,20 @@ export function askMode() {
     return [{ mode: data.get("mode"), untilMs }, ""];
   };
   return question(say("mode"), fields, read, say("mode"));
+}
+
+// What to know of a home, "" to take it away; null when put away.
+export function askNote(now) {
+  const fields = [
+    make("label", { className: "field", htmlFor: "note" }, say("note_text")),
+    make("textarea", { id: "note", name: "note", rows: 4, value: now, autocomplete: "off", "aria-describedby": "note-hint" }),
+    make("p", { className: "none", id: "note-hint" }, say("note_hint")),
+  ];
+  const read = (form) => {
+    const text = String(new FormData(form).get("note")).trim().replace(/\s+/g, " ");
+    return [...text].length > mostNote ? [null, "note_too_long"] : [text, ""];
+  };
+  return question(say("note_write"), fields, read, say("note_write"));
 }
 
 // The keys; letters.on and letters.set(on): whether single letters are shortcuts.

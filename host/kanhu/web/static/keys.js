@@ -5,7 +5,7 @@ import { dialogOpen, showKeys } from "./dialogs.js";
 const STORED = "kanhu.letters";
 const LIST = [
   ["↓ ↑", "key_move"], ["Enter / a", "key_accept"], ["o", "key_open"], ["p", "key_person"], ["d", "key_dispatch"],
-  ["s", "key_on_scene"], ["h", "key_hand_over"], ["c", "key_close"], ["e", "key_mode"], ["m", "key_mute"], ["Esc", "key_escape"], ["?", "key_help"],
+  ["s", "key_on_scene"], ["h", "key_hand_over"], ["c", "key_close"], ["e", "key_mode"], ["n", "key_note"], ["m", "key_mute"], ["Esc", "key_escape"], ["?", "key_help"],
 ];
 const letters = {
   get on() {
@@ -18,17 +18,18 @@ const letters = {
 
 export const help = () => showKeys(LIST, letters);
 
-// does: {accept, open, person, dispatch, on_scene, hand_over, close, mode, correct, mute, shut, move(step)}.
+// does: {accept, open, person, dispatch, on_scene, hand_over, close, mode, note, correct, mute, shut, move(step)}.
 export function listen(does) {
   const byLetter = {
     a: does.accept, o: does.open, p: does.person, d: does.dispatch, s: does.on_scene, h: does.hand_over, c: does.close,
-    e: does.mode, r: does.correct, m: does.mute, "?": help,
+    e: does.mode, n: does.note, r: does.correct, m: does.mute, "?": help,
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || dialogOpen()) return;
     const typing = event.target.matches("input, textarea, select");
     if (typing) return;
     const pressable = event.target.closest("button, a, summary");
+    if (event.key.startsWith("Arrow") && event.target.matches(".scrolls")) return; // these move what is in it
     let action = null;
     if (event.key === "Enter" && !pressable) action = does.accept;
     else if (event.key === "Escape") action = does.shut;

@@ -2,7 +2,7 @@
 
 import { byId, make, put } from "./dom.js";
 import { serverNow, span, when } from "./time.js";
-import { either, named, reasonWords, say } from "./words.js";
+import { either, named, place, reasonWords, say } from "./words.js";
 
 const MOST_ROWS = 100; // of one group
 const LATE_S = [180, 60]; // the field's own limits for answering
@@ -91,15 +91,20 @@ function build(name, act) {
 }
 
 function facts(alarm) {
-  const found = [named("classes", alarm.class), `${say("home")} ${alarm.home ?? "?"}`, alarm.region ?? say("no_region")];
+  const found = [named("classes", alarm.class), `${say("home")} ${alarm.home ?? "?"}`, place(alarm)];
   if (isHeld(alarm)) {
     found.unshift(named("states", alarm.state), alarm.mine ? say("with_me") : say("with", { who: holder(alarm) }));
   }
   if (isClosed(alarm)) found.unshift(say("closed_by", { who: named("by", alarm.closed_by ?? "?"), reason: reasonWords(alarm.reason) }));
   if (alarm.presses > 1) found.push(say("pressed_times", { n: alarm.presses }));
   if (level(alarm) !== "community") found.push(say("asked_widely", { level: named("levels", level(alarm)) }));
-  if (alarm.incident) found.push(say("part_of_incident", { id: alarm.incident }));
+  if (alarm.incident) found.push(incidentWords(alarm.incident));
   return found;
+}
+
+// Of an alarm whose home has a fault that many have.
+export function incidentWords(incident) {
+  return say("part_of_incident", { kind: named("kinds", incident.kind), region: place(incident, "whole_area") });
 }
 
 function level(alarm) {

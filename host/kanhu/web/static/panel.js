@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { byId, make, put } from "./dom.js";
-import { LEVELS, ageMs, holder, isWaiting } from "./list.js";
+import { LEVELS, ageMs, holder, incidentWords, isWaiting } from "./list.js";
 import { span, when } from "./time.js";
 import { COLON, either, named, reasonWords, say, script, whyNot } from "./words.js";
 
@@ -61,6 +61,17 @@ export class Panel {
     this.#person = this.#rest = null;
     this.#room.replaceChildren();
     this.#room.hidden = true;
+  }
+
+  // The note on the person that is shown; "" where there is none.
+  get note() {
+    return this.#person?.querySelector(".note")?.textContent ?? "";
+  }
+
+  // It has been written anew; null: taken away.
+  showNote(note) {
+    this.#person?.querySelector(".notes")?.replaceWith(this.#note(note));
+    this.#person?.querySelector(".write")?.focus();
   }
 
   focus() {
@@ -124,6 +135,9 @@ export class Panel {
     const who = alarm.mine ? say("with_me") : alarm.accepted_by ? say("with", { who: holder(alarm) }) : "";
     const state = [named("states", alarm.state), who, alarm.state === "closed" ? reasonWords(alarm.reason) : span(ageMs(alarm))];
     put(this.#room.querySelector(".state"), state.filter(Boolean).join(" · "));
+    const shared = this.#room.querySelector(".shared");
+    shared.hidden = !alarm.incident || alarm.state === "closed";
+    put(shared.lastElementChild, alarm.incident ? COLON + incidentWords(alarm.incident) : "");
   }
 
   #draw() {
@@ -136,6 +150,7 @@ export class Panel {
     this.#room.replaceChildren(
       make("header", {}, make("div", {}, make("h2", { tabIndex: -1 }), make("div", { className: "state" })), shut),
       ...(either(alarm.explanation) ? [make("p", { className: "why-raised" }, make("b", {}, say("why_raised")), COLON, either(alarm.explanation))] : []),
+      make("p", { className: "shared" }, make("b", {}, say("not_only_here")), make("span", {})),
       this.#actions(),
       ...(closed ? [] : [
         make("h3", {}, say("person")),
@@ -178,7 +193,7 @@ export class Panel {
       line("name", found.name || say("none_given"), "big"),
       line("address", found.address || say("none_given"), "big"),
       line("phones", phones.length ? phones : say("none_given"), "big"),
-      found.notes ? line("notes", found.notes) : [],
+      line("note", this.#note(found.note)),
       pressed.length ? line("pressed", pressed, "mark") : [],
       line("last_movement", either(found.last_movement) || say("unknown")),
       line("condition", condition(found.condition)),
@@ -195,6 +210,19 @@ export class Panel {
       make("h3", {}, say("history")),
       make("ol", { className: "history" }, (found.history ?? []).map((step) => make("li", {}, ...happened(step)))),
     ];
+  }
+
+  #note(note) {
+    const parts = [];
+    if (note) parts.push(make("span", { className: "note" }, note.text), " ", make("small", {}, say("note_by", { who: note.by, time: when(note.at_ms) })));
+    else parts.push(say("none_given"));
+    const may = this.#alarm.mine || this.#me?.role === "supervisor";
+    if (may) {
+      const write = make("button", { type: "button", className: "write", "data-do": "note" }, say("note_write"), make("kbd", { ariaHidden: "true" }, "n"));
+      write.addEventListener("click", () => this.#act("note", this.name));
+      parts.push(make("div", {}, write));
+    }
+    return make("div", { className: "notes" }, parts);
   }
 
   #sensor(sensor) {

@@ -1,8 +1,7 @@
-// Beside the alarms: homes, today's figures, incidents, faults. While not connected it claims nothing.
+// Beside the alarms: homes, today's figures, faults. While not connected it claims nothing.
 
 import { byId, make, put } from "./dom.js";
-import { when } from "./time.js";
-import { named, say } from "./words.js";
+import { say } from "./words.js";
 
 const CONDITIONS = ["well", "attention", "cannot_tell"];
 const FIELD = { 60: 97.5, 180: 99 }; // % of calls answered within so many s: telecare quality standards
@@ -10,7 +9,6 @@ const FIELD = { 60: 97.5, 180: 99 }; // % of calls answered within so many s: te
 // fresh: whether this is the server's word of now.
 export function showSide(state, fresh) {
   showHomes(state.homes, fresh);
-  showIncidents(state.incidents ?? []);
   byId("figures").replaceChildren(...figures(state.figures ?? {}, fresh));
   const { open = 0, overdue = 0 } = state.faults ?? {};
   put(byId("faults"), `${open} ${say("faults_open")} · ${overdue} ${say("faults_overdue")}`);
@@ -23,18 +21,6 @@ function showHomes(homes, fresh) {
     make("li", { className: `condition ${one}` }, make("b", {}, String(shown[one] ?? 0)), say(one)));
   byId("conditions").replaceChildren(...items);
   byId("homes-old").hidden = fresh;
-}
-
-function showIncidents(all) {
-  const open = all.filter((one) => !one.closed_ms);
-  const section = byId("incidents");
-  section.hidden = open.length === 0;
-  put(section.querySelector(".count"), open.length ? String(open.length) : "");
-  const line = (one) => make("li", { className: "alarm incident" },
-    make("div", { className: "age" }, String(one.members)),
-    make("div", {}, make("span", { className: "what" }, named("kinds", one.kind)),
-      make("div", { className: "facts" }, [say("incident_members", { n: one.members }), one.region || say("no_region"), say("incident_since", { time: when(one.opened_ms) })].join(" · "))));
-  section.querySelector(".rows").replaceChildren(...open.map(line));
 }
 
 // "96.2 %" or a dash, and how it stands beside the field's own figure: [text, "below" | "above" | ""].

@@ -5,7 +5,7 @@ import { connect } from "./connection.js";
 import { byId, make, put } from "./dom.js";
 import { answered, fieldFigure } from "./side.js";
 import { clockTime, serverNow, span } from "./time.js";
-import { say } from "./words.js";
+import { place, say } from "./words.js";
 
 const MOST_DISTRICTS = 12; // as many as are readable from afar; those in need first
 let current = null;
@@ -44,7 +44,7 @@ function showDistricts(all) {
     || String(a.region).localeCompare(String(b.region)));
   const shown = sorted.slice(0, MOST_DISTRICTS);
   byId("districts").replaceChildren(...shown.map((one) => make("li", { className: `district ${one.unanswered ? "some" : ""}` },
-    make("div", { className: "name" }, one.region || say("no_region")),
+    make("div", { className: "name" }, place(one)),
     make("div", { className: "facts" }, facts(one)),
     make("div", { className: "big" }, String(one.unanswered), make("small", {}, say("unanswered"))))));
   const rest = sorted.slice(MOST_DISTRICTS);

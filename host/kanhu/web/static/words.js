@@ -6,6 +6,7 @@ export const language = pack.language;
 export const needText = new Set(pack.need_text);
 export const reasons = pack.reasons; // [[code, words]], in order
 export const modes = pack.modes;
+export const mostNote = pack.most_note; // characters
 
 export const COLON = language === "zh" ? "：" : ": ";
 const reasonOf = new Map(reasons);
@@ -36,6 +37,11 @@ export function reasonWords(reason) {
 export function either(sentence) {
   if (!sentence) return "";
   return typeof sentence === "string" ? sentence : (sentence[language] ?? sentence.en ?? "");
+}
+
+// Where something is, as people call it, or by its code; key: what is said of nowhere in particular.
+export function place(one, key = "no_region") {
+  return either(one.region_name) || one.region || say(key);
 }
 
 // Why the server did not do it, of an answer of api.js.
