@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import cbor2
 
@@ -18,9 +18,13 @@ from kanhu.sim import flash, net
 from kanhu.sim.air import Air
 from kanhu.sim.hub import Hub
 from kanhu.sim.lamp import Indication, Lamp, Table, load_table
+from kanhu.sim.monitors import KINDS, Manners, make
 from kanhu.sim.nvs import Nvs
 from kanhu.sim.sensors import Advert, Sensor, parse_address
 from kanhu.sim.wires import PRESS_MS, Line, Wire, wire
+
+if TYPE_CHECKING:
+    from kanhu.sim.monitors.base import Monitor
 
 T = TypeVar("T")
 SHORTEST = 0.03  # s of real time that a press of a fast hub lasts, lest this computer's scheduler swallow it
@@ -49,6 +53,7 @@ class Bench:
         self.missed_presses: list[Press] = []  # pressed while no hub had power to notice
         self.hubs: dict[str, Hub] = {}
         self.sensors: dict[str, tuple[Sensor, str]] = {}  # name -> sensor, hub it belongs to ("" if any)
+        self.monitors: dict[str, Monitor] = {}
         self._routes = net.Routes()
         self._air = Air()
         self._servers: list[asyncio.DatagramTransport] = []
@@ -72,6 +77,8 @@ class Bench:
     async def _close(self) -> None:
         for sensor, _ in self.sensors.values():
             sensor.stop()
+        for monitor in self.monitors.values():
+            await monitor.close()
         for server in self._servers:
             server.close()
         for task in self._chores:
@@ -162,6 +169,26 @@ class Bench:
         self.sensors[name] = (sensor, owner)
         self._do(lambda: sensor.start(self._air.transmit))
         return sensor
+
+    def monitor(
+        self, kind: str, address: str, *, name: str | None = None, rssi: int = -60, **manners: Any
+    ) -> Monitor:
+        """A health monitor, asleep; its methods run by run(), or through measure() and wake() by its name."""
+        if kind not in KINDS:
+            raise BenchError(f"no monitor {kind!r}: there is {', '.join(KINDS)}")
+        name = name or kind
+        self._check_name(name)
+        parse_address(address)
+        try:
+            how = Manners(**manners)
+        except TypeError as error:
+            raise BenchError(f"a monitor has no such manners: {error}") from None
+
+        async def start() -> Monitor:
+            return await make(kind, self._air.link(), address, rssi, how)
+
+        monitor = self.monitors[name] = self._wait(start())
+        return monitor
 
     def add_peripheral(
         self,
@@ -300,6 +327,28 @@ class Bench:
 
         self._do(change)
 
+    def measure(self, name: str, **fields: Any) -> bytes:
+        """Take a measurement with a monitor, of a plausible value if none is given; its bytes."""
+        monitor = self._monitor(name)
+        return self._wait(monitor.measure(**(fields or monitor.example())))
+
+    def wake(self, name: str, pairing: bool = False) -> None:
+        """Switch a monitor on, in pairing mode if its key is held."""
+        self._wait(self._monitor(name).wake(pairing))
+
+    def wait_monitor(self, name: str, what: str, count: int = 1, timeout: float = 20.0) -> str:
+        """The detail of the count-th time that happened to a monitor; TimeoutError with what did."""
+        monitor = self._monitor(name)
+        end = time.monotonic() + timeout
+        while True:
+            found = [one for one in list(monitor.log) if one.what == what]
+            if len(found) >= count:
+                return found[count - 1].detail
+            if time.monotonic() > end:
+                seen = [f"{one.what} {one.detail}".strip() for one in monitor.log[-20:]]
+                raise TimeoutError(f"{name}: no {what!r} in {timeout} s, but {seen}")
+            time.sleep(0.02)
+
     def set_sensor(self, name: str, state: bool) -> None:
         """A BLE door opens, a smoke alarm sees smoke, ...; False: the opposite."""
         self._do(lambda: self._sensor(name).set(state))
@@ -384,7 +433,8 @@ class Bench:
         self._do(lambda: owner._show(contact))
 
     def _check_name(self, name: str) -> None:
-        if name in self.sensors or any(name in hub.wires for hub in self.hubs.values()):
+        known = {*self.sensors, *self.monitors}
+        if name in known or any(name in hub.wires for hub in self.hubs.values()):
             raise BenchError(f"there is a sensor {name!r} on the bench already")
 
     def _hub(self, hub: Hub | str | None) -> Hub:
@@ -410,6 +460,13 @@ class Bench:
                 f"no BLE sensor {name!r} on the bench: there is {', '.join(self.sensors) or 'none'}"
             )
         return self.sensors[name][0]
+
+    def _monitor(self, name: str) -> Monitor:
+        if name not in self.monitors:
+            raise BenchError(
+                f"no monitor {name!r} on the bench: there is {', '.join(self.monitors) or 'none'}"
+            )
+        return self.monitors[name]
 
     def _later(self, delay: float, action: Callable[[], None]) -> None:
         self._do(lambda: self._loop.call_later(delay, action))

@@ -22,13 +22,18 @@ def key(address: hci.Address) -> bytes:
     return bytes((int(address.address_type),)) + bytes(address)
 
 
-def config(bond: bool = True, mitm: bool = False, io: int = NO_INPUT_OUTPUT) -> PairingConfig:
+def config(
+    bond: bool = True,
+    mitm: bool = False,
+    io: int = NO_INPUT_OUTPUT,
+    delegate: PairingDelegate | None = None,
+) -> PairingConfig:
     """How one side pairs; io as MicroPython's config(io=...), whose numbers are the security manager's."""
     return PairingConfig(
         sc=True,
         mitm=mitm,
         bonding=bond,
-        delegate=PairingDelegate(PairingDelegate.IoCapability(io)),
+        delegate=delegate or PairingDelegate(PairingDelegate.IoCapability(io)),
         identity_address_type=PairingConfig.AddressType.RANDOM,  # else Bumble's is of zeros
     )
 

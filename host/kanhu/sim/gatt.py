@@ -87,7 +87,8 @@ def _printed(address: hci.Address) -> bytes:
     return bytes(reversed(bytes(address)))
 
 
-def _device(link: Link, name: str, address: str) -> Device:
+def device(link: Link, name: str, address: str) -> Device:
+    """A device on the link, not powered on."""
     controller = Controller(name, link=link)
     controller.le_features &= ~hci.LeFeatureMask.LE_EXTENDED_ADVERTISING  # else nothing is advertised here
     return Device(name=name, address=hci.Address(address), host=Host(controller, AsyncPipeSink(controller)))
@@ -97,18 +98,23 @@ async def peripheral(
     link: Link, name: str, address: str, rssi: int, advertising: bytes, add: Callable[[Device], None]
 ) -> Device:
     """A connectable peripheral that advertises again after each connection; add() gives it its services."""
-    device = _device(link, name, address)
+    one = device(link, name, address)
     link.rssi[bytes.fromhex(address.replace(":", ""))] = rssi
-    add(device)
-    device.pairing_config_factory = bonds.just_works
-    await device.power_on()
+    add(one)
+    one.pairing_config_factory = bonds.just_works
+    await one.power_on()
+    await advertise(one, advertising, again=True)
+    return one
+
+
+async def advertise(device: Device, data: bytes, again: bool = False) -> None:
+    """Connectable, until somebody connects; again: anew after each connection."""
     await device.start_advertising(
-        auto_restart=True,
-        advertising_data=advertising,
+        auto_restart=again,
+        advertising_data=data,
         advertising_interval_min=INTERVAL_MS,
         advertising_interval_max=INTERVAL_MS,
     )
-    return device
 
 
 class Central:
@@ -154,7 +160,7 @@ class Central:
     async def _connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
         try:
             if self._device is None:
-                self._device = _device(self._link, self._name, self._address)
+                self._device = device(self._link, self._name, self._address)
                 await self._device.power_on()
             target = hci.Address(bytes(reversed(address)), hci.AddressType(address_type))
             async with asyncio.timeout(timeout_ms / 1000):
