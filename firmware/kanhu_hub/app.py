@@ -124,7 +124,7 @@ class App:
     def pair(self, fields=None):
         """What PAIR orders: 0, or why not; without fields, the device table has changed."""
         try:
-            if not self.collector and any([10 < row[1] < 17 for row in self.devices.entries]):
+            if not self.collector and any(10 < row[1] < 17 for row in self.devices.entries):
                 from kanhu_hub.inputs.monitors.collector import start
 
                 self.collector = start(self, drop)

@@ -11,28 +11,30 @@ class Devices:
         self.path = path
         self.version = 0
         self.entries = []
+        self.zone_s = None  # the home's local time ahead of UTC
         self.on_change = None
         raw = store.read(path)
         if raw:
             try:
-                version, entries = cbor.loads(raw, 16384)
-                self.version, self.entries = version + 0, entries + []
-            except (ValueError, TypeError):
+                row = cbor.loads(raw, 16384)
+                self.version, self.entries = row[0] + 0, row[1] + []
+                self.zone_s = row[2] if row[2:] else None  # a table of before had no zone
+            except (ValueError, TypeError, IndexError):
                 pass  # the host sees version 0 in the boot event and sends the table again
 
     def all(self):
         """Every entry."""
         return self.entries
 
-    def replace(self, version, table):
+    def replace(self, version, table, zone_s=None):
         """Take a newer table over; False when flash did not take it. An older one changes nothing."""
         if version <= self.version:
             return True
         try:
-            store.replace(self.path, cbor.dumps([version, table], 16384))
+            store.replace(self.path, cbor.dumps([version, table, zone_s], 16384))
         except OSError:
             return False
-        self.version, self.entries = version, table
+        self.version, self.entries, self.zone_s = version, table, zone_s
         if self.on_change:
             self.on_change()
         return True

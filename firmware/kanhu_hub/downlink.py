@@ -99,7 +99,7 @@ class Downlink:
             if good:
                 self._asked = self._asked[-15:] + [number]
         elif kind == k.DEVICES:
-            good = self._devices.replace(fields[k.VERSION_OF], fields[k.TABLE])
+            good = self._devices.replace(fields[k.VERSION_OF], fields[k.TABLE], fields.get(k.ZONE_S))
         if good:
             self._recorder.record(k.COMMAND_DONE, done)
         else:
