@@ -85,6 +85,20 @@ class CareHost:
         self.watch.configure()
         return Home(home, HubVoice(hub, key), self.clock.now_ms)
 
+    async def add_lived_in(self, **options: Any) -> Home:
+        """A home where somebody has just been in both rooms, and the path is proven."""
+        home = self.add_home(**options)
+        await self.watch.recall()
+        await self.start(home)
+        self.clock.now_ms += 2 * MINUTE
+        await self.beat(home)
+        await self.prove(home)
+        for device in (KITCHEN, BATH):
+            await self.moves(home, device)
+            self.clock.now_ms += MINUTE
+        await self.look()
+        return home
+
     def sealed(self, home: Home, kind: int, fields: dict[int, Any] | None = None, utc: bool = True) -> bytes:
         """What the hub says at this moment; utc: whether its clock is set."""
         up_ms = self.clock.now_ms - home.began_ms

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kanhu.aead import AesCcm
 from kanhu.care import Alarms
@@ -90,3 +92,40 @@ class Host:
     def own(self, kind: int) -> list[Event]:
         """What the daemon itself has said of a kind."""
         return [e for e in self.stored if e.hub == self.journal.daemon_id and e.kind == kind]
+
+    async def close(self) -> None:
+        await self.journal.close()
+
+
+class NoTables:
+    """A registry that knows no hub."""
+
+    def refresh(self) -> bool:
+        return False
+
+    def knows(self, hub_id: str) -> bool:
+        return False
+
+    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
+        raise AssertionError("there is none")
+
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def restarting(
+    open_: Callable[..., Awaitable[T]], close: Callable[[T], Awaitable[None]]
+) -> AsyncIterator[Callable[..., Awaitable[T]]]:
+    """start() opens one; called again, it closes the one before first: a restart."""
+    running: list[T] = []
+
+    async def start(*given: Any, **more: Any) -> T:
+        while running:
+            await close(running.pop())
+        running.append(await open_(*given, **more))
+        return running[0]
+
+    yield start
+    for one in running:
+        await close(one)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from helpers_intake import HUB, NOW_MS, Clock, Host, HubVoice
+from fixtures_host import OpenHost
+from helpers_intake import HUB, NOW_MS, Host, HubVoice
 from kanhu.care import Alarm, AlarmError, AlarmName
 from kanhu.care.asking import ANSWER_S, RESTART_S, Asking
 from kanhu.care.rules.values import Words
@@ -21,35 +21,6 @@ LINK = "mqtt"
 RULE = "inactivity/1"
 WORDS = Words("no movement since 21:40", "21:40 起无活动")
 ASK_MS = 60_000
-
-OpenHost = Callable[[], Awaitable[Host]]
-
-
-@pytest.fixture
-def hub() -> HubVoice:
-    return HubVoice()
-
-
-@pytest.fixture
-async def open_host(tmp_path: Path, hub: HubVoice) -> AsyncIterator[OpenHost]:
-    """open_host() starts the host's core; called again, it stops the old one first: a restart."""
-    running: list[Host] = []
-    clock = Clock()
-
-    async def start() -> Host:
-        while running:
-            await running.pop().journal.close()
-        running.append(Host(tmp_path, hub, clock=clock))
-        return running[0]
-
-    yield start
-    for host in running:
-        await host.journal.close()
-
-
-@pytest.fixture
-async def host(open_host: OpenHost) -> Host:
-    return await open_host()
 
 
 class Seconds:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from helpers_intake import HUB, NOW_MS, Clock, Host, HubVoice
+from helpers_intake import HUB, NOW_MS, Clock, Host, HubVoice, restarting
 from kanhu import cli
 from kanhu.care import AlarmName
 from kanhu.care.duty import Duty, covers, is_on
@@ -80,18 +80,13 @@ def lists() -> Lists:
 @pytest.fixture
 async def places(tmp_path: Path, lists: Lists) -> AsyncIterator[Any]:
     """places() starts a host; called again, it ends the old one first."""
-    running: list[Place] = []
     clock = Clock()
 
     async def start(settings: Settings | None = None) -> Place:
-        while running:
-            await running.pop().host.journal.close()
-        running.append(Place(tmp_path, clock, lists, settings or Settings()))
-        return running[0]
+        return Place(tmp_path, clock, lists, settings or Settings())
 
-    yield start
-    for place in running:
-        await place.host.journal.close()
+    async with restarting(start, lambda place: place.host.close()) as opening:
+        yield opening
 
 
 async def raise_(place: Place, kind: int = k.INACTIVITY) -> AlarmName:

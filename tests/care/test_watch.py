@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from helpers_care import ASK_MS, BATH, HOUR, KITCHEN, MINUTE, MORNING_MS, CareHost, Home
-from helpers_intake import Clock
+from helpers_intake import Clock, restarting
 from kanhu.care import Alarm
 from kanhu.care.findings import AGAIN_MS
 from kanhu.care.rules import RULES
@@ -26,19 +26,15 @@ Open = Callable[..., Awaitable[CareHost]]
 @pytest.fixture
 async def open_care(tmp_path: Path) -> AsyncIterator[Open]:
     """open_care(**options) starts care; called again, it ends the one before first: a restart."""
-    running: list[CareHost] = []
     clock = Clock(MORNING_MS)
 
     async def start(**options: Any) -> CareHost:
-        while running:
-            await running.pop().stop()
-        running.append(CareHost(tmp_path, clock, **options))
-        await running[0].watch.recall()
-        return running[0]
+        care = CareHost(tmp_path, clock, **options)
+        await care.watch.recall()
+        return care
 
-    yield start
-    for one in running:
-        await one.stop()
+    async with restarting(start, CareHost.stop) as opening:
+        yield opening
 
 
 @pytest.fixture
@@ -47,18 +43,7 @@ async def care(open_care: Open) -> CareHost:
 
 
 async def lived_in(care: CareHost, **options: Any) -> Home:
-    """A home where somebody has just been in both rooms, and the path is proven."""
-    home = care.add_home(**{"inactivity": DAY, **options})
-    await care.watch.recall()
-    await care.start(home)
-    care.clock.now_ms += 2 * MINUTE
-    await care.beat(home)
-    await care.prove(home)
-    for device in (KITCHEN, BATH):
-        await care.moves(home, device)
-        care.clock.now_ms += MINUTE
-    await care.look()
-    return home
+    return await care.add_lived_in(**{"inactivity": DAY, **options})
 
 
 def states(care: CareHost, home: Home) -> dict[str, str]:

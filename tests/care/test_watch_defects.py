@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from helpers_care import BATH, HOUR, KITCHEN, MINUTE, MORNING_MS, CareHost, Home
-from helpers_intake import Clock
+from helpers_intake import Clock, restarting
 from kanhu.care import recall
 from kanhu.care.rules import RULES
 from kanhu.care.rules.past import Past, Reading
@@ -27,33 +27,17 @@ Open = Callable[..., Awaitable[CareHost]]
 
 @pytest.fixture
 async def open_care(tmp_path: Path) -> AsyncIterator[Open]:
-    running: list[CareHost] = []
     clock = Clock(MORNING_MS)
 
     async def start(**options: Any) -> CareHost:
-        while running:
-            await running.pop().stop()
-        running.append(CareHost(tmp_path, clock, **options))
-        return running[0]
+        return CareHost(tmp_path, clock, **options)
 
-    yield start
-    for one in running:
-        await one.stop()
+    async with restarting(start, CareHost.stop) as opening:
+        yield opening
 
 
 async def lived_in(care: CareHost, **rules: Any) -> Home:
-    """A home where somebody has just been in both rooms, and the path is proven."""
-    home = care.add_home(inactivity=DAY, **rules)
-    await care.watch.recall()
-    await care.start(home)
-    care.clock.now_ms += 2 * MINUTE
-    await care.beat(home)
-    await care.prove(home)
-    for device in (KITCHEN, BATH):
-        await care.moves(home, device)
-        care.clock.now_ms += MINUTE
-    await care.look()
-    return home
+    return await care.add_lived_in(inactivity=DAY, **rules)
 
 
 class Nothing(BaseModel):

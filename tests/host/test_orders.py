@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from helpers_intake import HUB, Clock, Host, HubVoice
+from helpers_intake import HUB, Clock, Host, HubVoice, NoTables, restarting
 from kanhu import orders as module
 from kanhu.aead import AesCcm
 from kanhu.care.rules.values import Words
@@ -22,17 +22,6 @@ from kanhu_protocol import kinds as k
 LINK = "mqtt"
 NAME = (HUB, 1, 1)
 BIND_KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
-
-
-class NoTables:
-    def refresh(self) -> bool:
-        return False
-
-    def knows(self, hub_id: str) -> bool:
-        return False
-
-    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
-        raise AssertionError("there is none")
 
 
 class OneTable:
@@ -127,18 +116,13 @@ def hub() -> HubVoice:
 @pytest.fixture
 async def open_place(tmp_path: Path, hub: HubVoice) -> AsyncIterator[OpenPlace]:
     """open_place() starts a host; called again, it ends the old one first."""
-    running: list[Place] = []
     clock = Clock()
 
     async def start(tables: NoTables | OneTable | None = None) -> Place:
-        while running:
-            await running.pop().close()
-        running.append(Place(tmp_path, hub, clock, tables or NoTables()))
-        return running[0]
+        return Place(tmp_path, hub, clock, tables or NoTables())
 
-    yield start
-    for place in running:
-        await place.close()
+    async with restarting(start, Place.close) as opening:
+        yield opening
 
 
 async def call(place: Place, hub: HubVoice) -> None:

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from helpers_intake import HUB, NOW_MS, Clock, Host, HubVoice
+from helpers_intake import HUB, NOW_MS, Clock, Host, HubVoice, NoTables
 from kanhu.aead import AesCcm
 from kanhu.downlink import Downlink
 from kanhu.orders import Orders
@@ -18,17 +18,6 @@ BEAT: dict[int, Any] = {
     k.RESET: 1, k.HEAP: [1, 1], k.LINK: 1, k.OUTBOX: [0, 0], k.DROPS: [0] * 5, k.RADIO: [100, 1],
     k.FIRMWARE: "0.1.0", k.POWER: [True, None], k.VERSIONS: [1, 0], k.REFUSED: [0, 0, 0],
 }  # fmt: skip
-
-
-class NoTables:
-    def refresh(self) -> bool:
-        return False
-
-    def knows(self, hub_id: str) -> bool:
-        return False
-
-    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
-        raise AssertionError("there is none")
 
 
 class PlayedHub(HubVoice):
