@@ -9,11 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from spine_wire import Board, Wire
+from spine_wire import Answers, Board, Wire
 
 from kanhu_protocol import mqtt
-
-BATCH, BATCH_S = 100, 0.02  # kanhu.platform's own
 
 
 def main() -> None:
@@ -26,15 +24,12 @@ def main() -> None:
     print("ready", flush=True)
     arrived, counters, acknowledged = board.arrived, board.counters, board.acknowledged
     seq_at, every = int(offset), len(hubs)
-    waiting: list[str] = []
+    answers = Answers()
     indexes: list[int] = []
-    since = 0.0
-    packet_id = 0
     while True:
-        packets = wire.recv(BATCH_S / 2 if waiting else 1.0)
+        packets = wire.recv(Answers.WAIT_S / 2 if answers.waiting else 1.0)
         now = time.monotonic()
         out = []
-        urgent = False
         for kind, number, _, topic, payload in packets:
             if kind != mqtt.PUBLISH:
                 continue
@@ -55,8 +50,7 @@ def main() -> None:
                 if kanhu:
                     source = payload.index(b'"source":"') + 10
                     text = payload[source : payload.index(b'"', source)].decode()
-                    waiting.append(f'{{"source":"{text}","id":"{name}"}}')
-                    since = since or now
+                    answers.add(text, name, now)
                 continue
             index = seq * every + position
             if arrived[index]:
@@ -65,22 +59,15 @@ def main() -> None:
                 arrived[index] = now
                 counters[Board.UNIQUE] += 1
             if kanhu:
-                waiting.append(f'{{"source":"/kanhu/hubs/{hub}","id":"{name}"}}')
+                answers.add(f"/kanhu/hubs/{hub}", name, now, topic == "kanhu/1/events/p1")
                 indexes.append(index)
-                since = since or now
-                urgent = urgent or topic == "kanhu/1/events/p1"
             elif not acknowledged[index]:
                 acknowledged[index] = now
                 counters[Board.ACKNOWLEDGED] += 1
-        while waiting and (urgent or len(waiting) >= BATCH or now - since >= BATCH_S):
-            batch, waiting = waiting[:BATCH], waiting[BATCH:]
-            packet_id = packet_id % 65_535 + 1
-            body = f'{{"command":"acknowledge","events":[{",".join(batch)}]}}'
-            out.append(mqtt.publish("kanhu/1/commands", body.encode(), 1, packet_id))
-            since = now if waiting else 0.0
+        out += answers.due(now)
         if out:
             wire.send(b"".join(out))
-            if not waiting:
+            if not answers.waiting:
                 now = time.monotonic()
                 for index in indexes:
                     if not acknowledged[index]:

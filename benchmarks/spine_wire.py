@@ -94,3 +94,35 @@ def sleep_until(moment: float) -> None:
     left = moment - time.monotonic()
     if left > 0:
         time.sleep(left)
+
+
+class Answers:
+    """Acknowledgement messages as the platform's SDK sends them: 100 events or 20 ms, a call at once."""
+
+    LIMIT, WAIT_S = 100, 0.02  # kanhu.platform's own
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+        self._since = 0.0
+        self._urgent = False
+        self._packet_id = 0
+
+    def add(self, source: str, name: str, now: float, urgent: bool = False) -> None:
+        """An event has come."""
+        self.waiting.append(f'{{"source":"{source}","id":"{name}"}}')
+        self._since = self._since or now
+        self._urgent = self._urgent or urgent
+
+    def due(self, now: float) -> list[bytes]:
+        """Packets to send at this moment (monotonic s)."""
+        found = []
+        while self.waiting and (
+            self._urgent or len(self.waiting) >= self.LIMIT or now - self._since >= self.WAIT_S
+        ):
+            batch, self.waiting = self.waiting[: self.LIMIT], self.waiting[self.LIMIT :]
+            self._packet_id = self._packet_id % 65_535 + 1
+            body = f'{{"command":"acknowledge","events":[{",".join(batch)}]}}'
+            found.append(mqtt.publish("kanhu/1/commands", body.encode(), 1, self._packet_id))
+            self._since = now if self.waiting else 0.0
+        self._urgent = False
+        return found

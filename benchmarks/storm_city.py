@@ -10,11 +10,9 @@ import select
 import sys
 import time
 
-from spine_wire import Wire
+from spine_wire import Answers, Wire
 
 from kanhu_protocol import mqtt
-
-BATCH, BATCH_S = 100, 0.02  # kanhu.platform's own
 
 
 def main() -> None:
@@ -25,13 +23,13 @@ def main() -> None:
     calls: dict[str, float] = {}  # hub: when it came, monotonic s
     kinds: dict[str, int] = {}
     incidents: list[float] = []
-    waiting: list[str] = []
+    answers = Answers()
     seen: set[str] = set()
-    since, packet_id, last = 0.0, 0, 0.0
+    last = 0.0
     while not select.select([sys.stdin], [], [], 0)[0]:
-        packets = wire.recv(BATCH_S / 2 if waiting else 0.1)
+        packets = wire.recv(Answers.WAIT_S / 2 if answers.waiting else 0.1)
         now = time.monotonic()
-        out, urgent = [], False
+        out = []
         for kind, number, _, topic, payload in packets:
             if kind != mqtt.PUBLISH:
                 continue
@@ -50,15 +48,8 @@ def main() -> None:
                 incidents.append(now)
             if topic == "kanhu/1/events/p1":
                 calls.setdefault(source[-10:], now)
-                urgent = True
-            waiting.append(f'{{"source":"{source}","id":"{name}"}}')
-            since = since or now
-        while waiting and (urgent or len(waiting) >= BATCH or now - since >= BATCH_S):
-            batch, waiting = waiting[:BATCH], waiting[BATCH:]
-            packet_id = packet_id % 65_535 + 1
-            body = f'{{"command":"acknowledge","events":[{",".join(batch)}]}}'
-            out.append(mqtt.publish("kanhu/1/commands", body.encode(), 1, packet_id))
-            since = now if waiting else 0.0
+            answers.add(source, name, now, topic == "kanhu/1/events/p1")
+        out += answers.due(now)
         if out:
             wire.send(b"".join(out))
     print(json.dumps({"calls": calls, "kinds": kinds, "incidents": incidents, "last": last}), flush=True)
