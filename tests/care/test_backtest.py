@@ -17,6 +17,7 @@ from helpers_intake import NOW_MS, Clock, Host, HubVoice
 from kanhu.care.backtest import made_up, sums
 from kanhu.care.backtest.recording import MOVEMENT, Recording
 from kanhu.care.backtest.replay import SETTLE_MS, Outcome, Try, cut_moments, replay
+from kanhu.care.backtest.sensors import Place
 from kanhu.care.backtest.tables import read_file
 from kanhu.care.rules import RULES
 from kanhu.care.settings import check
@@ -148,6 +149,26 @@ def test_a_rule_that_does_not_rest_on_movement_is_not_measured_by_silence(record
     assert outcome.noticed_ms == []
 
 
+def test_why_a_silence_was_not_noticed_is_said(home: Path, tmp_path: Path) -> None:
+    """Somebody looked into the spare room once: two days later nobody knows whether its sensor sees."""
+    path = tmp_path / "spare.csv"
+    text = home.read_text(encoding="utf-8")
+    path.write_text(f"{text}{FIRST} 12:00:00,motion_spare,ON\n", encoding="utf-8")
+    tries = [
+        attempt("inactivity", str(hours), proven_hours=hours, out_hours=0, ignore_rooms=rooms)
+        for hours, rooms in ((48, ()), (336, ()), (48, ("spare",)))
+    ]
+    listed = {"motion_spare": Place("motion", "spare")}
+    spare = read_file(path, SHANGHAI, listed)
+    blind, patient, ignored = replay(spare, tries, cuts=12, seed=5)
+    assert sum(map(math.isinf, blind.noticed_ms)) == 12
+    assert blind.said == {"cannot tell: motion_spare: nothing shows that it still sees movement": 12}
+    assert not patient.said
+    assert patient.noticed_ms == ignored.noticed_ms  # a sensor that nobody passes does not make it later
+    (row,) = sums.rows([(spare, [blind])], 0)
+    assert (row.not_noticed, sum(row.said.values())) == (12, 12)
+
+
 # Sums
 
 
@@ -213,6 +234,19 @@ def test_the_command_prints_and_draws(kanhu: Kanhu, home: Path, tmp_path: Path) 
     text = kanhu("rules", "backtest", home, *words).stdout
     assert "made up, nobody lived this" in text
     assert "alarms per home-month" in text
+
+
+def test_the_command_says_what_is_odd_about_sensors(kanhu: Kanhu, tmp_path: Path) -> None:
+    (tmp_path / "cups.csv").write_text(
+        "".join(f"2026-03-0{day} 09:00:00,cupboard,ON\n" for day in range(2, 8)), encoding="utf-8"
+    )
+    (tmp_path / "sensors.csv").write_text("cupbord,motion,kitchen\n", encoding="utf-8")
+    words = ("cups.csv", "--sensors", "sensors.csv", "--rule", "inactivity", "--cuts", 2)
+    text = kanhu("rules", "backtest", *words).stdout
+    assert "no motion sensor: rules of movement stay off" in text
+    assert "in the list of sensors, and in no row: cupbord" in text
+    assert "not noticed, 2 of 2; it said off: no movement sensor in this home" in text
+    assert json.loads(kanhu("rules", "backtest", *words, "--json").stdout)["unheard"] == ["cupbord"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kanhu.care.backtest import made_up
 from kanhu.care.backtest.moments import Times, read
 from kanhu.care.backtest.recording import MOVEMENT, OPEN, Recording
-from kanhu.care.backtest.sensors import guess, load
+from kanhu.care.backtest.sensors import Place, guess, load
 from kanhu.care.backtest.tables import read_file
 from kanhu.errors import ConfigError
 
@@ -109,11 +109,57 @@ def test_rows_that_last_from_one_moment_to_another(tmp_path: Path) -> None:
         "2011-11-28 13:10:31\t2011-11-28 13:09:35\t\tMaindoor\tMagnetic\tEntrance\n",
     )
     assert {device.name: device.role for device in found.devices} == {
-        "Bed": "item", "Cabinet": "item", "Shower": "item", "Maindoor": "door"
-    } | {"Shower": found.devices[-1].role}  # fmt: skip
-    bed = [at_ms for at_ms, name in movements(found) if name == "Bed"]
+        "Bed Pressure Bedroom": "item", "Cabinet Magnetic Bathroom": "item",
+        "Shower PIR Bathroom": "motion", "Maindoor Magnetic Entrance": "door",
+    }  # fmt: skip
+    bed = [at_ms for at_ms, name in movements(found) if name == "Bed Pressure Bedroom"]
     assert bed == [ms("2011-11-28T02:27:59"), ms("2011-11-28T10:18:11")]  # into bed, and out of it
     assert found.account.wrong == {"ends before it begins": 1, "no moment": 1}
+
+
+def test_sensors_of_one_name_in_two_rooms_are_two(tmp_path: Path) -> None:
+    """As the second home of Ordonez: a PIR beside each door, tabs to line the columns up."""
+    text = (
+        "Start time          \tEnd time            \tLocation\tType\t\tPlace\n"
+        "2026-03-02 07:00:00\t\t2026-03-02 07:00:03\t\tDoor\t\tPIR\t\t\tKitchen\n"
+        "2026-03-02 07:05:00\t\t2026-03-02 07:05:03\t\tDoor\t\tPIR\t\t\tLiving\n"
+        "2026-03-02 07:06:00\t\t2026-03-02 07:06:09\t\tFridge\t\tMagnetic\tKitchen\n"
+    )
+    found = recording(tmp_path, text)
+    assert {device.name: (device.role, device.room) for device in found.devices} == {
+        "Door PIR Kitchen": ("motion", "kitchen"), "Door PIR Living": ("motion", "living room"),
+        "Fridge Magnetic Kitchen": ("item", "kitchen"),
+    }  # fmt: skip
+    # A list may use the name that the rows have, or the whole one.
+    listed = {"Fridge": Place("ignore"), "Door PIR Living": Place("item", "hall")}
+    found = recording(tmp_path, text, places=listed)
+    assert {device.name: (device.role, device.room) for device in found.devices} == {
+        "Door PIR Kitchen": ("motion", "kitchen"), "Door PIR Living": ("item", "hall")
+    }  # fmt: skip
+    assert found.account.sensors >= listed.keys()
+
+
+def test_a_list_of_sensors_before_the_rows(tmp_path: Path) -> None:
+    """As the recordings of van Kasteren: sensors by number, and a list of what the numbers are."""
+    found = recording(
+        tmp_path,
+        "Start time: Time sensor started firing\n\nSensor IDs are: \n"
+        "    [ 8]    'Fridge'     \n    [12]    'Frontdoor'  \n    [14]    'ToiletFlush' \n\n"
+        "Start time          \tEnd time            \tID\tVal\n"
+        "--------------------\t--------------------\t--\t---\n"
+        + "".join(
+            f"02-Mar-2026 {hour:02}:00:00\t02-Mar-2026 {hour:02}:00:04\t{sensor}\t1\n"
+            for hour, sensor in enumerate((8, 12, 14, 8, 8, 12, 14, 8, 12, 14, 8, 8, 14), 7)
+        )
+        + "Length: 13\n",
+    )
+    assert {device.name: device.role for device in found.devices} == {
+        "Fridge": "item", "Frontdoor": "door", "ToiletFlush": "item"
+    }  # fmt: skip
+    assert movements(found)[0] == (ms("2026-03-02T07:00"), "Fridge")
+    assert found.account.used == 13
+    assert found.account.ignored == {"name of a sensor": 3}
+    assert found.account.wrong.total() == 5  # headings, the rule under them, the length
 
 
 def test_wrong_rows_are_counted_and_shown_and_never_stop_it(tmp_path: Path) -> None:
@@ -270,7 +316,8 @@ def test_any_bytes_are_a_recording_or_one_clear_line(
         ("fridge_door", "item", "kitchen"), ("Bed", "item", "bedroom"), ("Shower", "motion", "bathroom"),
         ("卫生间人体传感器", "motion", "bathroom"), ("厨房温度", "ignore", "kitchen"),
         ("入户门", "door", "hall"), ("motion_living", "motion", "living room"),
-        ("bedroom_window", "window", "bedroom"),
+        ("bedroom_window", "window", "bedroom"), ("front_door_motion", "motion", "hall"),
+        ("Door PIR Bedroom", "motion", "bedroom"), ("hall_motion_battery", "ignore", "hall"),
     ],
 )  # fmt: skip
 def test_guesses(name: str, role: str, room: str) -> None:

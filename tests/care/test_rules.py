@@ -166,7 +166,7 @@ def test_a_low_battery_weakens_the_words_only() -> None:
     assert "电池电量低" in found.words.zh
 
 
-def test_a_sensor_that_sees_nothing_for_two_days_of_life_is_not_believed() -> None:
+def test_a_sensor_that_sees_nothing_for_two_days_of_life_is_doubted() -> None:
     facts = [one for one in lived(range(8, 13)) if one[:2] != ("moved", BEDROOM) or one[2] < at(10, "00:00")]
     past = home([*facts, *beats(at(13, "00:00"), at(13, "12:00"))])
     last = past.movement_before(BEDROOM, at(13, "00:00"))
@@ -176,10 +176,23 @@ def test_a_sensor_that_sees_nothing_for_two_days_of_life_is_not_believed() -> No
     assert covered.some
     assert covered.since_ms is not None
     assert cover(past, last + PROVEN_MS).blind[0].why == ("unproven",)
-    assert say("inactivity", past, at(13, "12:00")).state == "cannot_tell"
+    assert say("blind_spots", past, at(13, "12:00")).state == "hint"
+    assert say("inactivity", past, at(13, "12:00"), proven_hours=48).state == "cannot_tell"
+    # A room may be one that nobody enters for days: a silence is noticed, and the doubt is in its words.
+    past.fault(BEDROOM, "unproven", last + PROVEN_MS)
+    found = say("inactivity", past, at(13, "12:00"))
+    assert found.state == "raise"
+    assert "bedroom sensor: nothing shows that it still sees movement" in found.words.en
     # But somebody who lies still for a day is not doubted away: the sensors were proven when it began.
     still = home([*lived(range(8, 10)), *beats(at(10, "00:00"), at(11, "20:00"))])
     assert say("inactivity", still, at(11, "20:00")).since_ms == at(9, "21:40")
+
+
+def test_a_sensor_that_sees_nothing_for_a_week_of_life_is_not_believed() -> None:
+    facts = [one for one in lived(range(1, 13)) if one[:2] != ("moved", BEDROOM) or one[2] < at(6, "00:00")]
+    past = home([*facts, *beats(at(13, "00:00"), at(13, "12:00"))])
+    assert say("inactivity", past, at(12, "12:00")).state == "quiet"  # somebody has moved today
+    assert say("inactivity", past, at(13, "12:00")).state == "cannot_tell"
 
 
 def test_away_does_not_use_up_the_proof() -> None:

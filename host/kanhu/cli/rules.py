@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 ENABLED = "enabled"  # of every rule's settings
+SAID = 3  # reasons shown why a silence was not noticed, of each rule and setting
 ALL = "all"  # in place of a home: for every home that has no setting of its own
 
 Values = Annotated[list[str] | None, typer.Argument(help="key=value; the rest keeps its defaults.")]
@@ -172,7 +173,7 @@ def backtest(
         from kanhu.care.backtest.plot import draw
 
         draw(plot, rows, done, ask_ms)
-    _report(done, rows, plot, as_json)
+    _report(done, rows, plot, as_json, _unheard(sensors, done))
 
 
 _Tell = Any  # (what) -> (done, total) -> None
@@ -195,6 +196,16 @@ def _recordings(
             yield read_file(source, zone, places, columns, gap_ms, bar(f"reading {source.name}"))
 
 
+def _unheard(sensors: Path | None, done: list[tuple[Recording, list[Outcome]]]) -> list[str]:
+    """Sensors that a list names and no recording has: likely written otherwise."""
+    from kanhu.care.backtest.sensors import load
+
+    if sensors is None:
+        return []
+    heard = set().union(*(recording.account.sensors for recording, _ in done))
+    return [name for name in load(sensors) if name not in heard]
+
+
 @contextmanager
 def _bar() -> Iterator[_Tell]:
     """A bar for each thing done, on a terminal; nothing where nobody looks."""
@@ -211,13 +222,14 @@ def _bar() -> Iterator[_Tell]:
 
 
 def _report(
-    done: list[tuple[Recording, list[Outcome]]], rows: list[Row], plot: Path | None, as_json: bool
-) -> None:
+    done: list[tuple[Recording, list[Outcome]]], rows: list[Row], plot: Path | None, as_json: bool,
+    unheard: list[str],
+) -> None:  # fmt: skip
     homes = [_account(recording) for recording, _ in done]
     if as_json:
         found = {
             "homes": homes, "rules": [row.as_dict() for row in rows], "plot": str(plot) if plot else None,
-            "alarms": _alarms(done),
+            "alarms": _alarms(done), "unheard": unheard,
         }  # fmt: skip
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -232,8 +244,12 @@ def _report(
         for line in one["shown"]:
             print(f"  {line}")
         print(f"  sensors: {'; '.join(one['sensors'])}")
+        if not one["relied_on"]:
+            print("  no motion sensor: rules of movement stay off; say with --sensors which may be relied on")
         if not one["supervised"]:
             print("  nobody supervised these sensors: taken to be there as long as the recording goes on")
+    if unheard:
+        print(f"in the list of sensors, and in no row: {', '.join(unheard)}")
     columns = {
         "rule": "rule", "settings": "settings", "homes": "homes", "months": "home-months", "asked": "found",
         "raised": "alarms", "hints": "hints", "per_month": "alarms per home-month",
@@ -250,6 +266,10 @@ def _report(
         line["not noticed"] = f"{row.not_noticed} of {row.cuts}" if row.cuts else ""
         table.append(line)
     show(table, False, "nothing was tried")
+    for row in rows:
+        for words, count in list(row.said.items())[:SAID]:
+            label = f"{row.rule} {row.settings}".strip()
+            print(f"{label}: not noticed, {count} of {row.cuts}; it said {words}")
     if plot:
         print(f"the picture is {plot}")
 
@@ -264,6 +284,7 @@ def _account(recording: Recording) -> dict[str, Any]:
         "home": recording.name, "made_up": recording.made_up, "supervised": recording.supervised,
         "days": round(recording.days, 1),
         "from": _when(recording.from_ms, recording.zone),
+        "relied_on": sum(device.role == "motion" for device in recording.devices),
         "rows": account.rows, "used": account.used, "ignored": dict(account.ignored),
         "wrong": dict(account.wrong), "shown": account.shown, "out_of_order": account.out_of_order,
         "repeated_hour": account.repeated, "skipped_hour": account.skipped,

@@ -33,6 +33,8 @@ _HEADERS = {
     "end": "end end_time endtime stop finish",
     "sensor": "sensor device entity entity_id sensor_id device_id sensorid name location item id 传感器",
     "state": "state value status message reading sensor_status event val sensor_value data 状态",
+    "kind": "type kind sensor_type device_class 类型",
+    "room": "place room area 房间 位置",
 }  # fmt: skip
 
 
@@ -46,6 +48,7 @@ class Layout:
     state: int | None
     end: tuple[int, ...] = ()  # of a file whose rows last from one moment to another
     header: bool = False
+    more: tuple[int, ...] = ()  # what the sensor is and where: two rooms may have a sensor of one name
 
     def split(self, line: str) -> list[str]:
         """The cells of a line."""
@@ -55,6 +58,11 @@ class Layout:
     def width(self) -> int:
         """Columns a row must have at least."""
         return 1 + max(*self.time, *self.end, self.sensor, self.state or 0)
+
+    def name(self, cells: Sequence[str]) -> str:
+        """A row's sensor, with what it is and where when the file has columns of that."""
+        words = [cells[self.sensor], *(cells[place] for place in self.more if place < len(cells))]
+        return " ".join(word for word in dict.fromkeys(words) if word)
 
 
 def split(line: str, delimiter: str | None) -> list[str]:
@@ -103,7 +111,7 @@ def named(text: str, sample: Sequence[str]) -> Layout:
 
 def sniff(sample: Sequence[str]) -> Layout | None:
     """The layout of a file's first lines; None: it cannot be told."""
-    best: tuple[int, Layout] | None = None
+    best: tuple[tuple[int, bool], Layout] | None = None
     for delimiter in ("\t", ",", ";", "|", None):
         rows = [split(line, delimiter) for line in sample[:SAMPLE]]
         found = _columns(rows, delimiter)
@@ -112,8 +120,8 @@ def sniff(sample: Sequence[str]) -> Layout | None:
     return best[1] if best else None
 
 
-def _columns(rows: list[list[str]], delimiter: str | None) -> tuple[int, Layout] | None:
-    """(rows that fit, layout) under one delimiter."""
+def _columns(rows: list[list[str]], delimiter: str | None) -> tuple[tuple[int, bool], Layout] | None:
+    """((rows that fit, whether the header stands over its columns), layout) under one delimiter."""
     width = max((len(row) for row in rows), default=0)
     if width < 2:
         return None
@@ -136,12 +144,15 @@ def _columns(rows: list[list[str]], delimiter: str | None) -> tuple[int, Layout]
         sensor = _most(body, width, taken, lambda cell: bool(cell) and moments.read(cell) is None, LEAST)
     if sensor is None or (state is None and not end):
         return None
-    layout = Layout(delimiter, time, sensor, state, end, bool(head))
+    over = head.get("sensor") == sensor
+    taken.add(sensor)
+    more = tuple(head[name] for name in ("kind", "room") if over and head.get(name, sensor) not in taken)
+    layout = Layout(delimiter, time, sensor, state, end, bool(head), more)
     fits = sum(
         len(row) >= layout.width and moments.read(joined(row, time)) is not None and bool(row[sensor])
         for row in body
     )
-    return (fits, layout) if fits >= LEAST * len(body) else None
+    return ((fits, over), layout) if fits >= LEAST * len(body) else None
 
 
 def _header(row: list[str]) -> dict[str, int]:

@@ -37,6 +37,7 @@ class Account:
     out_of_order: int = 0  # of those used
     repeated: int = 0  # in the hour that came twice
     skipped: int = 0  # in the hour that never was
+    sensors: set[str] = field(default_factory=set)  # all names that rows have, used or not
 
     def refuse(self, line: int, why: str, text: str) -> None:
         """A wrong row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ LEARNING_MS = 14 * DAY_MS  # no cut before: the daily rhythm is not known
 HORIZON_MS = 2 * DAY_MS  # of silence after a cut; later than that is "not noticed"
 TOLD_EVERY = 2000  # steps between two reports of progress
 QUARTER_MS = 900_000
+_CLOCK = re.compile(r"\d\d:\d\d( yesterday| tomorrow| on \d+ [A-Z][a-z]+)?")
 
 Progress = Callable[[int, int], None]  # (done, of)
 
@@ -64,6 +66,7 @@ class Outcome:
     hints: int = 0
     unknown: list[tuple[int, int]] = field(default_factory=list)  # stretches of cannot_tell
     noticed_ms: list[float] = field(default_factory=list)  # after each cut; inf: not within HORIZON_MS
+    said: Counter[str] = field(default_factory=Counter)  # at the end of cuts that were not noticed
     evaluations: int = 0
 
 
@@ -172,7 +175,10 @@ def replay(
             for reader in readers:
                 attempt = reader.outcome.attempt
                 if rests_on_movement(attempt.rule):
-                    reader.outcome.noticed_ms.append(_noticed(past, attempt, step.at_ms))
+                    after_ms, said = _noticed(past, attempt, step.at_ms)
+                    reader.outcome.noticed_ms.append(after_ms)
+                    if math.isinf(after_ms):
+                        reader.outcome.said[said] += 1
         if step.at_ms > forget_ms:
             past.forget_before(step.at_ms - KEPT_MS)
             forget_ms = step.at_ms + DAY_MS
@@ -199,17 +205,21 @@ def cut_moments(recording: Recording, cuts: int, seed: int) -> list[int]:
     return sorted(Random(seed).sample(active, min(cuts, len(active))))  # noqa: S311  # a repeatable draw
 
 
-def _noticed(known: Past, attempt: Try, from_ms: int) -> float:
-    """ms from the last movement until the rule is raised when nobody moves any more; inf: never."""
+def _noticed(known: Past, attempt: Try, from_ms: int) -> tuple[float, str]:
+    """(ms from the last movement until the rule is raised when nobody moves any more, inf: never; what it
+    said first, other than that all is well, without its times of day)."""
     past = copy.deepcopy(known)
     heard_ms, now_ms, end_ms = from_ms, from_ms + SETTLE_MS, from_ms + HORIZON_MS
+    said: dict[str, str] = {}  # first words, by state
     while now_ms <= end_ms:
         heard_ms = keep_alive(past, heard_ms, now_ms)
         verdict = attempt.rule.evaluate(past, attempt.settings, now_ms)
         if verdict.state == "raise":
-            return now_ms - from_ms
+            return now_ms - from_ms, ""
+        said.setdefault(verdict.state, _CLOCK.sub("..", verdict.words.en))
         now_ms = later(verdict, now_ms)
-    return math.inf
+    state = next(one for one in ("cannot_tell", "off", "quiet", *said) if one in said)
+    return math.inf, said[state] if state == "cannot_tell" else f"{state}: {said[state]}"
 
 
 def keep_alive(past: Past, from_ms: int, now_ms: int) -> int:

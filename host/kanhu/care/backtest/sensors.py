@@ -35,11 +35,12 @@ _ROOMS = (
 _ROLES: tuple[tuple[Role, str], ...] = (
     ("ignore", r"temp|humid|lux|illum|light(level|sensor)|^ls\d|^lt\d|^t\d|batt|power|watt|energy|volt"
                r"|linkquality|^bat|^p\d|^l\d|温|湿|照度|电量"),
+    ("motion", r"\bpir\b|pir_|_pir|motion|人体|红外|运动"),  # though it be beside a door
     ("door", r"^d\d|(front|main|outer|outside|entr\w*|back|exit|house|hall)[ _-]?door|大门|入户|房门"),
     ("window", r"window|窗"),
     ("item", r"door|contact|magnet|cabinet|cupboard|drawer|fridge|freezer|pressure|flush|tap\b|basin|bed\b"
              r"|seat|electric|microwave|toaster|dishwasher|washing|^i\d|门|柜"),
-    ("motion", r"motion|pir|occup|presence|move|^ma?\d|人体|红外|运动"),
+    ("motion", r"pir|occup|presence|move|^ma?\d"),
 )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ class Row:
     median_h: float | None  # hours from the last movement to the alarm, the asking included
     p90_h: float | None
     not_noticed: int  # cuts after which nothing was raised within 48 h
+    said: dict[str, int]  # what the rule said instead, and of how many cuts
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -83,8 +84,10 @@ def _row(rule: str, label: str, pairs: Sequence[tuple[Recording, Outcome]], ask_
     asked = sum(len(outcome.findings) for _, outcome in pairs)
     raised = sum(len(alarms(outcome, ask_ms)) for _, outcome in pairs)
     spans: Counter[str] = Counter()
+    said: Counter[str] = Counter()
     for _, outcome in pairs:
         spans.update(outcome.spans)
+        said.update(outcome.said)
     whole = spans.total() or 1
     wait_ms = ask_ms if pairs[0][1].attempt.rule.asks else 0
     waits = sorted((ms + wait_ms) / 3_600_000 for _, outcome in pairs for ms in outcome.noticed_ms)
@@ -95,6 +98,7 @@ def _row(rule: str, label: str, pairs: Sequence[tuple[Recording, Outcome]], ask_
         round(asked / months, 2) if months else None,
         round(spans["cannot_tell"] / whole, 4), round(spans["off"] / whole, 4),
         len(waits), quantile(waits, 0.5), quantile(waits, 0.9), sum(map(math.isinf, waits)),
+        dict(said.most_common()),
     )  # fmt: skip
 
 

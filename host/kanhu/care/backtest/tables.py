@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -22,6 +23,8 @@ DAY_MS = 86_400_000
 TOLD_EVERY = 5000  # rows between two reports of progress
 MADE_UP = "# made up"  # first line of what `kanhu rules made-up` writes
 MAX_SENSORS = 254  # indexes 1..255 of a hub, and one to spare
+# A list of sensors before the rows, as the recordings of van Kasteren have it: [12] 'Frontdoor'
+_LEGEND = re.compile(r"\s*\[\s*(\S+?)\s*\]\s+'([^']+)'\s*")
 
 Progress = Callable[[int, int], None]  # (bytes read, bytes in all)
 
@@ -51,11 +54,13 @@ def read_file(
                 f"{path}: its first {len(sample)} rows do not tell which columns are time, sensor and state; "
                 "say it: --columns time,sensor,state (or date,clock,sensor,state; - for any other)"
             )
-        read = _rows(path, layout, zone, progress)
+        legend = {found[1]: found[2] for line in sample if (found := _LEGEND.fullmatch(line))}
+        read = _rows(path, layout, legend, zone, progress)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
     account = read.account
-    devices, roles = _devices(read.words, places or {})
+    devices, roles = _devices(read.words, read.plain, places or {})
+    account.sensors = read.words.keys() | set(read.plain.values())
     for sensor, count in read.used.items():
         if sensor not in devices:
             account.used -= count
@@ -93,11 +98,12 @@ class _Read(NamedTuple):
     seen: array[int]  # moments of all good rows: the recording was going on
     used: Counter[str]  # rows by sensor
     words: dict[str, set[str]]  # states by sensor
+    plain: dict[str, str]  # what rows call a sensor, by its name
     account: Account
 
 
-def _rows(path: Path, layout: Layout, zone: ZoneInfo, progress: Progress) -> _Read:
-    read = _Read([], array("q"), Counter(), defaultdict(set), Account())
+def _rows(path: Path, layout: Layout, legend: dict[str, str], zone: ZoneInfo, progress: Progress) -> _Read:
+    read = _Read([], array("q"), Counter(), defaultdict(set), {}, Account())
     account = read.account
     times, ends = Times(zone), Times(zone)
     known: set[_Row] = set()  # of the moment being read: a row written twice
@@ -114,18 +120,23 @@ def _rows(path: Path, layout: Layout, zone: ZoneInfo, progress: Progress) -> _Re
                 header = False
                 continue
             account.rows += 1
+            if legend and _LEGEND.fullmatch(line):
+                account.ignored["name of a sensor"] += 1
+                continue
             cells = layout.split(line)
             if len(cells) < layout.width:
                 account.refuse(number, "too few columns", line)
                 continue
-            sensor = cells[layout.sensor]
+            plain = cells[layout.sensor]
+            sensor = legend.get(plain) or layout.name(cells)
             at_ms = times.ms(joined(cells, layout.time))
             if at_ms is None:
                 account.refuse(number, "no moment", line)
                 continue
-            if not sensor:
+            if not plain:
                 account.refuse(number, "no sensor", line)
                 continue
+            read.plain[sensor] = plain
             made = _states(layout, cells, sensor, at_ms, ends, read.words[sensor])
             if isinstance(made, str):
                 if made == _MEASURED:
@@ -181,10 +192,13 @@ def _states(
 
 
 def _devices(
-    words: dict[str, set[str]], places: dict[str, Place]
+    words: dict[str, set[str]], plain: dict[str, str], places: dict[str, Place]
 ) -> tuple[dict[str, Device], dict[str, Place]]:
     """The home's devices by name, in order of name, and what each sensor is."""
-    roles = {name: places.get(name) or guess(name, seen) for name, seen in sorted(words.items())}
+    roles = {
+        name: places.get(name) or places.get(plain[name]) or guess(name, seen)
+        for name, seen in sorted(words.items())
+    }
     used = [name for name, place in roles.items() if place.role != "ignore"]
     devices = {}
     for index, name in enumerate(used[:MAX_SENSORS], 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from kanhu_protocol import kinds as k
 
 from .coverage import WEAKENING
@@ -15,7 +17,9 @@ PASSING = frozenset({"warm_up"})  # over within a minute
 
 
 class Settings(MovementSettings):
-    """What counts as proven; see MovementSettings."""
+    """What counts as proven; see MovementSettings. A doubt is named before rules give up on a sensor."""
+
+    proven_hours: int = Field(48, ge=12, le=336)
 
 
 def evaluate(past: Past, settings: Settings, now_ms: int) -> Verdict:

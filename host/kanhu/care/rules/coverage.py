@@ -13,7 +13,9 @@ from .hours import DAY_MS, HOUR_MS, MINUTE_MS
 from .past import AWAY, HOSPITAL, RUN_GAP_MS, Device, Fault, Past
 from .values import Evidence
 
-PROVEN_MS = 48 * HOUR_MS  # ours: who is at home passes each room that is lived in within two days
+# Ours: who is at home passes most rooms within two days. A sensor that saw nothing for longer is named and
+# looked after; rules go on relying on it for as long as their settings say.
+PROVEN_MS = 48 * HOUR_MS
 # Ours: nobody moves in one room for so long without a pause of RUN_GAP_MS; a drifting sensor does.
 RESTLESS_MS = 8 * HOUR_MS
 # Ours: so many movements in the same room, so far apart, and nothing from this sensor: it does not see.
@@ -36,7 +38,7 @@ class Sensor:
     device: Device
     since_ms: int | None  # relied on without a break since then; None: not now
     why: tuple[str, ...]  # what blinds it now (WHY in wording.py)
-    weak: bool  # its battery is low
+    weak: tuple[str, ...]  # what is to be seen to, though it is relied on (of WEAKENING)
     heard_ms: int | None
     moved_ms: int | None  # the newest movement that is believed; of a door, when it turned
     sure_ms: int  # known to have lived until then: a radio sensor may have died since
@@ -79,7 +81,7 @@ class Coverage:
 
     @property
     def weak(self) -> tuple[Sensor, ...]:
-        """Sensors that can be, with a low battery."""
+        """Sensors that can be, and are to be seen to."""
         return tuple(one for one in self.sensors if one.weak and one.since_ms is not None)
 
     def rooms(self) -> dict[str, bool]:
@@ -127,11 +129,12 @@ def _sensor(
     heard_ms = past.last_heard(device.index, now_ms)
     since = [hub_since_ms or 0]
     whys = list(hub_whys)
-    weak = False
+    weak = set()
     for fault in past.faults_between(device.index, 0, now_ms):
-        if fault.why == "battery" and fault.until_ms is None:
-            weak = True
-        if fault.why not in WEAKENING:
+        if fault.why in WEAKENING:
+            if fault.until_ms is None:
+                weak.add(fault.why)
+        else:
             if fault.until_ms is None:
                 whys.append(fault.why)
             else:
@@ -156,7 +159,8 @@ def _sensor(
             whys.append("unsupervised")
         sure_ms = _vouched(past, device.supervision_s * MISSED_MS, heard_ms or 0, now_ms)
     since_ms = None if whys else max(since)
-    return Sensor(device, since_ms, tuple(sorted(set(whys))), weak, heard_ms, moved_ms, sure_ms)
+    seen_to = tuple(sorted(weak))
+    return Sensor(device, since_ms, tuple(sorted(set(whys))), seen_to, heard_ms, moved_ms, sure_ms)
 
 
 def _vouched(past: Past, silent_ms: int, heard_ms: int, now_ms: int) -> int:
