@@ -184,15 +184,16 @@ class RegistryFile:
         )
         self._sensors: dict[str, list[Sensor]] = {}
         self._bind_keys: dict[str, dict[int, bytes]] = {}
-        for hub, device, role, address, name, room, supervision_s, bind_key in db.execute(
-            "SELECT hub, device, role, address, name, room, supervision_s, bind_key FROM sensors "
-            "WHERE removed_ms IS NULL ORDER BY hub, device"
+        for hub, device, role, address, name, room, supervision_s, bind_key, *more in db.execute(
+            "SELECT hub, device, role, address, name, room, supervision_s, bind_key, wearer, table_version, "
+            "paired_ms, proven_ms FROM sensors WHERE removed_ms IS NULL ORDER BY hub, device"
         ):
             encrypted = bind_key is not None
-            sensor = Sensor(hub, device, role, address, name, room, supervision_s, encrypted)
+            sensor = Sensor(hub, device, role, address, name, room, supervision_s, encrypted, *more)
             self._sensors.setdefault(hub, []).append(sensor)
             if encrypted:
                 self._bind_keys.setdefault(hub, {})[device] = bind_key
+        self._zones: dict[str, int] = dict(db.execute("SELECT id, zone_s FROM hubs WHERE zone_s IS NOT NULL"))
         self._erasures = {
             hub: bool(discard) for hub, discard in db.execute("SELECT hub, discard FROM erasures")
         }

@@ -42,6 +42,17 @@ class Sensor:
     room: str = ""
     supervision_s: int = 0  # longest silence when well; 0: not known
     encrypted: bool = False  # it has a bind key, which stays in the registry
+    wearer: str = ""  # of a health monitor
+    table_version: int = 0  # of the first device table that holds it as it is
+    paired_ms: int | None = None  # when its hub had that table
+    proven_ms: int | None = None  # when something of it last came through to the platform, and was waited for
+
+    @property
+    def state(self) -> str:
+        """asked (its hub does not hold it yet), paired or proven."""
+        if self.paired_ms is None:
+            return "asked"
+        return "paired" if self.proven_ms is None else "proven"
 
     @property
     def mac(self) -> str:

@@ -1,4 +1,4 @@
-"""The registry: homes, hubs, keys and sensors, as they are added, changed, revoked and forgotten."""
+"""The registry: homes, hubs and keys, as they are added, changed, revoked and forgotten."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Any
 
 from kanhu.aead import KEY_BYTES
 from kanhu.journal.identity import new_id
-from kanhu.journal.past import Past, past
-from kanhu_protocol import cbor, names
+from kanhu.journal.past import Past
+from kanhu_protocol import cbor
 
 from . import checks
 from .care import CareTables
 from .checks import RegistryError
 from .duty import DutyTable
+from .sensors import MAX_SENSORS as MAX_SENSORS
+from .sensors import SensorTable
 
 MAX_GENERATION = 0xFFFF
 # Boots that a board may have started and never told of, when another takes its place: four days of a start
@@ -25,11 +27,10 @@ BOOT_STEP = 10_000
 MAX_FLOOR = 0x7FFFFFFF - BOOT_STEP  # NVS keeps an i32
 PASSWORD_BYTES = 24  # random, of a hub's password at the broker
 NEVER = Past()  # heard
-MAX_SENSORS = 28  # a device table with as many keys travels in one sealed message (contracts, section 5)
 
 
-class Registry(CareTables, DutyTable):
-    """A whole registry; here homes, hubs, keys and sensors are changed, what else there is in the parts."""
+class Registry(CareTables, DutyTable, SensorTable):
+    """A whole registry; here homes, hubs and keys are changed, what else there is in the parts."""
 
     # Homes
 
@@ -149,98 +150,6 @@ class Registry(CareTables, DutyTable):
                 )
         return self._passwords[hub_id]
 
-    # Sensors
-
-    def sensor_history(self, hub_id: str) -> list[dict[str, Any]]:
-        """All sensors a hub has ever had, without their keys, as plain values."""
-        rows = self._db.execute(
-            "SELECT device, role, address, name, room, supervision_s, added_ms, removed_ms FROM sensors "
-            "WHERE hub=? ORDER BY added_ms",
-            (hub_id,),
-        )
-        return [
-            {
-                "index": device, "role": names.ROLES.get(role, str(role)),
-                "address": address.hex(":").upper(), "name": name, "room": room,
-                "supervision_s": supervision_s, "added_ms": added_ms, "removed_ms": removed_ms,
-            }
-            for device, role, address, name, room, supervision_s, added_ms, removed_ms in rows
-        ]  # fmt: skip
-
-    def add_sensor(
-        self, hub_id: str, role: str, address: str, name: str = "", room: str = "", supervision_s: int = 0,
-        index: int | None = None, bind_key: bytes | None = None,
-    ) -> int:  # fmt: skip
-        """Add a BLE sensor to a hub's device table; returns its index, a never used one by default.
-
-        With a bind_key (16 bytes, BTHome v2) only what is encrypted with it is believed of the sensor."""
-        self._active(hub_id)
-        mac = checks.mac(address)
-        sensors = self._sensors.get(hub_id, [])
-        for sensor in sensors:
-            if sensor.address == mac:
-                raise RegistryError(f"sensor {sensor.mac}: hub {hub_id} has it as {sensor.index}")
-        if len(sensors) >= MAX_SENSORS:
-            raise RegistryError(
-                f"hub {hub_id}: has {MAX_SENSORS} sensors, the most its table holds; remove one or add a hub"
-            )
-        wired = set(checks.wired_devices(self.settings(hub_id)))
-        taken = wired | {sensor.index for sensor in sensors}
-        if index is None:
-            index = self._free_index(hub_id, taken)
-        elif checks.device_index(index) in taken:
-            who = "a wired input" if index in wired else "another sensor"
-            raise RegistryError(f"index {index}: {who} of hub {hub_id} has it")
-        row = (
-            hub_id, index, checks.role(role), mac,
-            checks.plain_text(name, "name"), checks.plain_text(room, "room"),
-            checks.supervision(supervision_s), checks.now_ms(), bind_key,
-        )  # fmt: skip
-        version = self._next_table(hub_id)
-        with self._change() as db:
-            db.execute(
-                "INSERT INTO sensors (hub, device, role, address, name, room, supervision_s, added_ms, "
-                "bind_key) VALUES (?,?,?,?,?,?,?,?,?)",
-                row,
-            )
-            db.execute("UPDATE hubs SET table_version=max(table_version+1, ?) WHERE id=?", (version, hub_id))
-        return index
-
-    def remove_sensor(self, hub_id: str, index: int) -> None:
-        """Take a sensor out of a hub's device table, and forget its key."""
-        self._change_sensor(hub_id, index, "removed_ms=?, bind_key=NULL", checks.now_ms())
-
-    def set_bind_key(self, hub_id: str, index: int, bind_key: bytes | None) -> None:
-        """Give a sensor another key, or none."""
-        self._active(hub_id)
-        self._change_sensor(hub_id, index, "bind_key=?", bind_key)
-
-    def _change_sensor(self, hub_id: str, index: int, change: str, value: object) -> None:
-        self.hub(hub_id)
-        if all(sensor.index != index for sensor in self._sensors.get(hub_id, ())):
-            raise RegistryError(f"index {index}: hub {hub_id} has no such sensor")
-        version = self._next_table(hub_id)
-        with self._change() as db:
-            db.execute(
-                f"UPDATE sensors SET {change} WHERE hub=? AND device=? "  # noqa: S608  # fixed columns
-                "AND removed_ms IS NULL",
-                (value, hub_id, index),
-            )
-            db.execute("UPDATE hubs SET table_version=max(table_version+1, ?) WHERE id=?", (version, hub_id))
-
-    def _next_table(self, hub_id: str) -> int:
-        # Above what an older copy of this file has forgotten: the hub would not take the table otherwise.
-        return max(self.hub(hub_id).table_version, past(self.path.parent, hub_id).table) + 1
-
-    def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
-        """(version, [[index, role, address, supervision_s, key?], ..]) for DEVICES (contracts, section 5)."""
-        keys = self._bind_keys.get(hub_id, {})
-        entries: list[list[Any]] = [
-            [s.index, s.role, s.address, s.supervision_s, *([keys[s.index]] if s.encrypted else [])]
-            for s in self.sensors(hub_id)
-        ]
-        return self.hub(hub_id).table_version, entries
-
     # Settings
 
     def set_settings(self, hub_id: str, settings: dict[str, Any]) -> int:
@@ -283,14 +192,3 @@ class Registry(CareTables, DutyTable):
                 f"hub {hub_id}: its configuration is longer than {cbor.MAX_SIZE} bytes"
             ) from None
         return data
-
-    # Inside
-
-    def _free_index(self, hub_id: str, taken: set[int]) -> int:
-        (used,) = self._db.execute("SELECT max(device) FROM sensors WHERE hub=?", (hub_id,)).fetchone()
-        start = max(used or 0, *taken, 0) + 1
-        # After 255 the numbers of removed sensors have to serve again.
-        for index in (*range(start, 256), *range(1, 256)):
-            if index not in taken:
-                return int(index)
-        raise RegistryError(f"hub {hub_id}: has 255 devices, and no index is left")

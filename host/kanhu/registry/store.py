@@ -103,6 +103,16 @@ MIGRATIONS = (
         text TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- wearer: of a health monitor; table_version: the first device table with the sensor as it is;
+    -- paired_ms: its hub has reported that one; proven_ms: what it said came through when it was waited for.
+    ALTER TABLE sensors ADD COLUMN wearer TEXT NOT NULL DEFAULT '';
+    ALTER TABLE sensors ADD COLUMN table_version INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE sensors ADD COLUMN paired_ms INTEGER;
+    ALTER TABLE sensors ADD COLUMN proven_ms INTEGER;
+    -- zone_s: the home's local time ahead of UTC that goes with the device table.
+    ALTER TABLE hubs ADD COLUMN zone_s INTEGER;
+    """,
 )
 
 
