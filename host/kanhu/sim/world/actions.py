@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kanhu.sim.faults.plan import Step
-from kanhu.sim.world.world import BUTTONS, CUT_WITHIN_S, FLAP_S, HELD_S, MOVED_S, PIR, Home, World
+from kanhu.sim.world.house import BUTTONS, PIR
+from kanhu.sim.world.world import CUT_WITHIN_S, FLAP_S, HELD_S, MOVED_S, Home, World
 
 TORN = 0.6  # share of power cuts that come inside a flash operation: one that a press then causes,
 FLASH_OPERATIONS = 12  # of about this many

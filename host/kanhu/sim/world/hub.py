@@ -87,9 +87,12 @@ class Hub:
         tick_start: int,
         driven: Mapping[int, int],
         say: Callable[[str, bytes], None],
+        radio: bool = False,
+        slack_ms: int = 0,
     ) -> None:
         """driven: pin -> its level at each start, where not the pull; say(kind, data) hears what the hub did:
-        taken, recorded, log, crashed, reset, cut."""
+        taken, recorded, log, crashed, reset, cut; radio: it hears BLE; slack_ms: its waits of 50 ms and more
+        end on a grid of this."""
         self.hub_id = hub_id
         self.nvs = nvs
         self.home = Way(f"home of {hub_id}")  # the home's own uplink
@@ -110,6 +113,8 @@ class Hub:
         self._tick_start = tick_start
         self._driven = dict(driven)
         self._say = say
+        self._radio = radio
+        self._slack_ms = slack_ms
         self._context = contextvars.copy_context()
         self._fresh = True
         self._process: subprocess.Popen[bytes] | None = None
@@ -148,6 +153,8 @@ class Hub:
             "wifi": self.wifi,
             "sntp_ms": self.sntp_ms,
             "cause": cause,
+            "radio": self._radio,
+            "slack_ms": self._slack_ms,
             "kinds": (k.CALL, k.CLOCK_SET, k.DEVICE, k.COUNT, k.ALARM),
         }
         self._fresh = False
@@ -194,6 +201,15 @@ class Hub:
     def pin(self, number: int, level: int) -> None:
         """An input's level from now on."""
         self.tell(b"p", bytes((number, level)))
+
+    def drive(self, number: int, level: int) -> None:
+        """The same, and at each start."""
+        self._driven[number] = level
+        self.pin(number, level)
+
+    def hear(self, address: bytes, rssi: int, data: bytes) -> None:
+        """An advertisement: address of 6 bytes as printed, RSSI in dBm below 0."""
+        self.tell(b"a", address + bytes((rssi & 255,)) + data)
 
     def turn_wifi(self, up: bool) -> None:
         """The access point comes or goes."""

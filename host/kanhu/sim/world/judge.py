@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from kanhu.ledger import recompute
 from kanhu.sim.faults import oracle
 from kanhu.sim.faults.oracle import Identity, Pressed, Violation
-from kanhu.sim.world.world import BUTTONS, Home, Recorded, World
+from kanhu.sim.world.house import BUTTONS
+from kanhu.sim.world.world import Home, Recorded, World
 from kanhu_protocol import kinds as k
 
 AWAKE_S = 3.0  # a button is watched this long after power-on, and a press is taken this long after it

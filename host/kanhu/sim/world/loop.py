@@ -8,11 +8,19 @@ import math
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Protocol, TypeVarTuple, Unpack, cast
+from typing import Any, NamedTuple, Protocol, TypeVarTuple, Unpack, cast
 
-SLACK_FROM_S = 0.5  # timers at least this far away may be late by
-SLACK_S = 0.1  # this much, as with the timer slack of an operating system: fewer turns of the world
 
+class Slack(NamedTuple):
+    """Timers of a process at least from_s away end on a grid of by_s, as with the timer slack of an operating
+    system: fewer turns of the world. The world itself is exact."""
+
+    from_s: float
+    by_s: float
+
+
+FINE = Slack(0.5, 0.1)
+COARSE = Slack(0.1, 5.0)  # for days; a hub's tasks may rest for 5 s (its supervisor), and no longer
 
 _Ts = TypeVarTuple("_Ts")
 
@@ -71,8 +79,9 @@ def _made(
 class VirtualLoop(asyncio.BaseEventLoop):
     """time() is virtual seconds since the world began; waiting costs nothing."""
 
-    def __init__(self, surroundings: Surroundings, network: Network) -> None:
+    def __init__(self, surroundings: Surroundings, network: Network, slack: Slack = FINE) -> None:
         super().__init__()
+        self._slack = slack
         self._now = 0.0
         self._surroundings = surroundings
         self._network = network
@@ -136,8 +145,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         owner = _owner.get() if context is None else owner_of(context)
-        if owner is not None and when - self._now >= SLACK_FROM_S:  # the world itself is exact
-            when = math.ceil(when / SLACK_S) * SLACK_S
+        if owner is not None and when - self._now >= self._slack.from_s:
+            when = math.ceil(when / self._slack.by_s) * self._slack.by_s
         handle: Any = super().call_at(when, callback, *args, context=context)
         if self._dead(handle._context):
             handle.cancel()

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Coroutine, Iterator, MutableMapping
+from collections.abc import Coroutine, Iterator, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,8 @@ from kanhu.sim.faults.oracle import Violation
 from kanhu.sim.faults.plan import Plan, Step
 from kanhu.sim.world import judge
 from kanhu.sim.world.actions import Actions
+from kanhu.sim.world.house import House
+from kanhu.sim.world.loop import FINE, Slack
 from kanhu.sim.world.time import installed
 from kanhu.sim.world.world import World
 
@@ -49,14 +51,15 @@ class Verdict:
 class Session:
     """A world that lives as long as the block: `with Session(seed, hubs) as session: ...`."""
 
-    def __init__(self, seed: int, hubs: int = 1) -> None:
+    def __init__(self, seed: int, homes: int | Sequence[House] = 1, slack: Slack = FINE) -> None:
+        self._slack = slack
         self._seed = seed
-        self._hubs = hubs
+        self._homes = homes
         self._began = time.monotonic()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.world = World(stack.enter_context(_folder()), self._seed, self._hubs)
+            self.world = World(stack.enter_context(_folder()), self._seed, self._homes, self._slack)
             stack.enter_context(installed(self.world.clock, random.Random(self._seed + 6)))
             stack.enter_context(_logs(self.world))
             stack.callback(self.world.end)

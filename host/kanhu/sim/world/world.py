@@ -7,26 +7,27 @@ import math
 import random
 import shutil
 from collections import Counter, deque
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kanhu.registry import Registry
 from kanhu.sim.faults.oracle import Identity, Pressed
+from kanhu.sim.world.air import Beacon
 from kanhu.sim.world.broker import Broker
 from kanhu.sim.world.host import Host
+from kanhu.sim.world.house import HEARTBEAT_S, House
 from kanhu.sim.world.hub import POWER_ON, SOFT, Hub, HubFailed
-from kanhu.sim.world.loop import VirtualLoop
+from kanhu.sim.world.loop import FINE, Slack, VirtualLoop
 from kanhu.sim.world.net import MIN_DELAY_S, Net
 from kanhu.sim.world.platform import Platform
 from kanhu.sim.world.time import EPOCH_S, Clock
 from kanhu_protocol import cbor
 
 HUBS_BROKER, CITY_BROKER = ("hubs.broker", 1883), ("city.broker", 1883)
-BUTTONS, PIR = (4, 5), 13  # pins; devices 1 and 2, and 3
 HELD_S = 0.15  # a press
 MOVED_S = 2.0  # a movement's pulse
 FLASH_BLOCKS = 160  # 640 kB: the outbox's 256 kB, its reserve and room for littlefs
-HEARTBEAT_S = 300
 TICK_PERIOD = 1 << 30  # ms: ESP32's
 TRACE_KEPT = 4000
 CUT_WITHIN_S = 3.0  # a cut inside a flash operation that does not come by then is a plain one
@@ -48,8 +49,11 @@ class Recorded(NamedTuple):
 class Home:
     """What the bench knows of one home."""
 
-    def __init__(self, hub: Hub, time_server_off_s: float | None) -> None:
+    def __init__(self, home_id: str, hub: Hub, house: House, time_server_off_s: float | None) -> None:
+        self.home_id = home_id
         self.hub = hub
+        self.house = house
+        self.radio: dict[str, Beacon] = {}  # by room
         self.time_server_off_s = time_server_off_s  # None: there is none
         self.contacts: list[tuple[float, int]] = []  # when which device was pressed, with power
         self.taken: list[Pressed] = []
@@ -66,18 +70,21 @@ class Home:
 class World:
     """Everything of one schedule, in a folder of its own; use it inside kanhu.sim.world.time.installed()."""
 
-    def __init__(self, folder: Path, seed: int, hubs: int = 1) -> None:
+    def __init__(
+        self, folder: Path, seed: int, homes: int | Sequence[House] = 1, slack: Slack = FINE
+    ) -> None:
         self.seed = seed
         self.folder = folder
         self.chance = random.Random(seed)
         self.net = Net(random.Random(seed + 1))
-        self.loop = VirtualLoop(self, self.net)
+        self.loop = VirtualLoop(self, self.net, slack)
+        self._slack_ms = 0 if slack is FINE else int(slack.by_s * 1000)
         self.net.loop = self.loop
         self.clock = Clock(self.loop.time)
         self.trace: deque[str] = deque(maxlen=TRACE_KEPT)
         self.homes: list[Home] = []
         self.exercised: Counter[str] = Counter()
-        self._count = hubs
+        self._houses = [House()] * homes if isinstance(homes, int) else homes
         self._by_id: dict[str, Home] = {}
 
     def build(self) -> None:
@@ -92,8 +99,8 @@ class World:
         self.host = Host(self.loop, self.net, self.folder, random.Random(self.seed + 4), settings)
         self.platform = Platform(self.loop, self.net, CITY_BROKER, random.Random(self.seed + 5))
         registry = self.host.open_registry()
-        for number in range(self._count):
-            self._add_home(registry, number)
+        for number, house in enumerate(self._houses):
+            self._add_home(registry, number, house)
         registry.close()
         self.old_registry = self.folder / "week-old.db"
         shutil.copy2(self.host.registry_db, self.old_registry)
@@ -113,20 +120,21 @@ class World:
         self.loop.bury()
         self.loop.close()
 
-    def _add_home(self, registry: Registry, number: int) -> None:
-        home_id = registry.add_home(region=f"cn/42/01/06/{number + 1:02d}")
+    def _add_home(self, registry: Registry, number: int, house: House) -> None:
+        home_id = registry.add_home(region=f"cn/42/01/06/{number + 1:02d}", time_zone=house.time_zone)
         hub_id, key = registry.add_hub(home_id)
-        config: dict[str, Any] = {
+        settings = house.settings()
+        registry.set_settings(hub_id, settings)
+        for rule, given in house.rules.items():
+            registry.set_rule(home_id, rule, dict(given), "world")
+        config = {
             "wifi": ["home", "a password"],
             "broker": [*HUBS_BROKER, "", ""],
             "ntp": ["ntp", 123],
-            "buttons": [[device, pin, None] for device, pin in enumerate(BUTTONS, 1)],
-            "pirs": [[len(BUTTONS) + 1, PIR]],
-            "pir_warm_up": 0,
-            "heartbeat": HEARTBEAT_S,
             "version": 1,
+            **settings,
         }
-        registry.set_settings(hub_id, {"heartbeat": HEARTBEAT_S})
+        del config["places"]  # they stay at the host
         # Half of the hubs come to the end of their ticks within the schedule.
         start = TICK_PERIOD - self.chance.randrange(1, 900_000) if self.chance.random() < 0.5 else 0
         hub = Hub(
@@ -137,12 +145,20 @@ class World:
             blocks=FLASH_BLOCKS,
             seed=self.chance.getrandbits(30),
             tick_start=start,
-            driven={PIR: 0},
+            driven=dict.fromkeys(house.pirs.values(), 0),
             say=lambda what, data: self._hub_did(home, what, data),
+            radio=bool(house.radio),
+            slack_ms=self._slack_ms,
         )
         # A time server, none, or one that is wrong by an hour.
-        home = Home(hub, self.chance.choice([0.0, 0.0, -3600.0, None]))
+        off_s = 0.0 if house.knows_time else self.chance.choice([0.0, 0.0, -3600.0, None])
+        home = Home(home_id, hub, house, off_s)
         self.set_time_server(home, 0.0)
+        for room, kind in house.radio.items():
+            address = bytes((0xA4, 0xC1, 0x38, 0, number, len(home.radio)))
+            mac, supervision_s = address.hex(":"), house.supervision_s
+            registry.add_sensor(hub_id, kind, mac, room=room, supervision_s=supervision_s)
+            home.radio[room] = Beacon(self.loop, hub, kind, address, self.chance)
         self.homes.append(home)
         self._by_id[hub_id] = home
 

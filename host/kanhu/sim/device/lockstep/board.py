@@ -170,13 +170,42 @@ class Wifi:
         return stream, stream
 
 
+class Radio:
+    """Hears what the world puts on the air; no advertisement is lost."""
+
+    overflows = 0
+
+    def __init__(self):
+        self._heard = []
+        self._flag = Flag()
+        self._count = 0
+        wire.handlers[b"a"] = self._came
+
+    def start(self):
+        pass
+
+    def _came(self, data):
+        self._heard.append((data[:6], data[6] - 256, data[7:]))
+        self._flag.set()
+
+    async def heard(self):
+        while not self._heard:
+            await self._flag.wait()
+        heard, self._heard = self._heard, []
+        self._count += len(heard)
+        return heard
+
+    def report(self):
+        count, self._count = self._count, 0
+        return [100, count]
+
+
 class Board:
     """tick_start: what the ticks show at power-on; sntp_ms: UTC less the world's time, None: no server."""
 
-    radio = None
     rng = random
 
-    def __init__(self, nvs, tick_start, wifi_up, sntp_ms, cause):
+    def __init__(self, nvs, tick_start, wifi_up, sntp_ms, cause, radio):
         self.nvs = nvs
         self._tick_start = tick_start - wire.now
         self._wifi = Wifi(wifi_up)
@@ -184,6 +213,7 @@ class Board:
         self.sntp_ms = sntp_ms
         self.pins = {}
         self.driven = {}  # pin number as text: the level it has at the start, whatever its pull
+        self.radio = Radio() if radio else None
         self.sleep_ms = asyncio.sleep_ms
         wire.handlers[b"p"] = self._moved
         wire.handlers[b"t"] = self._clocked

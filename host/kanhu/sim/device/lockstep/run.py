@@ -13,11 +13,12 @@ import board as boards
 import flash as flashes
 import wire
 
-gc.threshold(8192)  # as boot.py does: without it the heap falls to pieces
 conf = json.loads(os.getenv("KANHU_WORLD"))
+# As boot.py does, without which the heap falls to pieces; less often where whole days go by.
+gc.threshold(65536 if conf["slack_ms"] else 8192)
 sys.path.insert(1, conf["lib"])
 random.seed(conf["seed"])
-wire.begin(conf["fd"], conf["now"])
+wire.begin(conf["fd"], conf["now"], conf["slack_ms"])
 
 flash = flashes.Flash(conf["flash"], conf["blocks"])
 flashes.mount(flash, conf["fresh"])
@@ -67,7 +68,7 @@ def nvs_values(given):
 
 builtins.print = log
 nvs = boards.Nvs(nvs_values(conf["nvs"]), flash)
-board = boards.Board(nvs, conf["tick_start"], conf["wifi"], conf["sntp_ms"], conf["cause"])
+board = boards.Board(nvs, conf["tick_start"], conf["wifi"], conf["sntp_ms"], conf["cause"], conf["radio"])
 board.driven = conf["driven"]
 wire.handlers[b"f"] = lambda data: flashes.state(flash, data.decode())
 

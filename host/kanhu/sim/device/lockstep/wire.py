@@ -10,17 +10,20 @@ _AHEAD_MS = const(1 << 40)
 _HEAD = "<IQQ"  # bytes of records, now, wake: up; bytes of records, at, granted: down
 _HEAD_BYTES = const(20)
 _NEVER = const(1 << 62)
+_EXACT_MS = const(50)  # shorter waits, such as those that tell a contact from its bouncing, have no slack
 
 now = 0  # ms of the world
 granted = 0  # ms up to which nothing can come from outside
+slack_ms = 0  # longer waits end together on a grid of this; 0: each at its own time
 handlers = {}  # kind of record -> function of its bytes
 _out = []
 _stream = None
 
 
-def begin(fd, at):
-    """Take the descriptor of the wire and the moment of power-on."""
-    global _stream, now, granted
+def begin(fd, at, slack):
+    """Take the descriptor of the wire, the moment of power-on and the slack of waits in ms."""
+    global _stream, now, granted, slack_ms
+    slack_ms = slack
     _stream = open(fd, "r+b")  # noqa: SIM115  open as long as the hub runs
     now = granted = at
     # asyncio's C code dates tasks that are due at once by the real clock: virtual time is far ahead of it.
@@ -53,6 +56,8 @@ def _wait(queue, dt):
     if not dt:
         return
     wake = now + dt if dt > 0 else _NEVER
+    if slack_ms and dt >= _EXACT_MS:
+        wake += -wake % slack_ms
     if wake <= granted and not _out:
         now = wake
         return
