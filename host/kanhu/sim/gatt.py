@@ -102,9 +102,20 @@ async def peripheral(
     link.rssi[bytes.fromhex(address.replace(":", ""))] = rssi
     add(one)
     one.pairing_config_factory = bonds.just_works
+    one.on("connection", pairs_again)
     await one.power_on()
     await advertise(one, advertising, again=True)
     return one
+
+
+def pairs_again(connection: Connection) -> None:
+    """Let a peripheral pair a second time on a connection: Bumble keeps the session of the first."""
+
+    def over(result: Any) -> None:
+        connection.device.smp_manager.sessions.pop(connection.handle, None)
+
+    connection.on(connection.EVENT_PAIRING, over)
+    connection.on(connection.EVENT_PAIRING_FAILURE, over)
 
 
 async def advertise(device: Device, data: bytes, again: bool = False) -> None:
@@ -152,26 +163,28 @@ class Central:
         if len(self._connections) >= CONNECTIONS:
             raise OSError(errno.ENOMEM, "no connection free")
         self._connecting = self._go(self._connect(address_type, address, timeout_ms))
+        self._connecting.add_done_callback(self._over)
 
     def cancel_connect(self) -> None:
         if self._connecting:
             self._connecting.cancel()
 
+    def _over(self, task: asyncio.Task[None]) -> None:
+        """For the hub a failed connection is an event, whatever failed."""
+        if task.cancelled() or task.exception():
+            controller = self._link.find_le_controller(hci.Address(self._address))
+            if controller is not None:
+                controller.pending_le_connection = None  # Bumble's own cancelling forgets to
+            self._tell(DISCONNECT, NO_CONNECTION, *NO_ADDRESS)
+
     async def _connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
-        try:
-            if self._device is None:
-                self._device = device(self._link, self._name, self._address)
-                await self._device.power_on()
-            target = hci.Address(bytes(reversed(address)), hci.AddressType(address_type))
-            async with asyncio.timeout(timeout_ms / 1000):
-                await self._link.until_connectable(target)  # cancelling Bumble's own wait leaves it confused
-                connection = await self._device.connect(target, timeout=None)
-        except asyncio.CancelledError:
-            self._tell(DISCONNECT, NO_CONNECTION, *NO_ADDRESS)
-            raise
-        except Exception:  # Bumble's own tree; for the hub a failed connection is an event, whatever failed
-            self._tell(DISCONNECT, NO_CONNECTION, *NO_ADDRESS)
-            return
+        if self._device is None:
+            self._device = device(self._link, self._name, self._address)
+            await self._device.power_on()
+        target = hci.Address(bytes(reversed(address)), hci.AddressType(address_type))
+        async with asyncio.timeout(timeout_ms / 1000):
+            await self._link.until_connectable(target)
+            connection = await self._device.connect(target, timeout=None)
         peer = {"b": address.hex()}
         handle = connection.handle
         self._connections[handle] = connection
@@ -307,7 +320,7 @@ class Central:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception():
+        if not task.cancelled() and task.exception() and task is not self._connecting:
             logger.error("%s: a GATT operation failed: %r", self._name, task.exception())
 
     async def close(self) -> None:

@@ -54,7 +54,8 @@ class Monitor:
         self._connection: Connection | None = None
         self._latest: bytes | None = None
         self._pairing_mode = False
-        self._until = 0.0  # it stays awake
+        self._awake = False
+        self._until = 0.0  # it is on the air when nobody connects
         self._heard = 0.0  # when the hub last said something
         self._delivered = 0  # on this connection
         self._stirred = asyncio.Event()
@@ -104,6 +105,7 @@ class Monitor:
         self._timers = [loop.call_later(manners.advertise_s, lambda: self._go(self._sleep(only_idle=True)))]
         if manners.awake_s:
             self._timers.append(loop.call_later(manners.awake_s, lambda: self._go(self._sleep())))
+        self._awake = True
         self._stirred.set()
         if self._connection is None:
             await self._advertise()
@@ -243,8 +245,9 @@ class Monitor:
         await gatt.advertise(self._device, data)
 
     async def _sleep(self, only_idle: bool = False) -> None:
-        if only_idle and self._connection is not None:
+        if not self._awake or (only_idle and self._connection is not None):
             return
+        self._awake = False
         for timer in self._timers:
             timer.cancel()
         self._until = 0.0
@@ -260,6 +263,7 @@ class Monitor:
         self._note("connected", str(connection.peer_address))
         self._hear()
         connection.on(connection.EVENT_DISCONNECTION, self._disconnected)
+        gatt.pairs_again(connection)
         connection.on(connection.EVENT_PAIRING, lambda keys: self._go(self._bonded(connection)))
         connection.on(connection.EVENT_CONNECTION_ENCRYPTION_CHANGE, self._encrypted)
         self._go(self._serve(connection))

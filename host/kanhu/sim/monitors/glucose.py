@@ -132,10 +132,10 @@ class Glucose(Monitor):
             return None
         try:
             answer = await self._answer(connection, request)
-            if connection is self._connection and await self.indicate(connection, self._control, answer):
-                self._delivered += request.reports
         finally:
             self._request, self._aborted = None, False
+        if connection is self._connection and await self.indicate(connection, self._control, answer):
+            self._delivered += request.reports
         return None
 
     async def _answer(self, connection: Connection, request: Request) -> bytes:
