@@ -473,10 +473,14 @@ def test_an_alarm_says_that_it_is_not_only_here(stage: Stage, sit: Callable[...,
 
 
 def test_a_lost_connection_is_said_at_once_and_comes_back(stage: Stage, sit: Callable[..., Seat]) -> None:
-    stage.show(alarm(CALL))
+    stage.show(alarm(CALL), incidents=[INCIDENT])
     desk, wall = sit(), sit("/desk/wall", WALL)
     expect(desk.page.locator(".condition.well")).to_be_visible()
+    desk.page.locator(".open-incident").click()
+    expect(desk.page.locator(".tools")).to_contain_text("None, as of")
     stage.cut()
+    desk.page.get_by_role("button", name="Look again").click()
+    expect(desk.page.locator(".members .problem")).to_contain_text("the server does not answer")
     for seat in (desk, wall):
         expect(seat.page.locator("#loss")).to_have_text(
             re.compile(r"^Not connected since \d+:\d\d:\d\d: this list may be old\.")
@@ -493,6 +497,7 @@ def test_a_lost_connection_is_said_at_once_and_comes_back(stage: Stage, sit: Cal
         expect(seat.page.locator("#loss")).to_be_hidden()
         expect(seat.page.locator(".condition.well b")).to_have_text("118")
     expect(desk.page.locator("#notice")).to_have_text("Connected again. The list is fresh.")
+    expect(desk.page.locator(".members .problem")).to_have_text("")
 
 
 def test_a_stream_that_says_nothing_counts_as_lost(stage: Stage, sit: Callable[..., Seat]) -> None:

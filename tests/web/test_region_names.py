@@ -36,7 +36,7 @@ def test_each_code_has_a_name_in_both_languages(tmp_path: Path) -> None:
         ('"Wuhan 42" = { en = "Wuhan" }', "must be a path"),
         ('"" = { en = "Nowhere" }', "without a region"),
         ('cn/42 = { en = "Hubei" }', "line 1"),
-        ('cn.en = "a"\ncn.en = "b"', "line 2"),
+        ('cn.en = "a"\ncn.en = "b"', "overwrite"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_files_name(tmp_path: Path, text: str, why: str) -> None:

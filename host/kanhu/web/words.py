@@ -115,6 +115,7 @@ TEXT: dict[str, Words] = {
     "phones": Words("Phones", "电话"),
     "note": Words("Note", "备注"),
     "note_write": Words("Write a note", "填写备注"),
+    "note_keep": Words("Keep it", "保存"),
     "note_by": Words("{who}, {time}", "{who}，{time}"),
     "note_text": Words("What whoever helps has to know", "救助人员需要了解的情况"),
     "note_hint": Words(

@@ -5,7 +5,7 @@ import { badge } from "./badge.js";
 import { connect } from "./connection.js";
 import { askMode, askNote, askOperator, askReason, dialogOpen } from "./dialogs.js";
 import { byId, make, put } from "./dom.js";
-import { showIncidents } from "./incidents.js";
+import { lookAgain, showIncidents } from "./incidents.js";
 import { help, listen } from "./keys.js";
 import { ageMs, isWaiting, showAlarms, tickAges } from "./list.js";
 import { Panel } from "./panel.js";
@@ -96,6 +96,7 @@ function back() {
   document.body.classList.remove("lost");
   byId("loss").hidden = true;
   notice(say("back_again"));
+  lookAgain();
 }
 
 // Every second, without news

@@ -101,7 +101,7 @@ export function askNote(now) {
     const text = String(new FormData(form).get("note")).trim().replace(/\s+/g, " ");
     return [...text].length > mostNote ? [null, "note_too_long"] : [text, ""];
   };
-  return question(say("note_write"), fields, read, say("note_write"));
+  return question(say("note"), fields, read, say("note_keep"));
 }
 
 // The keys; letters.on and letters.set(on): whether single letters are shortcuts.

@@ -23,6 +23,11 @@ export function showIncidents(all) {
   });
 }
 
+// Connected again: what was fetched before may be old, or an error.
+export function lookAgain() {
+  for (const row of rows.values()) row.lookAgain();
+}
+
 function end(id) {
   const { element } = rows.get(id);
   const had = element.contains(document.activeElement);
@@ -52,7 +57,7 @@ class Row {
 
   constructor(id) {
     this.#id = id;
-    this.#opener = make("button", { type: "button", ariaExpanded: "false", "aria-controls": `members-${id}` }, say("members"), make("kbd", { ariaHidden: "true" }, "o"));
+    this.#opener = make("button", { type: "button", className: "open-incident", ariaExpanded: "false", "aria-controls": `members-${id}` }, say("members"), make("kbd", { ariaHidden: "true" }, "o"));
     const head = ["home", "hub", "region", "since", "came_back"].map((key) => make("th", { scope: "col" }, say(key)));
     const table = make("table", {}, make("thead", {}, make("tr", {}, head)), this.#body);
     this.#scrolls = make("div", { className: "scrolls", tabIndex: 0, role: "group", ariaLabel: say("members_of") }, table);
@@ -64,7 +69,7 @@ class Row {
       this.#count, make("div", {}, this.#what, this.#facts), make("div", { className: "does" }, this.#opener), this.#room);
     this.#opener.addEventListener("click", () => this.#toggle());
     this.#only.addEventListener("change", () => this.#restart());
-    this.#again.addEventListener("click", () => this.#fetch(this.#pages));
+    this.#again.addEventListener("click", () => this.lookAgain());
     this.#before.addEventListener("click", () => this.#turn(-1));
     this.#next.addEventListener("click", () => this.#turn(1));
   }
@@ -77,6 +82,10 @@ class Row {
       place(incident, "whole_area"), say("incident_since", { time: when(incident.opened_ms) }),
     ];
     put(this.#facts, facts.join(" · "));
+  }
+
+  lookAgain() {
+    if (!this.#room.hidden) this.#fetch(this.#pages);
   }
 
   #toggle() {

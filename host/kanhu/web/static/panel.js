@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { byId, make, put } from "./dom.js";
 import { LEVELS, ageMs, holder, incidentWords, isWaiting } from "./list.js";
 import { span, when } from "./time.js";
-import { COLON, either, named, reasonWords, say, script, whyNot } from "./words.js";
+import { COLON, SEMICOLON, either, named, reasonWords, say, script, whyNot } from "./words.js";
 
 const STEPS = [ // action, key, states in which it can be done
   ["dispatch", "d", ["accepted"]],
@@ -235,7 +235,7 @@ const line = (key, value, css = "") => [make("dt", {}, say(key)), make("dd", {},
 function condition(found) {
   const reasons = (found?.reasons ?? []).map((reason) => either(reason.words)).filter(Boolean);
   const state = say(found?.state ?? "cannot_tell");
-  return reasons.length ? state + COLON + reasons.join("; ") : state;
+  return reasons.length ? state + COLON + reasons.join(SEMICOLON) : state;
 }
 
 function happened(step) {

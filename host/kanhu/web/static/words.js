@@ -9,6 +9,7 @@ export const modes = pack.modes;
 export const mostNote = pack.most_note; // characters
 
 export const COLON = language === "zh" ? "：" : ": ";
+export const SEMICOLON = language === "zh" ? "；" : "; ";
 const reasonOf = new Map(reasons);
 
 // One text, its {places} filled from values.
