@@ -15,7 +15,7 @@ from .alarm import Alarm
 from .condition import AlarmFact, FaultFact, HubFacts, ProofFact, RuleFact, SensorFact
 from .homes import HubPast
 from .proofs import Proof
-from .rules.coverage import PROVEN_MS, Coverage, cover
+from .rules.coverage import PROVEN_MS, Coverage, cover, lived_ms
 from .rules.past import Device, Mode
 from .rules.values import Rule, Verdict, Words
 from .rules.wording import device_words, why_words
@@ -96,13 +96,17 @@ def sensors(coverage: Coverage, ruled: bool) -> tuple[SensorFact, ...]:
 
 
 async def say_proven(journal: Journal, past: HubPast, coverage: Coverage, now_ms: int) -> None:
-    """Tell of movement sensors that are heard, but that nothing shows to see any more, and of those that do
-    again; JournalUnavailable: later."""
+    """Tell of movement sensors that are heard, but that nothing shows to see, and of those that do again;
+    JournalUnavailable: later."""
     for one in coverage.sensors:
         key = (one.device.index, k.SENSOR_UNPROVEN)
         unproven = "unproven" in one.why
         if unproven == (key in past.standing) or "hub" in one.why:
             continue
+        first_ms = past.past.first_heard(one.device.index)
+        if unproven and one.moved_ms is None and first_ms is not None:
+            if lived_ms(past.past, first_ms, now_ms)[0] < PROVEN_MS:
+                continue  # new: it is relied on for nothing yet, but nobody has to come for it
         since_ms = one.moved_ms or one.heard_ms or now_ms
         fields = {k.SUBJECT: past.hub, k.DEVICE: one.device.index, k.SPAN_MS: max(0, now_ms - since_ms)}
         event = await journal.host_event(k.SENSOR_UNPROVEN if unproven else k.SENSOR_PROVEN, fields)

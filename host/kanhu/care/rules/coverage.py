@@ -201,16 +201,21 @@ def _proven(
 ) -> bool:
     if moved_ms is None or _contradicted(past, device, moved_ms, now_ms):
         return False
-    at_home_ms = now_ms - moved_ms
-    out_until_ms = None
-    for mode in past.modes(moved_ms, now_ms):
-        if mode.mode in (AWAY, HOSPITAL):
-            at_home_ms -= min(mode.until_ms, now_ms) - max(mode.from_ms, moved_ms)
-            if mode.until_ms > now_ms:
-                out_until_ms = mode.until_ms
+    at_home_ms, out_until_ms = lived_ms(past, moved_ms, now_ms)
     # Out of the home time does not count, so that a proof cannot lapse before somebody is back.
     edges.append(out_until_ms if out_until_ms is not None else now_ms + proven_ms - at_home_ms)
     return at_home_ms < proven_ms
+
+
+def lived_ms(past: Past, from_ms: int, now_ms: int) -> tuple[int, int | None]:
+    """(how long since from_ms somebody has lived at home, until when the elder is out of it now)."""
+    at_home_ms, out_until_ms = now_ms - from_ms, None
+    for mode in past.modes(from_ms, now_ms):
+        if mode.mode in (AWAY, HOSPITAL):
+            at_home_ms -= min(mode.until_ms, now_ms) - max(mode.from_ms, from_ms)
+            if mode.until_ms > now_ms:
+                out_until_ms = mode.until_ms
+    return at_home_ms, out_until_ms
 
 
 def _contradicted(past: Past, device: Device, moved_ms: int, now_ms: int) -> bool:
