@@ -203,6 +203,21 @@ async def test_a_sensor_that_sees_nothing_for_days_is_unproven(care: CareHost) -
     assert care.condition(home).state == "well"
 
 
+async def test_a_room_that_nobody_entered_for_days_is_relied_on_over_a_restart(open_care: Open) -> None:
+    care = await open_care()
+    home = await lived_in(care)
+    for _ in range(14):  # longer than single movements are read back
+        await care.passes(6 * HOUR, home)
+        await care.moves(home)  # in the kitchen alone
+    last = care.watch.past(home.hub).movement_before(BATH, care.clock.now_ms)
+    care = await open_care()
+    assert care.watch.past(home.hub).movement_before(BATH, care.clock.now_ms) == last
+    await care.passes(18 * HOUR, home)
+    (alarm,) = care.asked(home)
+    assert alarm.name
+    assert states(care, home) == {"inactivity": "raise"}
+
+
 async def test_a_home_without_rules_answers_for_calls_only(care: CareHost) -> None:
     home = care.add_home()
     await care.watch.recall()

@@ -109,12 +109,17 @@ class HubPast:
         if why:
             self.past.fault(device, why, since_ms)
 
-    def rhythm(self, moments: Iterable[int | None]) -> None:
-        """Movements of long ago, of which only the quarter hour is kept."""
-        for at_ms in moments:
+    def lived(self, movements: Iterable[tuple[int, int | None]]) -> None:
+        """(device, moment) of movements of long ago: of each device the last is kept, of the others only the
+        quarter hour."""
+        last: dict[int, int] = {}
+        for device, at_ms in movements:
             if at_ms is not None:
                 local = datetime.fromtimestamp(at_ms / 1000, self.past.zone)
                 self.past.day(local.toordinal(), 1 << (local.hour * 4 + local.minute // 15))
+                last[device] = max(at_ms, last.get(device, at_ms))
+        for device, at_ms in last.items():
+            self.past.moved(device, at_ms)
 
     def resolve(self, moments: Iterable[tuple[Event, int | None]]) -> None:
         """Pending events again, with their moments where those are known now."""

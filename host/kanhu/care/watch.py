@@ -439,7 +439,8 @@ class Watch:
 
     async def recall(self) -> None:
         """Read back what the journal holds of hubs that are new here: of watched homes all that rules look
-        at, of others what came last; then the days of watched homes, for their rhythm."""
+        at, of others what came last; then what was longer ago of watched homes: their days, for their rhythm,
+        and when each sensor last saw somebody."""
         unread = [hub for hub, one in self._hubs.items() if not one.read]
         unread.sort(key=lambda hub: not self._hubs[hub].rules)
         for start in range(0, len(unread), RECALL_AT_ONCE):
@@ -461,7 +462,11 @@ class Watch:
                 events = await asyncio.to_thread(
                     recall.motions, self._journal.path, hub, now - recall.RHYTHM_MS, now - recall.RAW_MS
                 )
-                one.past.rhythm(self._journal.moment(event)[0] for event in events)
+                one.past.lived(
+                    (event.fields.get(k.DEVICE, 0), self._journal.moment(event)[0]) for event in events
+                )
+                if any(verdict.state == "cannot_tell" for verdict in one.verdicts.values()):
+                    self._wake(hub)
                 await asyncio.sleep(RHYTHM_PAUSE_S)
 
     def _fill(self, one: Watched, events: list[Event]) -> None:
