@@ -110,9 +110,17 @@ INCIDENT = {
     "id": 4, "kind": "mains.lost", "region": "cn/42/01", "opened_ms": now_ms() - 120_000, "closed_ms": None,
     "region_name": {"en": "Wuhan", "zh": "武汉市"}, "members": 19_873, "standing": 512,
 }  # fmt: skip
+NAMED = {  # not all of them
+    2: ("Jiang'an", "江岸区"), 3: ("Jianghan", "江汉区"), 4: ("Qiaokou", "硚口区"),
+    5: ("Hanyang", "汉阳区"), 6: ("Wuchang", "武昌区"), 7: ("Qingshan", "青山区"),
+    11: ("Hongshan", "洪山区"), 12: ("Dongxihu", "东西湖区"), 13: ("Hannan", "汉南区"),
+    14: ("Caidian", "蔡甸区"), 15: ("Jiangxia", "江夏区"), 16: ("Huangpi", "黄陂区"),
+}  # fmt: skip
 DISTRICTS = [
     {
-        "region": f"cn/42/01/{n:02d}", "region_name": None, "alarms": n % 3 + {6: 2, 9: 1}.get(n, 0),
+        "region": f"cn/42/01/{n:02d}",
+        "region_name": dict(zip(("en", "zh"), NAMED[n], strict=True)) if n in NAMED else None,
+        "alarms": n % 3 + {6: 2, 9: 1}.get(n, 0),
         "unanswered": {6: 2, 9: 1}.get(n, 0), "oldest_s": {6: 193, 9: 12}.get(n),
         "well": 9, "attention": 1, "cannot_tell": n * 3 % 17,
     }

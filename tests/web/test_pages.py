@@ -594,7 +594,7 @@ def test_the_wall_shows_need_first_and_nothing_personal(stage: Stage, sit: Calla
     expect(page.locator("#answered-60")).to_contain_text("field: 97.5 %")
     expect(page.locator("#answered-60 .below")).to_have_text("below the field")
     expect(page.locator("#answered-180 .above")).to_have_text("at the field's level")
-    expect(page.locator(".district").nth(0)).to_contain_text("cn/42/01/06")
+    expect(page.locator(".district").nth(0)).to_contain_text("Wuchang")
     expect(page.locator(".district").nth(1)).to_contain_text("cn/42/01/09")
     expect(page.locator("#others")).to_have_text("4 more, nothing unanswered")
     text = page.locator("body").inner_text()
