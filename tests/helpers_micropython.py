@@ -52,6 +52,18 @@ def run_micropython(
     return done.stdout
 
 
+def run_micropython_case(case: str, folder: Path, paths: Sequence[str | Path]) -> str:
+    """Run one case ("body.test_name") of a module on paths with folder as its FOLDER; its printed lines."""
+    body, _, name = case.partition(".")
+    script = (
+        f"import sys, {body}\nfor name in ({body!r}, 'hub_home'):\n    if name in sys.modules:\n"
+        f"        sys.modules[name].FOLDER = {str(folder)!r}\n{body}.{name}()\nprint('case done')\n"
+    )
+    out = run_micropython(script, heap="1m", paths=paths)
+    assert out.endswith("case done\n"), out
+    return out
+
+
 @contextlib.contextmanager
 def micropython_process(
     script: str, *args: object, heap: str = "256k", paths: Sequence[str | Path] = ()

@@ -1,4 +1,4 @@
-"""Test bodies of the hub's core run under MicroPython: each `def test_...` of bodies/*.py is one case."""
+"""The hub's core under MicroPython: each `def test_...` of a module's BODIES (bodies/*.py) is one case."""
 
 from __future__ import annotations
 
@@ -8,29 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from helpers_micropython import run_micropython
+from helpers_micropython import run_micropython_case
 
 HERE = Path(__file__).parent
 
 
 def pytest_generate_tests(metafunc):
-    name = getattr(metafunc.module, "BODY", None)
-    if name and "case" in metafunc.fixturenames:
-        source = (HERE / "bodies" / f"{name}.py").read_text(encoding="utf-8")
+    bodies = getattr(metafunc.module, "BODIES", ())
+    if bodies and "case" in metafunc.fixturenames:
         unfit = getattr(metafunc.module, "unfit", lambda case: False)
-        cases = re.findall(r"^def (test_\w+)", source, re.MULTILINE)
-        metafunc.parametrize("case", [case for case in cases if not unfit(case)])
+        cases = [
+            f"{body}.{case}"
+            for body in bodies
+            for case in re.findall(
+                r"^def (test_\w+)", (HERE / "bodies" / f"{body}.py").read_text("utf-8"), re.M
+            )
+        ]
+        fit = [case for case in cases if not unfit(case)]
+        metafunc.parametrize("case", fit, ids=[case.partition(".")[2] for case in fit])
 
 
 @pytest.fixture
-def run_case(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
-    """Runs one case of the module's BODY with a scratch folder; its printed lines."""
-    body = request.module.BODY
+def run_case(tmp_path: Path) -> Callable[[str], str]:
+    """Runs one case ("body.test_name") with a scratch folder; its printed lines."""
 
-    def run(case: str) -> str:
-        script = f"import {body}\n{body}.FOLDER = {str(tmp_path)!r}\n{body}.{case}()\nprint('case done')\n"
-        out = run_micropython(script, heap="1m", paths=(HERE / "bodies", HERE / "fakes"))
-        assert out.endswith("case done\n"), out
-        return out
+    def run(case: str, *paths: Path) -> str:
+        return run_micropython_case(case, tmp_path, paths or (HERE / "bodies", HERE / "fakes"))
 
     return run

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kanhu_protocol
-from helpers_micropython import run_micropython
 from kanhu.install.compact import collect, compact, inline, shorten
 from kanhu.install.firmware import build_files, read_modules, source_dir
 from kanhu.install.merge import merge, merged
 from kanhu.install.trim import trim
 
-BODY = "hub_cases"
+BODIES = ("hub_cases", "delivery_cases", "upkeep_cases")
 HERE = Path(__file__).parent
 SOURCES = {
     f"/lib/{package}/{name}": data
@@ -57,15 +57,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def unfit(case: str) -> bool:
     """Whether a case gives a module an open() of its own: here that module is part of another."""
-    tree = ast.parse((HERE / "bodies" / f"{BODY}.py").read_text(encoding="utf-8"))
-    body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == case)
+    module, _, name = case.partition(".")
+    tree = ast.parse((HERE / "bodies" / f"{module}.py").read_text(encoding="utf-8"))
+    body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name)
     return "Flaky(" in ast.unparse(body)
 
 
-def test_under_micropython(case: str, built: Path, tmp_path: Path) -> None:
-    script = f"import {BODY}\n{BODY}.FOLDER = {str(tmp_path)!r}\n{BODY}.{case}()\nprint('case done')\n"
-    out = run_micropython(script, heap="1m", paths=(built,))
-    assert out.endswith("case done\n"), out
+def test_under_micropython(case: str, built: Path, run_case: Callable[..., str]) -> None:
+    run_case(case, built)
 
 
 def test_the_real_sources_lose_only_constants_and_imports() -> None:

@@ -1,6 +1,6 @@
 """Care at the hub: pre-alarms, suspected falls, the answer that is sent, the daily test call."""
 
-BODY = "care_cases"
+BODIES = ("care_cases", "fall_cases", "proof_cases")
 
 
 def test_under_micropython(case, run_case):

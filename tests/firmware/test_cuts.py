@@ -1,6 +1,6 @@
 """A press that the lamp called heard survives a power cut at any moment."""
 
-BODY = "cut_cases"
+BODIES = ("cut_cases",)
 
 
 def test_under_micropython(case, run_case):

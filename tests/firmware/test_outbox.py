@@ -1,6 +1,6 @@
 """The hub's memory: nothing is lost to a power cut, nothing forgotten before it is stored."""
 
-BODY = "outbox_cases"
+BODIES = ("outbox_cases",)
 
 
 def test_under_micropython(case, run_case):

@@ -1,6 +1,6 @@
 """Single rooms of the hub under MicroPython: serial link, clock, config, files, heap."""
 
-BODY = "part_cases"
+BODIES = ("part_cases",)
 
 
 def test_under_micropython(case, run_case):

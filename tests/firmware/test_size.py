@@ -10,7 +10,6 @@ import pytest
 from kanhu.install.firmware import build_files
 
 ROOT = Path(__file__).resolve().parents[2]
-BODY = "memory_cases"
 
 LIMIT = 40_000  # bytes of .mpy loaded once a hub runs
 BOARD = ("kanhu_hub/board/__init__", "kanhu_hub/board/nvs", "kanhu_hub/board/radio")
@@ -47,7 +46,7 @@ def modules_in_use(out: str) -> set[str]:
 
 @pytest.mark.parametrize("link", sorted(LINKS))
 def test_loaded_code_fits(run_case, link: str) -> None:
-    used = modules_in_use(run_case(f"test_{link}_hub"))
+    used = modules_in_use(run_case(f"memory_cases.test_{link}_hub"))
     if link == "mqtt":
         used.add(WIFI)
     built = build_files()  # what is copied to a board

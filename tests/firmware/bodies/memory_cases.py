@@ -2,7 +2,7 @@
 
 import sys
 
-import hub_cases
+import hub_home
 from fake_board import Board
 
 FOLDER = ""
@@ -45,7 +45,7 @@ def test_serial_hub():
 
 
 def _run(links):
-    hub_cases.FOLDER = FOLDER
+    hub_home.FOLDER = FOLDER
     Board.radio = Radio()
     Board.wifi = lambda self, ssid, password: Net()
     config = {
@@ -56,7 +56,7 @@ def _run(links):
         "pirs": [[2, 13]],
         "cancel": 6,
     }
-    home = hub_cases.Home(links=None, config=config)
+    home = hub_home.Home(links=None, config=config)
     home.run(20000)
     home.press()
     home.run(20000)

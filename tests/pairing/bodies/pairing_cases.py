@@ -3,10 +3,10 @@
 import os
 import sys
 
-import hub_cases
+import hub_home
 from fake_board import Board
 from fake_host import AEAD  # noqa: F401  # the same key on both sides
-from hub_cases import Home
+from hub_home import Home
 
 from kanhu_hub import store
 from kanhu_hub.ccm import Ccm
@@ -50,7 +50,7 @@ class House(Home):
 
     def __init__(self, table=(), clock=True, **settings):
         House.houses += 1
-        self.folder = hub_cases.FOLDER = "%s/%d" % (FOLDER, House.houses)
+        self.folder = hub_home.FOLDER = "%s/%d" % (FOLDER, House.houses)
         os.mkdir(self.folder)
         self.radio = Board.radio = Radio()
         super().__init__(config={"buttons": [[1, 4]], "pirs": [], "proof": 0}, **settings)
