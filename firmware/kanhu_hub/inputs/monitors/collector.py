@@ -93,7 +93,7 @@ class Collector:
         if link:
             await self._leave(link)
         self._sessions.remove(session)
-        monitor.over(session.events > 0)
+        monitor.over(session.gave)
         self.bonds.keep()
         if not self._sessions:  # profiles are needed for seconds a day
             self._drop(*[name for name in sys.modules if name not in self._loaded and _PACKAGE in name])

@@ -8,6 +8,7 @@ BOND_LOST, REFUSED, GAVE_NOTHING, NOT_UNDERSTOOD, OTHER_HOST = 1, 2, 3, 4, 5  # 
 
 _AWAY_MS = const(10_000)  # ours: unheard for so long it is switched on anew, or comes home
 _REST_MS = const(2000)  # ours: it may advertise for a while after it has given all
+_VAIN_MS = const(500)  # ours: after the first vain connection, then doubled: it is awake for seconds
 _REST_MAX_MS = const(60_000)  # ours: of one that advertises all day and gives nothing
 _ATTEMPTS = const(3)  # vain connections before it is a fault
 _CONNECTABLE = const(8)  # types of an advertisement are below: see board/radio.py
@@ -26,6 +27,7 @@ class Monitor:
         self.emit = emit
         self.clock = clock
         self.session = None  # while there is one
+        self.said = []  # measurements of late: see session.py
         self._begin = begin
         self._heard_ms = None
         self._ready_ms = 0
@@ -45,9 +47,10 @@ class Monitor:
     def over(self, gave):
         """A session or an attempt has ended; whether it gave a measurement."""
         self.session = None
-        self._vain = 0 if gave else min(self._vain + 1, 5)
+        rest_ms = _REST_MS if gave else min(_VAIN_MS << self._vain, _REST_MAX_MS)
+        self._vain = 0 if gave else min(self._vain + 1, 7)
         self._heard_ms = self.clock.now_ms()
-        self._ready_ms = self._heard_ms + min(_REST_MS << self._vain, _REST_MAX_MS)
+        self._ready_ms = self._heard_ms + rest_ms
 
     def well(self):
         """It gave a whole measurement."""

@@ -13,6 +13,7 @@ _PAIR_MS = const(15_000)  # ours; the protocol's own limit is 30 s
 _FIRST_MS = const(30_000)  # ours: until a first measurement: some connect while the cuff is still pumping
 _QUIET_MS = const(5000)  # ours: after a measurement nothing came for so long
 _LONGEST_MS = const(600_000)  # ours: of a session that is no stream
+_SAID = const(32)  # measurements remembered, oldest out first
 _MINUTE_MS = const(60_000)  # a stream's newest valid value is said this often
 _STREAMS = (0x2A37, 0x2A5F)  # heart rate, continuous pulse oximetry
 _CCCD = const(0x2902)
@@ -24,7 +25,9 @@ _MODEL = const(0x2A24)
 _LEVEL = const(0x2A19)
 _CURRENT_TIME = const(0x2A2B)
 _DATE_TIME = const(0x2A08)
-_INDICATE = const(2)
+_GLUCOSE = const(16)  # role
+_ONE_HOST = const(8)  # quirks.ONE_HOST
+_OLD_S = const(600)  # ours: what was measured longer ago than this comes from the monitor's memory
 # ATT errors as NimBLE's status: insufficient authentication, authorization, key size, encryption
 _INSECURE = (0x105, 0x108, 0x10C, 0x10F)
 _PACKAGE = "kanhu_hub.inputs.monitors."
@@ -37,23 +40,24 @@ class _Wrong(Exception):
 
 
 class Session:
-    """run(link) collects until the monitor leaves or is quiet; `events` it gave, whole ones."""
+    """run(link) collects until the monitor leaves or is quiet; whether it `gave` a whole measurement."""
 
     def __init__(self, app, bonds, monitor, advertisement):
         self.app = app
         self.monitor = monitor
         self.task = None
-        self.events = 0
         self.began_ms = app.clock.now_ms()
         self._bonds = bonds
         self._advertisement = advertisement
-        self._link = None
-        self._profile = None
-        self._handles = {}  # value handle: UUID's number
+        self._connected = False
+        self.handles = {}  # value handle: UUID's number
         self._quirks = 0
         self._battery = self._offset_s = None
-        self._malformed = 0
+        self.malformed = 0
         self._paired = self._securing = False
+        self.gave = False  # something, though perhaps not for the first time
+        self._said = []  # (UUID's number, data)
+        self._records = None  # of a glucose meter
         self._newest = None  # of a stream
         self._minute_ms = None
         self._ended = False  # by us
@@ -61,43 +65,53 @@ class Session:
     def leave(self):
         """Make room, or the monitor is no longer this home's."""
         self._ended = True
-        if self._link:
+        if self._connected:
             self._link.leave()
 
     async def run(self, link):
         """Collect; never raises but for a lack of memory."""
         self._link = link
+        self._connected = True
         name = _PACKAGE + _PROFILES[self.monitor.role - 11]
         __import__(name)
         self._profile = sys.modules[name]
+        self._ask_quirks()
+        if self.monitor.role == _GLUCOSE:
+            from kanhu_hub.inputs.monitors.stored import Records
+
+            self._records = Records(self, link, self._profile)
         wrong = 0
         hung = False
         try:
             await self._subscribe()
             try:
                 await self._befriend()
-            except asyncio.TimeoutError:
+            except (asyncio.TimeoutError, _Wrong):
                 hung = True  # at what it could do without
             await self._gather()
         except _Wrong as error:
             wrong = error.args[0]
         except asyncio.TimeoutError:
             hung = True
+        except ValueError:
+            self.malformed += 1
         except OSError:
             pass  # it is gone
-        self._take()
+        self.take()
         self._flush()
-        if self.events:
+        if self._records:
+            self._records.end()
+        if self.gave:
             return
-        if self._malformed:
+        if self.malformed:
             wrong = wrong or m.NOT_UNDERSTOOD
         if wrong:
             self.monitor.wrong(wrong)
         elif (hung or link.gone) and not self._ended and not self._paired:
             self.monitor.cut(self._refusal() if self._securing else m.GAVE_NOTHING)
 
-    async def _do(self, step, *args):
-        # A request; where the monitor wants a bond first, with one.
+    async def do(self, step, *args):
+        """A request of the connection; where the monitor wants a bond first, with one."""
         answer = await step(*args, _STEP_MS)
         status = answer[0] if isinstance(answer, tuple) else answer
         if status in _INSECURE and not self._link.encrypted:
@@ -108,7 +122,7 @@ class Session:
     def _refusal(self):
         if self._bonds.has(self.monitor.address) or self.monitor.facts[m.BONDED]:
             return m.BOND_LOST
-        return m.OTHER_HOST if self._keeps_one_host() else m.REFUSED
+        return m.OTHER_HOST if self._quirks & _ONE_HOST else m.REFUSED
 
     async def _secure(self):
         monitor, bonds, link = self.monitor, self._bonds, self._link
@@ -119,9 +133,9 @@ class Session:
                 raise _Wrong(self._refusal())
             # A person stands there and pairs it again: the old key is of no use any more.
             bonds.forget(monitor.address)
-            known = False
+            monitor.facts[m.BONDED] = known = False
             if not await link.pair(_PAIR_MS):
-                raise _Wrong(m.REFUSED)
+                raise _Wrong(self._refusal())
         self._securing = False
         if not known:
             self._paired = True
@@ -152,16 +166,22 @@ class Session:
                 cccd = await link.descriptor(value, last, _CCCD, _STEP_MS)
             if not cccd:
                 continue
-            self._handles[value] = number
-            if await self._do(link.write, cccd, bytes((mode, 0))):
-                del self._handles[value]
-        if not self._handles:
+            self.handles[value] = number
+            if await self.do(link.write, cccd, bytes((mode, 0))):
+                del self.handles[value]
+        if not self.handles:
             raise _Wrong(m.NOT_UNDERSTOOD)
+
+    def _ask_quirks(self):
+        from kanhu_hub.inputs.monitors import quirks
+
+        facts = self.monitor.facts
+        self._quirks = quirks.of(facts[m.MANUFACTURER], facts[m.MODEL], _name(self._advertisement))
 
     async def _read(self, found, number):
         if not found or number not in found:
             return b""
-        status, data = await self._do(self._link.read, found[number][0])
+        status, data = await self.do(self._link.read, found[number][0])
         return b"" if status else data
 
     async def _befriend(self):
@@ -174,6 +194,7 @@ class Session:
             facts[m.MANUFACTURER] = _text(await self._read(about, _MANUFACTURER))
             facts[m.MODEL] = _text(await self._read(about, _MODEL))
             self._bonds.changed()
+            self._ask_quirks()
         await self._set_clock()
         level = await self._read(await self._found(_BATTERY), _LEVEL)
         if level and level[0] <= 100:
@@ -203,53 +224,73 @@ class Session:
             self._offset_s = clock.decode(said) - local_s
         except (ValueError, TypeError):
             pass  # it has no time yet, or lets nobody read it
-        await self._do(self._link.write, found[number][0], clock.encode(number, local_s))
+        await self.do(self._link.write, found[number][0], clock.encode(number, local_s))
 
     async def _gather(self):
         link, now = self._link, self.app.clock.now_ms
+        if self._records:
+            return await self._records.collect()
         while not link.gone and (self._minute_ms is not None or now() - self.began_ms < _LONGEST_MS):
             link.news.clear()
-            self._take()
+            self.take()
             try:
-                await asyncio.wait_for_ms(link.news.wait(), _QUIET_MS if self.events else _FIRST_MS)
+                await asyncio.wait_for_ms(link.news.wait(), _QUIET_MS if self.gave else _FIRST_MS)
             except asyncio.TimeoutError:
                 return
 
-    def _take(self):
+    def take(self):
+        """Read what has been heard so far."""
         link = self._link
         while link.heard:
             handle, data = link.heard.pop(0)
-            number = self._handles.get(handle)
+            number = self.handles.get(handle)
             if not number:
                 continue
             try:
                 fields = self._profile.parse(number, data, self._quirks)
             except (ValueError, IndexError):
-                self._malformed += 1
+                self.malformed += 1
                 continue
-            if not fields:
-                continue
-            if number not in _STREAMS:
-                self._say(fields)
-                continue
-            if k.VALUES in fields or not self._newest or k.VALUES not in self._newest:
-                self._newest = fields
-            if self._minute_ms is None or self.app.clock.now_ms() - self._minute_ms >= _MINUTE_MS:
-                self._flush()
+            if self._records:
+                self._records.heard(number, data, fields)
+            elif fields and number not in _STREAMS:
+                self._once(number, data, fields)
+            elif fields:
+                self._stream(fields)
+
+    def _stream(self, fields):
+        self.gave = True
+        if k.VALUES in fields or not self._newest or k.VALUES not in self._newest:
+            self._newest = fields
+        if self._minute_ms is None or self.app.clock.now_ms() - self._minute_ms >= _MINUTE_MS:
+            self._flush()
+
+    def _once(self, number, data, fields):
+        # What the monitor could not know to have arrived it says again, in this connection or the next.
+        self.gave = True
+        measured = number, data
+        if measured in self._said or (k.MEASURED_S in fields and measured in self.monitor.said):
+            return
+        self._said = (self._said + [measured])[-_SAID:]
+        self.monitor.said = (self.monitor.said + [measured])[-_SAID:]
+        self.say(fields)
 
     def _flush(self):
         if self._newest:
-            self._say(self._newest)
+            self.say(self._newest)
             self._newest = None
             self._minute_ms = self.app.clock.now_ms()
 
-    def _say(self, fields):
+    def say(self, fields):
+        """A measurement as an event: True when flash has it."""
         fields[k.DEVICE] = self.monitor.device
         if self._battery is not None:
             fields[k.BATTERY] = self._battery
         if self._offset_s is not None and k.MEASURED_S in fields:
             fields[k.CLOCK_OFFSET_S] = self._offset_s
-        self.events += 1
+            local_s = self._local_s()
+            if local_s is not None and local_s + self._offset_s - fields[k.MEASURED_S] > _OLD_S:
+                fields[k.FLAGS] = fields.get(k.FLAGS, 0) | k.HISTORICAL
         self.monitor.well()
         return self.app.emit(k.VITALS if fields.get(k.VALUES) else k.VITALS_INVALID, fields)
 
@@ -259,3 +300,12 @@ def _text(data):
         return data.decode().rstrip("\0 ")
     except ValueError:
         return ""
+
+
+def _name(advertisement):
+    # What an advertisement calls its sender; None.
+    at = 0
+    while at + 1 < len(advertisement) and advertisement[at]:
+        if advertisement[at + 1] in (8, 9):
+            return _text(advertisement[at + 2 : at + 1 + advertisement[at]])
+        at += 1 + advertisement[at]
