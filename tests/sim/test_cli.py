@@ -17,7 +17,7 @@ RUN = [sys.executable, "-c", "from kanhu.cli import main; main()", "sim", "run"]
 def test_a_person_presses_and_sees_the_lamp(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     with subprocess.Popen(
-        [*RUN, "--dir", str(tmp_path / "d"), "--broker", "127.0.0.1:9"],
+        [*RUN, "--dir", str(tmp_path / "d"), "--broker", "127.0.0.1:9", "--monitor", "thermometer"],
         stdin=slave,
         stdout=slave,
         stderr=slave,
@@ -36,6 +36,10 @@ def test_a_person_presses_and_sees_the_lamp(tmp_path: Path) -> None:
         until("cannot_tell")
         os.write(master, b"p")
         until("heard")
+        assert "monitor thermometer F0:4B:48:00:00:01" in said
+        assert "hold the pairing keys" in said
+        os.write(master, b"1")
+        until("[measure with thermometer 1]")
         os.write(master, b"q")
         assert desk.wait(20) == 0
     os.close(master)
@@ -80,3 +84,15 @@ def test_bad_options_get_one_line(tmp_path: Path, options: list[str], says: str)
     assert done.returncode == 2
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_monitor_there_is_not(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*RUN, "--dir", str(tmp_path), "--monitor", "sphygmograph"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "no monitor 'sphygmograph': there is blood_pressure," in done.stderr

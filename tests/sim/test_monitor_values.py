@@ -114,6 +114,14 @@ def test_a_monitor_without_a_clock_says_no_time(kind: Any, fields: dict[str, Any
     assert _made(kind, clock=None).encode(**fields).hex() == bytes_
 
 
+def test_odd_monitors_encode_as_some_real_ones_do() -> None:
+    cuff = _made(BloodPressure, odd=True)
+    fields = {"systolic": 119, "diastolic": 70, "mean": 0, "pulse": 87, "status": 0x40}
+    data = cuff.encode(**fields, user=1, at=_at("2026-08-11T20:57:00"))
+    assert data.hex() == "16770046000000ea07080b1439000057010040"  # its 0x56 less a bit without a meaning
+    assert _made(WeightScale, odd=True, clock=None).encode(weight=94.9).hex() == "006a07"
+
+
 def test_a_spot_check_whose_clock_was_never_set_has_no_time() -> None:
     oximeter = _made(PulseOximeter, clock_set=False)
     data = oximeter.encode(spo2=98, pulse=72, status=0x4100, sensor=0x20, index=4.2)

@@ -54,6 +54,17 @@ async def test_a_measurement_is_said_once_paired_and_then_it_hangs_up(kind: str)
         assert len(world.adverts) == before
 
 
+async def test_it_says_who_made_it() -> None:
+    async with air() as world:
+        monitor = await world.monitor("blood_pressure", maker="Beurer", model="BM85")
+        await monitor.wake()
+        await until(lambda: world.adverts)
+        assert world.adverts[0].data.endswith(b"\x05\x09BM85")
+        hub = await world.collector()
+        await hub.connect()
+        assert (await hub.read("2A29"), await hub.read("2A24")) == (b"Beurer", b"BM85")
+
+
 async def _bonded(world: Air, kind: str = "blood_pressure", **manners: Any) -> tuple[Any, Any]:
     """A monitor and the collector it has a bond with, apart."""
     monitor = await world.monitor(kind, **manners)

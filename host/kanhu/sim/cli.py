@@ -12,6 +12,8 @@ import termios
 import time
 import tty
 from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +24,7 @@ from kanhu.journal.identity import new_id
 from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
 from kanhu.sim.hub import Hub
+from kanhu.sim.monitors import KINDS
 from kanhu_protocol.checks import ID_ALPHABET, ID_LENGTH, is_id
 
 app = typer.Typer(no_args_is_help=True, help="Simulated hubs: the real firmware on this computer.")
@@ -30,6 +33,8 @@ KEY_LENGTH = 16  # bytes
 BUTTON_PIN, PIR_PIN = 4, 13  # the firmware's default wiring
 BROKER_NAME, TIME_NAME = "broker.home", "time.home"
 CALLER = "A4:C1:38:00:00:01"
+MONITORS = "F0:4B:48:00:00:"  # begin of their addresses
+TOLD = ("connected", "bonded", "refused", "confirmed", "notified", "dropped", "asleep")  # of their lives
 
 
 @app.callback()
@@ -54,6 +59,9 @@ def run(
     generation: Annotated[int, typer.Option(min=1, max=65535, help="number of the key")] = 1,
     speed: Annotated[int, typer.Option(min=1, help="simulated seconds per second")] = 1,
     seconds: Annotated[float, typer.Option(help="stop after that long; 0: when q is pressed")] = 0,
+    monitor: Annotated[
+        list[str] | None, typer.Option(help=f"a health monitor, again for more: {', '.join(KINDS)}")
+    ] = None,
 ) -> None:
     """Start one hub and press its buttons from the keyboard."""
     if not 0 <= seconds < math.inf:
@@ -84,10 +92,19 @@ def run(
                 wiring={"button": BUTTON_PIN, "pir": PIR_PIN},
             )
             bench.add_sensor("caller", "button", CALLER)
+            for number, kind in enumerate(monitor or (), 1):
+                where = f"{MONITORS}{number:02X}"
+                bench.monitor(kind, where, name=f"{kind} {number}", clock_offset_s=_zone_s())
+                typer.echo(f"monitor {kind} {where}")
             typer.echo(f"hub {hub_id}, key from {source} (generation {generation}), console {hub.tty}")
             _desk(bench, hub, seconds)
     except (OSError, ValueError) as error:
         raise KanhuError(str(error)) from None
+
+
+def _zone_s() -> float:
+    local = datetime.now().astimezone().utcoffset()
+    return local.total_seconds() if local else 0.0
 
 
 def _endpoint(text: str) -> tuple[str, int]:
@@ -154,10 +171,18 @@ class _Home:
             "c": ("cut power / restore it", self._power),
             "q": ("quit", lambda: None),
         }
+        for number, name in enumerate(list(bench.monitors)[:9], 1):
+            self.keys[str(number)] = (f"measure with {name}", partial(bench.measure, name))
+        if bench.monitors:
+            self.keys["k"] = ("hold the pairing keys of all monitors", self._pair)
 
     def _flip(self, name: str) -> bool:
         self.on[name] = not self.on[name]
         return self.on[name]
+
+    def _pair(self) -> None:
+        for name in self.bench.monitors:
+            self.bench.wake(name, pairing=True)
 
     def _power(self) -> None:
         (self.bench.cut_power if self.hub.running else self.bench.power)(self.hub)
@@ -168,6 +193,7 @@ def _desk(bench: Bench, hub: Hub, seconds: float) -> None:
     typer.echo("\n".join(f"  {key}  {what}" for key, (what, _) in home.keys.items()))
     end = time.monotonic() + seconds if seconds else float("inf")
     position = 0
+    told = dict.fromkeys(bench.monitors, 0)
     shown: str | None = None
     with _keyboard() as keys:
         while time.monotonic() < end:
@@ -176,6 +202,12 @@ def _desk(bench: Bench, hub: Hub, seconds: float) -> None:
             position = hub.log_position() if said else position
             if said:
                 typer.echo(said.rstrip("\r\n"))
+            for name, seen in told.items():
+                news = bench.monitors[name].log[seen:]
+                told[name] += len(news)
+                for one in news:
+                    if one.what in TOLD:
+                        typer.echo(f"{name}: {one.what} {one.detail}".rstrip())
             look = bench.indicator()
             if look.pattern not in (shown, None):
                 typer.echo(f"lamp: {look.pattern}: {look.english} {look.chinese}")

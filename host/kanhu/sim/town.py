@@ -8,15 +8,18 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 from kanhu.broker import EmbeddedBroker
 from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
 from kanhu.sim.daemon import DaemonProcess
 from kanhu.sim.hub import Hub
+from kanhu.sim.monitors import KINDS
 from kanhu_protocol import cbor, down
 from kanhu_protocol import kinds as k
 
@@ -35,6 +38,7 @@ class Home:
     hub_id: str
     devices: dict[str, int] = field(default_factory=dict)
     home: str = ""  # its pseudonym in the registry
+    time_zone: str = "Asia/Shanghai"
 
 
 class Town:
@@ -110,7 +114,8 @@ class Town:
         **hub_options: Any,
     ) -> Home:
         """A registered, provisioned, running home. buttons and pirs: name -> pin; sensors: name -> kind on
-        the air; rooms: name of a wired input -> where it is; hub_options go to Bench.add_hub."""
+        the air, health monitors among them; rooms: name of a wired input -> where it is; hub_options go to
+        Bench.add_hub."""
         home = self.registry.add_home(region or f"cn/42/01/06/{len(self.homes) + 1:02d}", time_zone)
         hub_id, key = self.registry.add_hub(home)
         wired = {**(buttons or {}), **(pirs or {})}
@@ -139,9 +144,9 @@ class Town:
             wiring={f"{name}/{label}": pin for label, pin in wired.items()},
             **hub_options,
         )
-        self.homes[name] = made = Home(name, hub, hub_id, devices, home)
+        self.homes[name] = made = Home(name, hub, hub_id, devices, home, time_zone)
         for label, kind in (sensors or {}).items():
-            self.add_sensor(made, label, kind)
+            (self.add_monitor if kind in KINDS else self.add_sensor)(made, label, kind)
         if name in self._serial_homes:
             link = self.folder / f"{name}.tty"
             link.unlink(missing_ok=True)
@@ -193,5 +198,29 @@ class Town:
             home.hub_id, role, address, label, room, supervision_s, bind_key=bind_key
         )
         self.bench.add_sensor(f"{home.name}/{label}", kind, address, hub=home.hub, bind_key=bind_key)
+        home.devices[label] = index
+        return index
+
+    def add_monitor(
+        self,
+        home: Home,
+        label: str,
+        kind: str,
+        *,
+        wearer: str = "",
+        paired: bool = True,
+        **manners: Any,
+    ) -> int:
+        """A health monitor of a home, asleep, "home/label" on the bench; its device index, 0 if not paired.
+
+        Its clock shows the home's local time unless its manners say otherwise."""
+        number = len(self.bench.monitors) + 1
+        address = f"F0:4B:48:00:{number >> 8:02X}:{number & 255:02X}"
+        local = datetime.now(ZoneInfo(home.time_zone)).utcoffset()
+        manners.setdefault("clock_offset_s", local.total_seconds() if local else 0.0)
+        self.bench.monitor(kind, address, name=f"{home.name}/{label}", **manners)
+        if not paired:
+            return 0
+        index = self.registry.add_sensor(home.hub_id, kind, address, label, wearer=wearer)
         home.devices[label] = index
         return index

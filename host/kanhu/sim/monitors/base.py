@@ -43,7 +43,6 @@ class Monitor:
 
     SERVICE: ClassVar[int]
     NAME: ClassVar[str]
-    MAKER: ClassVar[str] = "Kanhu"
 
     def __init__(self, link: gatt.Link, address: str, rssi: int, manners: Manners) -> None:
         self.address, self.manners = address, manners
@@ -123,6 +122,10 @@ class Monitor:
         await self._bonds.update(ELSEWHERE, PairingKeys(ltk=PairingKeys.Key(bytes(16))))
 
     @property
+    def model(self) -> str:
+        return self.manners.model or self.NAME
+
+    @property
     def bonded(self) -> bool:
         return bool(self._bonds.all_keys)
 
@@ -150,7 +153,7 @@ class Monitor:
             own.append(self._clock("2A08", values.date_time))
         elif self.manners.clock == "current_time":
             extra.append(Service(UUID("1805"), [self._clock("2A2B", values.current_time)]))
-        device = self._device = gatt.device(self._link, self.NAME, self.address)
+        device = self._device = gatt.device(self._link, self.model, self.address)
         self._link.rssi[bytes.fromhex(self.address.replace(":", ""))] = self._rssi
         device.add_service(Service(UUID.from_16_bits(self.SERVICE), own))
         for service in extra:
@@ -178,7 +181,8 @@ class Monitor:
         return Service(UUID("180F"), [self.readable("2A19", lambda: bytes((self.manners.battery,)))])
 
     def _information(self) -> Service:
-        texts = {"2A29": self.MAKER, "2A24": self.NAME, "2A25": self.address.replace(":", ""), "2A26": "1.0"}
+        serial = self.address.replace(":", "")
+        texts = {"2A29": self.manners.maker, "2A24": self.model, "2A25": serial, "2A26": "1.0"}
         said = [self.readable(uuid, text.encode) for uuid, text in texts.items()]
         return Service(UUID("180A"), said)
 
@@ -239,7 +243,7 @@ class Monitor:
     async def _advertise(self) -> None:
         if self._device.is_advertising:
             return
-        name = self.NAME.encode()[:18]
+        name = self.model.encode()[:18]
         data = b"\x02\x01\x06\x03\x03" + self.SERVICE.to_bytes(2, "little") + bytes((len(name) + 1, 9)) + name
         self._note("advertising")
         await gatt.advertise(self._device, data)

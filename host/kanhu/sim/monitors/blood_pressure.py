@@ -49,15 +49,16 @@ class BloodPressure(Monitor):
         if stamp is not None:
             flags |= TIME
             data += stamp
+        odd = self.manners.odd  # pulse and status most significant byte first, a user that no flag announces
         if pulse is not None:
             flags |= PULSE
-            data += values.sfloat(pulse)
-        if user is not None:
-            flags |= USER
-            data += bytes((user,))
+            data += values.sfloat(pulse)[:: -1 if odd else 1]
+        if user is not None or odd:
+            flags |= 0 if odd else USER
+            data += bytes((user or 0,))
         if status is not None:
             flags |= STATUS
-            data += struct.pack("<H", status)
+            data += struct.pack(">H" if odd else "<H", status)
         return bytes((flags,)) + data
 
     def example(self) -> dict[str, Any]:

@@ -27,3 +27,6 @@ class Manners:
     drops: int = 0  # so many times the link is lost between an indication and its confirmation
     chatty_s: float = 0.0  # says its last measurement again so often, and never hangs up
     battery: int = 90  # percent
+    maker: str = "Kanhu"
+    model: str = ""  # and its name on the air; default: the profile's
+    odd: bool = False  # a cuff or a scale that encodes as some do, not as its profile says

@@ -14,6 +14,7 @@ from kanhu.sim.monitors.base import INDICATE, Monitor
 POUNDS, TIME, USER, BMI = 0x01, 0x02, 0x04, 0x08  # flags of 0x2A9D
 UNSUCCESSFUL = 0xFFFF
 KG, LB, METRE, INCH = 0.005, 0.01, 0.001, 0.1  # resolutions
+COARSE = 0.05  # kg; of scales that do not keep to the profile
 FEATURES = 0x0000_009F  # 0x2A9E: time stamps, users, BMI; 0.005 kg; 0.001 m
 
 
@@ -39,7 +40,8 @@ class WeightScale(Monitor):
     ) -> bytes:
         """kg or lb, None: the measurement failed; user 0..254, 255 unknown; height in m or inches."""
         flags = POUNDS if pounds else 0
-        number = UNSUCCESSFUL if weight is None else round(weight / (LB if pounds else KG))
+        step = LB if pounds else COARSE if self.manners.odd else KG
+        number = UNSUCCESSFUL if weight is None else round(weight / step)
         if not 0 <= number <= UNSUCCESSFUL:
             raise ValueError(f"{weight} does not fit a weight")
         data = struct.pack("<H", number)
