@@ -82,8 +82,8 @@ def sequence(data):
 
 
 def requests(newest=None):
-    """What to write to the control point, the next only where done() is False: for records after `newest`, the
-    number of the last one known, or for all."""
+    """What to write to the control point, the next only where done() is False: for records after `newest`,
+    the number of the last one known, or for all."""
     everything = b"\x01\x01"
     if newest is None or newest >= 65535:
         return (everything,)
