@@ -57,6 +57,7 @@ LAYOUTS = {
     "epoch ms, states first": ("state\tdevice\ttimestamp", "true\t{sensor}\t{epoch}000"),
     "quotes, Home Assistant": ('"entity_id","state","last_changed"', '"{sensor}","on","{utc}.000Z"'),
     "slashes and blanks": ("", "{slashes} {time}   {sensor}  ON"),
+    "a spreadsheet's": ("时间,传感器,状态", "{loose},{sensor},1"),
     "date and time apart": ("date,time,sensor,value", "{day},{time},{sensor},OPEN"),
     "byte order mark, Chinese": ("\ufeff时间,传感器,状态", "{day} {time},{sensor},有人"),
     "lines that end as on Windows": ("time,sensor,state\r", "{day} {time},{sensor},ON\r"),
@@ -70,7 +71,10 @@ def laid_out(header: str, row: str) -> str:
         moment = datetime.fromisoformat(f"{day}T{time}+08:00")
         utc = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         epoch, slashes = int(moment.timestamp()), day.replace("-", "/")
-        lines.append(row.format(day=day, time=time, sensor=sensor, utc=utc, epoch=epoch, slashes=slashes))
+        loose = f"{moment.year}/{moment.month}/{moment.day} {moment.hour}:{moment.minute:02}"
+        lines.append(
+            row.format(day=day, time=time, sensor=sensor, utc=utc, epoch=epoch, slashes=slashes, loose=loose)
+        )
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -275,6 +279,15 @@ def test_what_is_no_moment(text: str) -> None:
     assert read(text) is None
 
 
+@pytest.mark.parametrize(
+    "text", ["2026-03-02 7:05:09", "2026/3/2 7:05:09", "2026.3.2 7:05:09", "2026年3月2日7:05:09"]
+)
+def test_a_moment_without_leading_zeros(text: str) -> None:
+    assert Times(SHANGHAI).ms(text) == ms("2026-03-02T07:05:09")
+    assert read(text.replace("2026", "20260")) is None
+    assert read(text.replace("7:05", "25:05")) is None
+
+
 @given(st.datetimes(datetime(1991, 1, 1), datetime(2099, 1, 1)))  # noqa: DTZ001  # its zone is the recording's
 @settings(max_examples=60, deadline=None)
 def test_a_moment_is_the_same_however_it_is_written(moment: datetime) -> None:
@@ -337,6 +350,15 @@ def test_a_list_of_sensors_comes_before_guesses(tmp_path: Path) -> None:
     listed.write_text("\n")
     with pytest.raises(ConfigError, match="no sensors"):
         load(listed)
+
+
+def test_when_somebody_is_usually_up_is_learned_from_it(tmp_path: Path) -> None:
+    days = [f"2026-03-{day:02} {7 + (day == 9)}:05:00,pir_hall,ON\n" for day in range(2, 24)]
+    nights = [f"2026-03-{day:02} 03:00:00,pir_hall,ON\n" for day in range(2, 24)]
+    habit = recording(tmp_path, "".join(days + nights)).habit()
+    assert habit is not None
+    assert (habit.days, habit.usual_min) == (21, 7 * 60 + 15)  # by the quarter of an hour; not the last day
+    assert recording(tmp_path, "".join(days[:9])).habit() is None
 
 
 # Made up

@@ -244,6 +244,8 @@ def _report(
         for line in one["shown"]:
             print(f"  {line}")
         print(f"  sensors: {'; '.join(one['sensors'])}")
+        if one["usually_up_by"]:
+            print(f"  usually up by {one['usually_up_by']}, nearly always by {one['nearly_always_by']}")
         if not one["relied_on"]:
             print("  no motion sensor: rules of movement stay off; say with --sensors which may be relied on")
         if not one["supervised"]:
@@ -279,11 +281,15 @@ def _hours(hours: float | None) -> str:
 
 
 def _account(recording: Recording) -> dict[str, Any]:
-    account = recording.account
+    from kanhu.care.rules.hours import clock
+
+    account, habit = recording.account, recording.habit()
     return {
         "home": recording.name, "made_up": recording.made_up, "supervised": recording.supervised,
         "days": round(recording.days, 1),
         "from": _when(recording.from_ms, recording.zone),
+        "usually_up_by": clock(habit.usual_min % 1440) if habit else None,
+        "nearly_always_by": clock(habit.late_min % 1440) if habit else None,
         "relied_on": sum(device.role == "motion" for device in recording.devices),
         "rows": account.rows, "used": account.used, "ignored": dict(account.ignored),
         "wrong": dict(account.wrong), "shown": account.shown, "out_of_order": account.out_of_order,

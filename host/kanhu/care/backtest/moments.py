@@ -9,6 +9,11 @@ from zoneinfo import ZoneInfo
 MILLIS_FROM = 1e11  # a number above is in ms: in seconds it would be the year 5138
 EARLIEST_S, LATEST_S = 631_152_000, 4_102_444_800  # 1990 and 2100: no recording is from outside
 _NUMBER = re.compile(r"[0-9]{9,13}(\.[0-9]*)?")
+# Without leading zeros, as spreadsheets write it: 2026/3/2 7:05, 2026年3月2日 7:05:09
+_LOOSE = re.compile(
+    r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日? ?T?"
+    r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]+)?)?"
+)
 _OTHERS = ("%d-%b-%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M")
 
 
@@ -20,7 +25,7 @@ def read(text: str) -> datetime | None:
         if seconds > MILLIS_FROM:
             seconds /= 1000
         return datetime.fromtimestamp(seconds, UTC) if EARLIEST_S <= seconds < LATEST_S else None
-    found = _iso(text)
+    found = _iso(text) or _loose(text)
     if found is None:
         for form in _OTHERS:
             try:
@@ -36,6 +41,18 @@ def _iso(text: str) -> datetime | None:
         return None  # a date alone is no moment
     try:
         return datetime.fromisoformat(text.replace("/", "-"))
+    except ValueError:
+        return None
+
+
+def _loose(text: str) -> datetime | None:
+    parts = _LOOSE.fullmatch(text)
+    if parts is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in parts.groups()[:6])
+    micros = int(float(parts[7] or 0) * 1_000_000)
+    try:
+        return datetime(year, month, day, hour, minute, second, micros)  # noqa: DTZ001  # as above
     except ValueError:
         return None
 

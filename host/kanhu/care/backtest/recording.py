@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from kanhu.care.rules.coverage import HUB_LOST
 from kanhu.care.rules.past import HUB_LIMIT_MS, Device, Past, Plan
+from kanhu.care.rules.rhythm import Habit, learned
 
 MOVEMENT, HEARD, OPEN, CLOSED, SILENT, BACK = "movement", "heard", "open", "closed", "silent", "back"
 SHOWN_WRONG = 5  # wrong rows that a person gets to see
@@ -73,6 +75,15 @@ class Recording:
     def days(self) -> float:
         """How long it is."""
         return (self.until_ms - self.from_ms) / 86_400_000
+
+    def habit(self) -> Habit | None:
+        """When this person is usually up, learned from the whole of it; None: too short."""
+        past = Past(self.zone, self.devices)
+        for step in self.steps:
+            if step.what == MOVEMENT:
+                local = datetime.fromtimestamp(step.at_ms / 1000, self.zone)
+                past.day(local.toordinal(), 1 << (local.hour * 4 + local.minute // 15))
+        return learned(past, self.until_ms)
 
     def past(self) -> Past:
         """An empty past of this home. Where nobody supervised the sensors, the hub counts as heard from each
