@@ -19,6 +19,7 @@ from kanhu.care import Alarms
 from kanhu.care.modes import Modes
 from kanhu.care.rules import RULES
 from kanhu.care.watch import TICK_S, Watch
+from kanhu.care.watched import fill
 from kanhu.journal import Event, Journal
 from kanhu.journal.commands import Commands
 from kanhu.registry import Registry
@@ -114,7 +115,7 @@ async def idle(folder: Path, homes: int, minutes: int) -> dict[str, float]:
     watch = Watch(journal, registry, alarms, Modes(journal), LIMIT_S, 600_000, RULES)
     hubs = [hub.id for hub in registry.hubs()]
     for hub in hubs:
-        watch._fill(watch._hubs[hub], a_past(rng, hub, NOON_MS, 0.1))
+        fill(watch._hubs[hub], a_past(rng, hub, NOON_MS, 0.1), watch._enter)
     beats = {hub: rng.randrange(HEARTBEAT_MS) for hub in hubs}
     by_tick: dict[int, list[str]] = {}
     for hub, offset in beats.items():

@@ -6,8 +6,8 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import structlog
 from pydantic import BaseModel
@@ -19,17 +19,17 @@ from kanhu.registry import Registry
 from kanhu_protocol import kinds as k
 
 from . import facts, recall
-from .alarm import Alarm, AlarmName
-from .condition import Condition, HubFacts, SensorFact, condition
+from .alarm import Alarm
+from .condition import Condition, HubFacts, condition
 from .findings import Alarms, Findings
-from .homes import HubPast
 from .modes import Modes
 from .proofs import Proof
+from .registered import Registered, Standing
 from .rules.coverage import Coverage
 from .rules.past import Past, Plan
 from .rules.values import Rule, Verdict, Words
-from .settings import switched_on
 from .shown import Shown
+from .watched import On, Watched, read_back
 
 log = structlog.get_logger("kanhu.watch")
 
@@ -41,8 +41,6 @@ LATEST_MS = 3_600_000  # a rule is looked at that often whatever it said
 BEHIND_MS = 15_000  # a hub whose past is still arriving is looked at again after this
 AFTER_ERROR_MS = 60_000
 SET_BACK_MS = 60_000  # less is what keeping a clock right does, and makes nothing late
-RECALL_AT_ONCE = 20  # hubs read back in one go
-RHYTHM_PAUSE_S = 0.02  # between hubs whose days are read back: that is in no hurry
 BEHIND = Words(
     "the hub was away, and what it saved meanwhile is still arriving", "主机曾断线，其间的记录仍在补传"
 )
@@ -55,25 +53,6 @@ _ABOUT = frozenset(
         k.SENSOR_UNPROVEN, k.SENSOR_PROVEN, k.CHECK_IN, k.CHECK_OUT,
     )
 )  # fmt: skip
-
-On = list[tuple[Rule[Any], BaseModel]]
-
-
-class Watched:
-    """One hub under watch."""
-
-    def __init__(self, home: str, past: HubPast, read: bool) -> None:
-        self.home = home
-        self.past = past
-        self.read = read  # its past has been read back from the journal
-        self.waiting: list[Event] = []  # came meanwhile
-        self.rules: On = []
-        self.verdicts: dict[str, Verdict] = {}  # by the rule's name
-        self.settled = False  # when last looked at, all that the hub has seen had arrived
-        self.sensors: tuple[SensorFact, ...] = ()  # as they were then
-        self.due_ms = 0
-        self.tidied_ms = 0  # when what is too old was let go
-        self.alarms: dict[AlarmName, Alarm] = {}  # not closed
 
 
 class Watch:
@@ -89,7 +68,7 @@ class Watch:
         ask_ms: int,
         rules: Mapping[str, Rule[Any]],
         proof: Callable[[str], Proof | None] = lambda hub: None,
-        standing: Callable[[], Mapping[str, Mapping[tuple[int, int], int]]] = dict,
+        standing: Callable[[], Standing] = dict,
     ) -> None:
         """limit_s: longest silence of a hub that is well; standing: faults that stood before what is read
         back, by hub: (device, kind) and since when."""
@@ -100,19 +79,17 @@ class Watch:
         self._limit_ms = int(limit_s * 1000)
         self._ask_ms = ask_ms
         self._proof = proof
-        self._rules = rules
+        self._registered = Registered(journal, registry, modes, self._limit_ms, rules)
         self._findings = Findings(journal, alarms)
         self._hubs: dict[str, Watched] = {}
         self._homes: dict[str, list[str]] = {}  # home: its hubs
         self._heap: list[tuple[int, str]] = []
         self._conditions: dict[str, Condition] = {}
         self._turn: list[str] = []  # homes whose condition is still to be looked at in this round
-        self._seen = -1  # version of the registry
         self._looked_ms = 0
         self._unread = False
-        self._complained: set[str] = set()
+        self._complained = False  # that the conditions could not be written
         self._standing = standing
-        self._before: Mapping[str, Mapping[tuple[int, int], int]] | None = None
         self._shown = Shown(journal.path.parent)
         self.configure()
         alarms.on_change.append(self._alarm)
@@ -219,50 +196,29 @@ class Watch:
 
     def configure(self) -> None:
         """Take over what the registry says of homes, hubs, devices, rules and visits."""
-        registry = self._registry
-        self._seen = registry.version
-        watched: dict[str, list[str]] = {}
-        for hub in registry.hubs():
-            if registry.knows(hub.id):
-                watched.setdefault(hub.home, []).append(hub.id)
-        for hub_id in [one for one in self._hubs if not registry.knows(one)]:
+        for hub_id in [one for one in self._hubs if not self._registry.knows(one)]:
             self.forget(hub_id)
-        self._homes = watched
-        new = {hub for hubs in watched.values() for hub in hubs} - self._hubs.keys()
-        for home, hubs in watched.items():
-            on, wrong = switched_on(registry.rules(home), self._rules)
-            for text in wrong:
-                if text not in self._complained:
-                    self._complained.add(text)
-                    log.error("a rule is not looked at", home=home, why=text)
-            plans = tuple(
-                Plan(plan.days, plan.from_min, plan.until_min, plan.what) for plan in registry.plans(home)
-            )
+        self._homes = self._registered.homes()
+        new = {hub for hubs in self._homes.values() for hub in hubs} - self._hubs.keys()
+        standing = cache(self._standing)  # looked up once for all that are set up
+        for home, hubs in self._homes.items():
+            on, plans = self._registered.rules(home), self._registered.plans(home)
             for hub_id in hubs:
-                self._set_up(hub_id, home, on, plans)
-        self._before = None
+                self._set_up(hub_id, home, on, plans, standing)
         if new:  # a hub may have called before it was seen here
             for alarm in self._alarms.live():
                 if alarm.hub in new:
                     self._alarm(alarm)
-        for home in [one for one in self._conditions if one not in watched]:
+        for home in [one for one in self._conditions if one not in self._homes]:
             del self._conditions[home]
 
-    def _set_up(self, hub: str, home: str, on: On, plans: tuple[Plan, ...]) -> None:
-        devices = {device.index: device for device in self._registry.devices_of(hub)}
-        zone = ZoneInfo(self._registry.home(home).time_zone)
+    def _set_up(
+        self, hub: str, home: str, on: On, plans: tuple[Plan, ...], standing: Callable[[], Standing]
+    ) -> None:
+        devices, zone = self._registered.devices(hub), self._registered.zone(home)
         one = self._hubs.get(hub)
         if one is None or one.past.past.zone.key != zone.key or (on and not one.rules):
-            warm_up_ms = self._registry.pir_warm_up_s(hub) * 1000
-            past = HubPast(hub, zone, devices.values(), plans, self._limit_ms, warm_up_ms)
-            if self._before is None:  # once for all that are new
-                self._before = self._standing()
-            for (device, kind), since_ms in self._before.get(hub, {}).items():
-                past.stood(device, kind, since_ms)
-            for mode in self._modes.of(hub):
-                past.past.mode(mode)
-            for what, who, at_ms in recall.visits(self._journal, hub):
-                past.visited(what == "in", who, at_ms)
+            past = self._registered.past(hub, zone, devices, plans, standing())
             alarms = one.alarms if one else {}
             one = self._hubs[hub] = Watched(home, past, read=False)
             self._unread = True
@@ -295,7 +251,7 @@ class Watch:
                 await end([recalling])
 
     async def _tick(self) -> None:
-        if self._registry.version != self._seen:
+        if self._registered.changed:
             self.configure()
         if self._registry.mode_requests():
             await self._carry_out()
@@ -309,8 +265,8 @@ class Watch:
         try:
             await asyncio.to_thread(self._shown.write, dict(self._conditions), self._journal.clock(), now)
         except OSError as error:
-            if "shown" not in self._complained:
-                self._complained.add("shown")
+            if not self._complained:
+                self._complained = True
                 log.error("what is said of homes could not be written", error=str(error))
 
     async def look(self) -> None:
@@ -438,42 +394,5 @@ class Watch:
             self._unread = True
 
     async def recall(self) -> None:
-        """Read back what the journal holds of hubs that are new here: of watched homes all that rules look
-        at, of others what came last; then what was longer ago of watched homes: their days, for their rhythm,
-        and when each sensor last saw somebody."""
-        unread = [hub for hub, one in self._hubs.items() if not one.read]
-        unread.sort(key=lambda hub: not self._hubs[hub].rules)
-        for start in range(0, len(unread), RECALL_AT_ONCE):
-            some = {
-                hub: self._hubs[hub] for hub in unread[start : start + RECALL_AT_ONCE] if hub in self._hubs
-            }
-            now = self._journal.clock()
-            spans = {hub: recall.RAW_MS if one.rules else recall.SHORT_MS for hub, one in some.items()}
-            found = await asyncio.to_thread(recall.recent, self._journal.path, spans, now, self._limit_ms)
-            for hub, events in found.items():
-                if self._hubs.get(hub) is some[hub] and not some[hub].read:  # else it was set up anew
-                    self._fill(some[hub], events)
-                    self._wake(hub)
-                await asyncio.sleep(0)
-        for hub in unread:
-            one = self._hubs.get(hub)
-            if one is not None and one.rules:
-                now = self._journal.clock()
-                events = await asyncio.to_thread(
-                    recall.motions, self._journal.path, hub, now - recall.RHYTHM_MS, now - recall.RAW_MS
-                )
-                one.past.lived(
-                    (event.fields.get(k.DEVICE, 0), self._journal.moment(event)[0]) for event in events
-                )
-                if any(verdict.state == "cannot_tell" for verdict in one.verdicts.values()):
-                    self._wake(hub)
-                await asyncio.sleep(RHYTHM_PAUSE_S)
-
-    def _fill(self, one: Watched, events: list[Event]) -> None:
-        for event in events:
-            self._enter(one, event)
-        last_n = one.past.last_n
-        waiting, one.waiting, one.read = one.waiting, [], True
-        for event in waiting:
-            if event.n > last_n or event.sealed is None:
-                self._enter(one, event)
+        """Read back what the journal holds of hubs that are new here."""
+        await read_back(self._hubs, self._journal, self._limit_ms, self._enter, self._wake)
