@@ -16,7 +16,7 @@ from .condition import AlarmFact, FaultFact, HubFacts, ProofFact, RuleFact, Sens
 from .homes import HubPast
 from .proofs import Proof
 from .rules.coverage import PROVEN_MS, Coverage, cover, lived_ms
-from .rules.past import Device, Mode
+from .rules.past import Device, Mode, Past
 from .rules.values import Rule, Verdict, Words
 from .rules.wording import device_words, why_words
 
@@ -103,11 +103,16 @@ async def say_proven(journal: Journal, past: HubPast, coverage: Coverage, now_ms
         unproven = "unproven" in one.why
         if unproven == (key in past.standing) or "hub" in one.why:
             continue
-        first_ms = past.past.first_heard(one.device.index)
-        if unproven and one.moved_ms is None and first_ms is not None:
-            if lived_ms(past.past, first_ms, now_ms)[0] < PROVEN_MS:
-                continue  # new: it is relied on for nothing yet, but nobody has to come for it
+        if unproven and one.moved_ms is None and _is_new(past.past, one.device, now_ms):
+            continue
         since_ms = one.moved_ms or one.heard_ms or now_ms
         fields = {k.SUBJECT: past.hub, k.DEVICE: one.device.index, k.SPAN_MS: max(0, now_ms - since_ms)}
         event = await journal.host_event(k.SENSOR_UNPROVEN if unproven else k.SENSOR_PROVEN, fields)
         past.told(event)
+
+
+def _is_new(past: Past, device: Device, now_ms: int) -> bool:
+    """Whether nobody can be expected to have passed a sensor yet: it is relied on for nothing, but it is no
+    fault that somebody has to come for."""
+    first_ms = past.first_heard(device.index)
+    return first_ms is not None and lived_ms(past, first_ms, now_ms)[0] < PROVEN_MS

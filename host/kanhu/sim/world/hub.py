@@ -28,6 +28,7 @@ BLOCK = 4096  # bytes
 HUNG_S = 60.0  # real time after which a hub does not come back
 NEVER_MS = 1 << 62
 CREDIT_BYTES = 512  # acknowledged to a hub's TCP at once
+OPEN = 2  # a pin's level when nothing drives it
 POWER_ON, SOFT = 1, 5  # names.RESETS
 _HEAD = struct.Struct("<IQQ")
 _RECORD = struct.Struct("<cH")
@@ -202,10 +203,12 @@ class Hub:
         """An input's level from now on."""
         self.tell(b"p", bytes((number, level)))
 
-    def drive(self, number: int, level: int) -> None:
-        """The same, and at each start."""
-        self._driven[number] = level
-        self.pin(number, level)
+    def drive(self, number: int, level: int | None) -> None:
+        """The same, and at each start. None: its wire is cut, and its pull decides."""
+        self._driven.pop(number, None)
+        if level is not None:
+            self._driven[number] = level
+        self.pin(number, OPEN if level is None else level)
 
     def hear(self, address: bytes, rssi: int, data: bytes) -> None:
         """An advertisement: address of 6 bytes as printed, RSSI in dBm below 0."""

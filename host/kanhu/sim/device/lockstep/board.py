@@ -10,6 +10,7 @@ _HALF = const(1 << 29)
 _CONNECT_MS = const(10000)
 _SEND_BUFFER = const(5744)  # bytes: lwIP's TCP_SND_BUF in stock ESP32 builds
 _SNTP_MS = const(30)
+_OPEN = const(2)  # a pin's level when nothing drives it: its pull
 
 
 class Flag:
@@ -24,8 +25,9 @@ class Flag:
 
 
 class Pin:
-    def __init__(self, level):
+    def __init__(self, level, pull=0):
         self.level = level
+        self.pull = pull
         self.flag = Flag()
 
     def value(self, level=None):
@@ -221,7 +223,7 @@ class Board:
     def _moved(self, data):
         pin = self.pins.get(data[0])
         if pin:
-            pin.move(data[1])
+            pin.move(pin.pull if data[1] == _OPEN else data[1])
 
     def _clocked(self, data):
         self.sntp_ms = int(data) if data else None
@@ -233,7 +235,8 @@ class Board:
         return ((end - start + _HALF) & (_PERIOD - 1)) - _HALF
 
     def input(self, number, pull_up):
-        return self.pins.setdefault(number, Pin(self.driven.get(str(number), int(pull_up))))
+        pull = int(pull_up)
+        return self.pins.setdefault(number, Pin(self.driven.get(str(number), pull), pull))
 
     def output(self, number):
         return self.pins.setdefault(number, Pin(0))
