@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bumble import ll
 
 from helpers_collector import air, until
 from kanhu.sim import gatt
@@ -85,6 +86,30 @@ async def test_a_connection_that_fails_names_nobody() -> None:
         if not told.of(gatt.CONNECT):
             central.connect(RANDOM, _raw(9), 5000)
         await until(lambda: told.of(gatt.CONNECT))
+        await central.close()
+
+
+async def test_a_connection_the_monitor_never_heard_of_ends_by_itself() -> None:
+    async with air() as world:
+        told = Told()
+        central = gatt.Central(world.link, "hub", told)
+        monitor = await world.monitor("thermometer")
+        await monitor.wake()
+        send = world.link.send_advertising_pdu
+
+        def lose(sender: Any, packet: Any) -> None:
+            if not isinstance(packet, ll.ConnectInd):
+                send(sender, packet)
+
+        world.link.send_advertising_pdu = lose
+        central.connect(RANDOM, _raw(1), 5000)
+        await until(lambda: told.of(gatt.DISCONNECT))
+        assert told.of(gatt.CONNECT)[0] == told.of(gatt.DISCONNECT)[0]
+        world.link.send_advertising_pdu = send
+        central.connect(RANDOM, _raw(1), 5000)
+        await until(lambda: monitor.count("connected"))
+        await asyncio.sleep(0.1)
+        assert len(told.of(gatt.DISCONNECT)) == 1
         await central.close()
 
 

@@ -225,6 +225,21 @@ async def test_a_monitor_that_lost_its_bond_does_not_know_the_key() -> None:
         await until(lambda: monitor.count("confirmed"))
 
 
+async def test_pairing_mode_lasts_until_it_is_paired() -> None:
+    async with air() as world:
+        monitor = await world.monitor("blood_pressure", pairs="once")
+        await monitor.bond_elsewhere()
+        await monitor.wake(pairing=True)
+        hub = await world.collector()
+        await hub.connect()
+        await hub.connection.disconnect()
+        await hub.connect()
+        await hub.pair()
+        await until(lambda: monitor.count("bonded"))
+        await hub.connection.disconnect()
+        await until(lambda: monitor.count("asleep"))
+
+
 async def test_one_host_only() -> None:
     async with air() as world:
         monitor, first = await _bonded(world, one_host=True)

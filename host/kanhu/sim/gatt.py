@@ -48,7 +48,7 @@ ENCRYPTION_UPDATE, SET_SECRET = 28, 30
 ADV_IND = 0
 NO_CONNECTION = 65535  # handle in the event that says a connection failed
 NO_ADDRESS = (255, {"b": "00" * 6})  # and the type and address in it
-INTERVAL_MS = 100.0  # of advertising, as of a monitor that wants to be heard
+INTERVAL_MS = 50.0  # of advertising: 30 to 60 for the first 30 s, as the health profiles advise
 CONNECTIONS = 4  # at most, as in MicroPython's ESP32 builds
 ATT_ERROR = 0x100  # NimBLE's base of an ATT error in a status
 GENERIC_ACCESS = UUID("1800")
@@ -77,6 +77,17 @@ class Link(LocalLink):
         """Return when somebody of that address advertises."""
         while not self._advertises(address):  # noqa: ASYNC110  Bumble tells nobody
             await asyncio.sleep(0.02)
+
+    async def drop_unanswered(self, central: hci.Address, peripheral: hci.Address) -> None:
+        """End a connection that its peripheral did not hear of; Bumble's central would keep it for ever."""
+        await asyncio.sleep(0.01)  # a connection request is under way for one round of the loop
+        ours, theirs = self.find_le_controller(central), self.find_le_controller(peripheral)
+        if ours is None or (theirs is not None and central in theirs.le_connections):
+            return
+        connection = ours.le_connections.get(peripheral)
+        if connection is not None:
+            failed = hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR
+            ours.on_le_disconnected(connection, failed)
 
     def _advertises(self, address: hci.Address) -> bool:
         controller = self.find_le_controller(address)
@@ -208,6 +219,7 @@ class Central:
         client.on_att_handle_value_notification = notified
         client.on_att_handle_value_indication = indicated
         self._tell(CONNECT, handle, address_type, peer)
+        await self._link.drop_unanswered(hci.Address(self._address), target)
 
     def confirm(self, handle: int) -> None:
         """The hub's handler has returned from an indication."""

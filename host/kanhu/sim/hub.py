@@ -396,7 +396,9 @@ class Hub:
 
     async def _close(self) -> None:
         await self._cut_power()
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._net.close()
         self._port.close()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 
@@ -53,7 +53,7 @@ class Monitor:
         self._connection: Connection | None = None
         self._latest: bytes | None = None
         self._pairing_mode = False
-        self._awake = False
+        self._awake = self._closed = False
         self._until = 0.0  # it is on the air when nobody connects
         self._heard = 0.0  # when the hub last said something
         self._delivered = 0  # on this connection
@@ -235,7 +235,10 @@ class Monitor:
         self._heard = asyncio.get_running_loop().time()
         self._stirred.set()
 
-    def _go(self, work: Any) -> None:
+    def _go(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._closed:
+            work.close()
+            return
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -299,7 +302,7 @@ class Monitor:
         self._note("disconnected", f"0x{int(reason):02x}")
         self._stirred.set()
         left = self._until - asyncio.get_running_loop().time()
-        if self.pending() and left > 0:
+        if (self.pending() or self._pairing_mode) and left > 0:
             self._go(self._advertise())
         else:
             self._go(self._sleep(only_idle=True))
@@ -391,6 +394,7 @@ class Monitor:
 
     async def close(self) -> None:
         """Off for good."""
+        self._closed = True
         for timer in self._timers:
             timer.cancel()
         for task in list(self._tasks):
