@@ -1,5 +1,6 @@
 # What the monitors' parsers say of bytes, on CPython and on MicroPython alike: no pytest, no typing here.
 import json
+import random
 
 from kanhu_hub.inputs.monitors import (
     blood_pressure,
@@ -40,3 +41,29 @@ def answer(path):
     with open(path) as file:
         for uuid, data, quirks in json.load(file):
             print(json.dumps(read(uuid, bytes.fromhex(data), quirks)))
+
+
+def attack(path, runs, seed):
+    # Spoil the file's cases at random; whatever is not ValueError goes through and fails the run.
+    random.seed(seed)
+    with open(path) as file:
+        cases = [
+            (int(uuid, 16), bytes.fromhex(data)) for uuid, data, _ in json.load(file) if "FLOAT" not in uuid
+        ]
+    accepted = 0
+    for _ in range(runs):
+        uuid, data = random.choice(cases)
+        data = bytearray(data)
+        for _ in range(random.getrandbits(2)):
+            if data:
+                data[random.randint(0, len(data) - 1)] = random.getrandbits(8)
+        data = bytes(data[: random.randint(0, len(data))] if random.getrandbits(2) else data)
+        try:
+            if uuid in OF:
+                OF[uuid].parse(uuid, data, random.getrandbits(5))
+            else:
+                clock.decode(data)
+            accepted += 1
+        except ValueError:
+            pass
+    print(accepted)

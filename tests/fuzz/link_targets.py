@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -270,6 +271,58 @@ def bthome() -> Run:
                     assert 0 <= value < 1 << 64
                 else:
                     assert len(value) < len(service)
+
+    return run
+
+
+def monitors() -> Run:
+    """A health monitor's characteristic: an event that a host believes, or ValueError; never a number that no
+    living person has. The first byte says of which, the second its quirks."""
+    from kanhu_hub.inputs.monitors import (
+        blood_pressure,
+        clock,
+        glucose,
+        heart_rate,
+        pulse_oximeter,
+        thermometer,
+        weight_scale,
+    )
+    from kanhu_protocol import checks, names
+    from kanhu_protocol import kinds as k
+
+    modules = (blood_pressure, heart_rate, pulse_oximeter, thermometer, weight_scale, glucose)
+    readers = [(module, uuid) for module in modules for uuid, _ in module.CHARACTERISTICS]
+
+    def of_clock(data: bytes) -> None:
+        try:
+            local_s = clock.decode(data)
+        except ValueError:
+            return
+        assert clock.encode(0x2A08, local_s) == data[:7]
+
+    def of_control_point(data: bytes) -> None:
+        with contextlib.suppress(ValueError):
+            assert isinstance(glucose.done(data), bool)
+
+    def run(data: bytes) -> None:
+        which, bits, data = *data[:2].ljust(2, b"\0"), data[2:]
+        of_clock(data)
+        of_control_point(data)
+        module, uuid = readers[which % len(readers)]
+        try:
+            fields = module.parse(uuid, data, bits)
+        except ValueError:
+            return
+        if not fields:
+            assert uuid == glucose.CONTROL_POINT
+            return
+        kind = k.VITALS if k.VALUES in fields else k.VITALS_INVALID
+        assert not checks.check({k.KIND: kind, k.UP_MS: 0, **fields})
+        for code, mantissa, exponent, *_ in fields.get(k.VALUES, ()):
+            assert code in names.QUANTITIES
+            assert 0 <= mantissa * 10.0**exponent <= 1081
+        if uuid == 0x2A18:
+            assert 0 <= glucose.sequence(data) < 1 << 16
 
     return run
 

@@ -27,6 +27,16 @@ def _bthome() -> list[bytes]:
     return [flags + bytes((len(s) + 3, 0x16)) + b"\xd2\xfc" + s for s in services if len(s) < 250] + services
 
 
+def _monitors() -> list[bytes]:
+    path = ROOT / "tests" / "inputs" / "vectors" / "monitors.json"
+    order = ("2A35", "2A37", "2A5E", "2A5F", "2A1C", "2A9D", "2A18", "2A52")
+    found = []
+    for case in json.loads(path.read_text(encoding="utf-8")):
+        which = order.index(case["uuid"]) if case["uuid"] in order else 0
+        found.append(bytes((which, case.get("quirks", 0))) + bytes.fromhex(case["hex"]))
+    return found
+
+
 def _mqtt() -> list[bytes]:
     from kanhu_protocol import mqtt
 
@@ -214,7 +224,7 @@ def of(target: str, max_len: int) -> list[bytes]:
         makers = {
             "broker-log": _broker_log, "commands": _commands, "city-event": _city_events,
             "host-config": _host_config, "hub-config": _hub_config,
-            "settings": _settings, "hub-files": _hub_files,
+            "settings": _settings, "hub-files": _hub_files, "monitors": _monitors,
         }  # fmt: skip
         found = makers[target]() if target in makers else [b"0"]
     return [raw for raw in found if len(raw) <= max_len]

@@ -61,6 +61,25 @@ TARGETS = {
     "bthome": Target(
         link_targets.bthome, ("kanhu_hub.inputs.bthome",), 90, max_len=255, packages=("kanhu_hub",)
     ),
+    "monitors": Target(
+        link_targets.monitors,
+        tuple(
+            f"kanhu_hub.inputs.monitors.{name}"
+            for name in (
+                "number",
+                "clock",
+                "blood_pressure",
+                "heart_rate",
+                "pulse_oximeter",
+                "thermometer",
+                "weight_scale",
+                "glucose",
+            )
+        ),
+        85,
+        max_len=64,
+        packages=("kanhu_hub",),
+    ),
     "bthome-encrypted": Target(
         link_targets.bthome_encrypted,
         ("kanhu_hub.inputs.encrypted",),

@@ -37,7 +37,18 @@ def test_every_decoder_holds(tmp_path: Path) -> None:
     wrong = {name: report["faults"] for name, report in reports.items() if report["faults"]}
     assert not wrong, wrong
     assert status == 0, said
-    needed = {"cbor", "frame", "seal", "event", "down", "bthome", "mqtt-codec", "mqtt-host", "mqtt-hub"}
+    needed = {
+        "cbor",
+        "frame",
+        "seal",
+        "event",
+        "down",
+        "bthome",
+        "monitors",
+        "mqtt-codec",
+        "mqtt-host",
+        "mqtt-hub",
+    }
     assert reports.keys() >= needed | {"host-config", "hub-config", "settings", "commands"}
     for name, report in reports.items():
         assert report["executions"] > 30, name  # beyond nothing: a busy machine is slow

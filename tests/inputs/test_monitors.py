@@ -34,9 +34,14 @@ OF, read = portable.OF, portable.read
 MODULES = {name: load(name) for name in PROFILES}
 
 
-def on_micropython(folder: Path, asked: list[tuple[str, bytes, int]]) -> list[Any]:
+def asked_in(folder: Path, asked: list[tuple[str, bytes, int]]) -> Path:
     file = folder / "asked.json"
     file.write_text(json.dumps([(uuid, data.hex(), bits) for uuid, data, bits in asked]), encoding="utf-8")
+    return file
+
+
+def on_micropython(folder: Path, asked: list[tuple[str, bytes, int]]) -> list[Any]:
+    file = asked_in(folder, asked)
     script = "import sys, helpers_portable_monitors as portable\nportable.answer(sys.argv[1])"
     out = run_micropython(script, file, heap="2m", paths=[ROOT / "tests"])
     return [json.loads(line) for line in out.splitlines()]
@@ -79,6 +84,12 @@ def test_every_case_cut_grown_and_spoilt_is_the_same_on_micropython(tmp_path: Pa
         asked += [(uuid, data + b"\xff" * 40, bits), (uuid, b"\xff" * 60, 31)]
         asked += [(uuid, bytes((data[0] ^ 1 << bit, *data[1:])), bits) for bit in range(8) if data]
     assert on_micropython(tmp_path, asked) == [read(*one) for one in asked]
+
+
+def test_spoilt_at_random_in_a_small_heap(tmp_path: Path) -> None:
+    file = asked_in(tmp_path, [(case["uuid"], bytes.fromhex(case["hex"]), 0) for case in CASES])
+    script = "import sys, helpers_portable_monitors as portable\nportable.attack(sys.argv[1], 15000, 11)"
+    assert int(run_micropython(script, file, heap="192k", paths=[ROOT / "tests"])) > 3000
 
 
 # Every number that the formats can say, read back from bytes that another hand made.
