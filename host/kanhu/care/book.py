@@ -197,3 +197,10 @@ class Book:
         if reason is not None:
             fields[k.REASON] = reason
         batch.add_own(kind, fields)
+
+    def _end(self, batch: Batch, name: AlarmName, now: int, by: str, reason: str, outcome: str) -> None:
+        self._say(batch, k.ALARM_CLOSED, name, by, reason)
+        batch.run(sql.CLOSE, now, by, reason, *name)
+        batch.run(sql.OUTCOME, now, outcome, reason, *name)
+        self._step(batch, name, now, "closed", by, reason)
+        self._becomes(batch, name, k.CLOSED, now)
