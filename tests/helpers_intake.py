@@ -106,6 +106,9 @@ class NoTables:
     def knows(self, hub_id: str) -> bool:
         return False
 
+    def zone_s(self, hub_id: str) -> int | None:
+        return None
+
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
         raise AssertionError("there is none")
 

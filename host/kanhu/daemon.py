@@ -42,6 +42,8 @@ from kanhu.links.mqtt import MqttLink
 from kanhu.links.serial import SerialLink
 from kanhu.metrics import MetricsServer
 from kanhu.orders import Orders
+from kanhu.pairing import Pairing
+from kanhu.pairing_requests import handler as pairing_requests
 from kanhu.registry import Registry
 from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
@@ -141,6 +143,10 @@ class Daemon:
             self.downlink.attach(link)
         self.journal.on_stored.append(self._stored)
         self.journal.on_delivered.append(self._delivered)
+        self.pairing = Pairing(self.registry, self.journal, self.commands, self.downlink)
+        self.journal.on_stored.append(self.pairing.stored)
+        self.journal.on_delivered.append(self.pairing.delivered)
+        self.orders.on_table.append(self.pairing.table_reported)
         self.desk: Desk | None = None
         if config.desk.enabled:
             from kanhu.web import Desk  # a web server that most homes' daemons do without
@@ -350,7 +356,13 @@ class Daemon:
                 self.visits.run(),
                 self.referrals.run(),
                 *([self.referral_line.run()] if self.referral_line else ()),
-                requests.watch(self.config.data_dir, fault_requests(self.faults)),
+                self.pairing.run(),
+                requests.watch(
+                    self.config.data_dir,
+                    requests.route(
+                        {"faults": fault_requests(self.faults), "pair": pairing_requests(self.pairing)}
+                    ),
+                ),
                 keep_current(self.broker, self.config, self.registry),
                 self._watch_silence(),
                 self._watch_health(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import structlog
@@ -40,6 +40,9 @@ class Tables(Protocol):
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
         """(version, entries) as in contracts, section 5; version 0 when the hub has none."""
 
+    def zone_s(self, hub_id: str) -> int | None:
+        """The home's local time ahead of UTC that goes with it."""
+
 
 class Orders:
     """Everything the host makes hubs do."""
@@ -59,6 +62,7 @@ class Orders:
         self._tables = tables
         self._downlink = downlink
         self._other_host = identities.other_host
+        self.on_table: list[Callable[[str, int], None]] = []  # a hub holds this version of its table
         self._confirmed: dict[tuple[str, int], asyncio.Future[None]] = {}
         self._has_table: dict[str, int] = {}  # hub: version it last reported or was last sent
         self._gaps: dict[str, list[tuple[int, int, int]]] = {}
@@ -89,6 +93,8 @@ class Orders:
             # The journal holds no table, because sensors' keys stay in the registry.
             version, entries = self._tables.device_table(kept.hub)
             fields = {**fields, k.VERSION_OF: version, k.TABLE: entries}
+            if (zone_s := self._tables.zone_s(kept.hub)) is not None:
+                fields[k.ZONE_S] = zone_s
         return Command(kept.number, kept.type, fields)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -163,6 +169,8 @@ class Orders:
     def _confirm(self, event: Event, number: int) -> None:
         hub = event.hub
         command = self._downlink.confirm(hub, number)
+        if command is not None and command.type == k.DEVICES and event.kind == k.COMMAND_DONE:
+            self._holds_table(hub, command.fields[k.VERSION_OF])
         if (
             command is not None
             and command.type in (k.ALARM_IS, k.ASK)
@@ -199,7 +207,12 @@ class Orders:
         versions = event.fields.get(k.VERSIONS)
         if versions is not None and event.boot == self._downlink.boot(event.hub):
             self._has_table[event.hub] = versions[1]
+            self._holds_table(event.hub, versions[1])
             self._check_table(event.hub)
+
+    def _holds_table(self, hub: str, version: int) -> None:
+        for callback in self.on_table:
+            callback(hub, version)
 
     def _check_table(self, hub: str) -> None:
         if not self._tables.knows(hub):

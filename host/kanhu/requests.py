@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,18 @@ def ask(data_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
     raise DataError(f"the daemon has not answered within {ANSWER_S:.0f} s; look whether it was done")
 
 
+def route(handlers: Mapping[str, Handler]) -> Handler:
+    """Each by what stands before the first dot of `do`."""
+
+    async def handle(request: dict[str, Any]) -> dict[str, Any]:
+        handler = handlers.get(str(request.get("do", "")).partition(".")[0])
+        if handler is None:
+            raise DataError("the daemon does not know this request: is it of another version?")
+        return await handler(request)
+
+    return handle
+
+
 async def watch(data_dir: Path, handler: Handler) -> None:
     """Answer what is asked, until cancelled; a KanhuError of the handler is the answer."""
     folder = data_dir / FOLDER
@@ -87,7 +99,7 @@ async def _answer(path: Path, handler: Handler) -> None:
     except KanhuError as error:
         answer = {"error": str(error)}
     except Exception:
-        log.exception("a request failed", request=request)
+        log.exception("a request failed", request=request.get("do"))
         answer = {"error": "the daemon failed at this; its log says why"}
     _write(path.with_suffix(".answer"), answer)
 

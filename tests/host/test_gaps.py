@@ -62,6 +62,9 @@ class Tables:
     def knows(self, hub_id: str) -> bool:
         return True
 
+    def zone_s(self, hub_id: str) -> int | None:
+        return None
+
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
         return 0, []
 

@@ -36,6 +36,9 @@ class OneTable:
     def knows(self, hub_id: str) -> bool:
         return True
 
+    def zone_s(self, hub_id: str) -> int | None:
+        return None
+
     def device_table(self, hub_id: str) -> tuple[int, list[list[Any]]]:
         return self.version, [[4, 1, bytes(6), 0, BIND_KEY]]
 

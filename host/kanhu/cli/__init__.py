@@ -23,6 +23,7 @@ COMMANDS = (
         needs_sim=True,
     ),
     Later("registry", "kanhu.cli.registry:app", "Homes, hubs and sensors."),
+    Later("pair", "kanhu.cli.pair:app", "Pair a sensor: let a hub listen, take one, prove it."),
     Later("home", "kanhu.cli.home:app", "How a home is, and whether anybody is in it."),
     Later("pki", "kanhu.cli.pki:app", "A CA of your own: certificates for brokers."),
     Later("platform", "kanhu.cli.platform:app", "The city platform's side: follow, accept, close."),

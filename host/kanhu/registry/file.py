@@ -126,7 +126,7 @@ class RegistryFile:
         return int(version)
 
     @contextmanager
-    def _change(self, operators: bool = False) -> Iterator[sqlite3.Connection]:
+    def _change(self, operators: bool = False, load: bool = True) -> Iterator[sqlite3.Connection]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -146,7 +146,7 @@ class RegistryFile:
             raise RegistryError(f"{self.path}: {error}; nothing was changed") from None
         if operators:  # a desk does this in the daemon's loop, where reading 20,000 homes takes half a second
             self.operators_version += 1
-        else:
+        elif load:  # else whoever changes it changes what is in memory, too
             self._load()
 
     def _load(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -173,24 +174,40 @@ class SensorTable(RegistryFile):
                     self._new_table(db, hub, version, now_s)
         return moved
 
-    def table_confirmed(self, hub_id: str, version: int) -> None:
-        """The hub holds this version of its table, or a later one: its sensors are paired."""
-        if any(s.paired_ms is None and s.table_version <= version for s in self._sensors.get(hub_id, ())):
-            with self._change() as db:
-                db.execute(
-                    "UPDATE sensors SET paired_ms=? WHERE hub=? AND paired_ms IS NULL AND table_version<=? "
-                    "AND removed_ms IS NULL",
-                    (checks.now_ms(), hub_id, version),
-                )
+    def tables_confirmed(self, versions: dict[str, int]) -> None:
+        """Hubs hold these versions of their tables, or later ones: sensors of those are paired."""
+        paired = {
+            hub: version
+            for hub, version in versions.items()
+            if any(s.paired_ms is None and s.table_version <= version for s in self._sensors.get(hub, ()))
+        }
+        if not paired:
+            return
+        now = checks.now_ms()
+        with self._change(load=False) as db:
+            db.executemany(
+                "UPDATE sensors SET paired_ms=? WHERE hub=? AND paired_ms IS NULL AND table_version<=? "
+                "AND removed_ms IS NULL",
+                [(now, hub, version) for hub, version in paired.items()],
+            )
+        for hub, version in paired.items():
+            self._sensors[hub] = [
+                replace(s, paired_ms=now) if s.paired_ms is None and s.table_version <= version else s
+                for s in self._sensors[hub]
+            ]
 
     def sensor_proven(self, sensor: Sensor, at_ms: int) -> None:
         """The sensor has shown at_ms (host UTC) that what it says reaches the platform."""
-        with self._change() as db:
+        with self._change(load=False) as db:
             db.execute(
                 "UPDATE sensors SET proven_ms=? WHERE hub=? AND device=? AND address=? "
                 "AND removed_ms IS NULL",
                 (at_ms, sensor.hub, sensor.index, sensor.address),
             )
+        self._sensors[sensor.hub] = [
+            replace(s, proven_ms=at_ms) if (s.index, s.address) == (sensor.index, sensor.address) else s
+            for s in self._sensors.get(sensor.hub, ())
+        ]
 
     # Inside
 

@@ -1,0 +1,125 @@
+"""Pairing whole: a hub hears a button, `kanhu pair` takes it, its test press goes up and comes back."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from typing import Any
+
+from helpers_e2e import wait_for
+from kanhu.registry import Registry
+from kanhu.sim.city import City
+from kanhu.sim.town import Home, Town
+
+KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
+ADDRESS, OTHER = "A4:C1:38:77:00:01", "A4:C1:38:77:00:02"
+
+
+def command(town: Town, *words: object) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "kanhu", "pair", *map(str, words), "--data-dir", str(town.daemon.data_dir)]
+    return subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def kanhu(town: Town, *words: object) -> tuple[int, str, str]:
+    process = command(town, *words)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def named(city: City, home: Home, name: str) -> list[Any]:
+    return [event for event in city.events() if event.hub == home.hub_id and event.name == name]
+
+
+def sensors(town: Town, home: Home) -> dict[int, Any]:
+    registry = Registry.open(town.daemon.data_dir, "read")
+    try:
+        return {sensor.index: sensor for sensor in registry.sensors(home.hub_id)}
+    finally:
+        registry.close()
+
+
+def test_a_button_is_paired_proven_replaced_and_unpaired(town: Town, city: City) -> None:
+    home = town.add_home("north", buttons={"wired": 4})
+    other = town.registry.add_hub(town.registry.add_home())[0]
+    town.registry.add_sensor(other, "call", "A4:C1:38:77:00:09")
+    town.wait_ready()
+    town.bench.add_sensor("pendant", "button", ADDRESS)
+    town.bench.press("pendant")
+    time.sleep(1.0)
+    assert not named(city, home, "call")
+
+    pairing = command(
+        town, home.hub_id, "--address", ADDRESS, "--name", "挂坠", "--room", "bedroom", "--json"
+    )
+    town.bench.wait_indicator(home.hub, "pairing", 20)
+    town.bench.press("pendant")
+    town.bench.wait_indicator(home.hub, "proving", 30)
+    time.sleep(1.0)  # until the last copies of that press are over
+    town.bench.press("pendant")
+    out, err = pairing.communicate(timeout=60)
+    assert pairing.returncode == 0, err
+    done = json.loads(out)
+    assert (done["role"], done["name"], done["room"], done["proof"]["state"]) == (
+        "call",
+        "挂坠",
+        "bedroom",
+        "delivered",
+    )
+    assert done["proof"]["delivered_ms"] >= done["proof"]["stored_ms"]
+    index = done["index"]
+    assert sensors(town, home)[index].state == "proven"
+    (press,) = named(city, home, "test.press")
+    assert (press.data["device"], press.data["flags"]) == (index, ["test"])
+    assert not named(city, home, "call")
+    assert [event.data["address"].upper() for event in named(city, home, "paired")] == [ADDRESS]
+    assert {event.data["detail"] for event in named(city, home, "pairing.closed")} <= {
+        "pressed",
+        "by_command",
+    }
+
+    town.bench.wait_indicator(home.hub, "well", 10)
+    town.bench.press("pendant")  # from now on a press is a call
+    city.wait(lambda event: event.name == "call" and event.hub == home.hub_id)
+    city.close_after_s = 0.1
+    city.accept_all()
+    town.bench.wait_indicator(home.hub, "well", 20)
+
+    # Another one, which encrypts, takes its place.
+    town.bench.add_sensor("new", "button", OTHER, bind_key=KEY)
+    for key, wrong in ((None, "encrypts"), ("00" * 15 + "01", "does not open")):
+        words = ("--bind-key", key) if key else ()
+        replacing = command(town, "replace", home.hub_id, index, "--address", OTHER, "--no-proof", *words)
+        town.bench.wait_indicator(home.hub, "pairing", 20)
+        town.bench.press("new")
+        _, err = replacing.communicate(timeout=60)
+        assert replacing.returncode != 0
+        assert wrong in err, err
+        town.bench.wait_indicator(home.hub, "well", 20)
+    spaced = " ".join(KEY.hex()[at : at + 4] for at in range(0, 32, 4))
+    replacing = command(
+        town, "replace", home.hub_id, index, "--address", OTHER, "--bind-key", spaced, "--no-proof"
+    )
+    town.bench.wait_indicator(home.hub, "pairing", 20)
+    town.bench.press("new")
+    _, err = replacing.communicate(timeout=60)
+    assert replacing.returncode == 0, err
+    wait_for(lambda: sensors(town, home)[index].state == "paired", 20)
+    sensor = sensors(town, home)[index]
+    assert (sensor.mac, sensor.name, sensor.room, sensor.encrypted) == (OTHER, "挂坠", "bedroom", True)
+    before = len(named(city, home, "call"))
+    town.bench.press("pendant")
+    time.sleep(1.0)
+    assert len(named(city, home, "call")) == before
+
+    assert kanhu(town, "rename", home.hub_id, index, "--room", "bathroom")[0] == 0
+    assert sensors(town, home)[index].room == "bathroom"
+    assert kanhu(town, "unpair", home.hub_id, index)[0] == 0
+    city.wait(lambda event: event.name == "unpaired" and event.data["address"].upper() == OTHER)
+    town.bench.press("new")
+    time.sleep(1.0)
+    assert len(named(city, home, "call")) == before
+    code, _, err = kanhu(town, home.hub_id, "--address", "A4:C1:38:77:00:07", "--seconds", 2)
+    assert code != 0
+    assert "nothing was heard" in err
