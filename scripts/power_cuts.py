@@ -38,7 +38,7 @@ byte. Lost is a press that was called heard (receipt 1) and is in no event, no c
 or one that came from nowhere. Others forgotten: events of P2 to P4 that flash was said to have; a
 P5 event that is there with other bytes; the device table, the alarms' states, the replay counters,
 the settings, the clock's floor, the mains state and a supervisor's reset cause once they were said
-to be kept.
+to be kept; what has come into the device table in force, and was not said.
 """
 
 TAIL = """

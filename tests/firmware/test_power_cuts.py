@@ -15,7 +15,7 @@ assert spec
 assert spec.loader
 script = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(script)
-PERSISTED = ("alarms", "boot", "bulk/*", "devices", "devices.heard", "urgent/*")
+PERSISTED = ("alarms", "boot", "bulk/*", "devices", "devices.heard", "devices.told", "urgent/*")
 COMMITTED = ("boot", "config", "floor", "mains", "reset")
 
 

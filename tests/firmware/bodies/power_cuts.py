@@ -135,6 +135,8 @@ class Life:
         for _, boot, seq, sealed in list(app.outbox.events(lambda boot, seq: True)):
             rows.append([boot, seq])
             self.hosted[(boot, seq)] = self._presses(sealed)
+            if app.recorder.read(sealed)[k.KIND] == k.PAIRED:
+                self.hosted["paired"] = 0
             self.kept.pop((boot, seq), None)
         for cls in (2, 3, 4, 5):
             app.outbox.take(cls, 1000, 1 << 20)
@@ -216,6 +218,9 @@ class Life:
         for what, value in self.promised.items():
             if have[what] != value and have[what] != self.offered.get(what, value):
                 bad.append(what)
+        if app.devices.version and "paired" not in self.hosted:
+            if k.PAIRED not in [app.recorder.read(sealed)[k.KIND] for sealed in found.values()]:
+                bad.append("paired")  # the table is in force, and nobody was told
         return len(bad)
 
 
