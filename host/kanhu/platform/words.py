@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kanhu.platform.event import Event
 
 CLASSES = {
@@ -120,6 +122,24 @@ FACTS = (
     ("rssi_dbm", "signal {} dBm", "信号 {} dBm"),
     ("firmware", "firmware {}", "固件 {}"),
 )
+# What was measured, by the name in values and invalid; units as people write them.
+QUANTITIES = {
+    "systolic": ("systolic", "收缩压"),
+    "diastolic": ("diastolic", "舒张压"),
+    "mean_pressure": ("mean pressure", "平均动脉压"),
+    "pulse": ("pulse", "脉率"),
+    "oximeter_pulse": ("pulse", "脉率"),
+    "heart_rate": ("heart rate", "心率"),
+    "oxygen": ("oxygen", "血氧饱和度"),
+    "pulse_amplitude": ("pulse amplitude", "脉搏幅度"),
+    "temperature": ("temperature", "体温"),
+    "weight": ("weight", "体重"),
+    "height": ("height", "身高"),
+    "body_mass_index": ("body mass index", "体质指数"),
+    "glucose": ("glucose", "血糖"),
+    "glucose_control": ("control solution", "质控液"),
+}
+UNITS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "[in_i]": "in", "kg/m2": "kg/m²"}
 UNKNOWN_TIME = ("time unknown", "时间未知")
 AGAIN = ("handed out before", "曾经交付")
 
@@ -140,9 +160,30 @@ def what(event: Event, lang: str) -> str:
     return words[language(lang)] if words else printable(event.name)
 
 
+def _quantity(one: dict[str, Any], lang: str) -> str:
+    name = one.get("name", one.get("code"))
+    words = QUANTITIES.get(name) if isinstance(name, str) else None
+    return words[language(lang)] if words else printable(name)
+
+
+def _readings(event: Event, lang: str) -> list[str]:
+    said = []
+    for key, form in (
+        ("values", "{} {} {}"),
+        ("invalid", ("{} not valid ({})", "{}无效（{}）")[language(lang)]),
+    ):
+        found = event.data.get(key)
+        for one in found if isinstance(found, list) else ():
+            if isinstance(one, dict):
+                unit = UNITS.get(str(one.get("unit", "")), one.get("unit", ""))
+                value = one.get("value", one.get("special"))
+                said.append(form.format(_quantity(one, lang), printable(value), printable(unit)).rstrip())
+    return said
+
+
 def facts(event: Event, lang: str) -> str:
     """What else is known of it, in a few words."""
-    said = []
+    said = _readings(event, lang)
     for key, english, chinese in FACTS:
         value = event.data.get(key)
         if isinstance(value, str | int):
@@ -150,9 +191,10 @@ def facts(event: Event, lang: str) -> str:
     span = event.data.get("span_ms")
     if isinstance(span, int):
         said.append(("over {} s", "时长 {} 秒")[language(lang)].format(span // 1000))
-    flags = event.data.get("flags")
-    if isinstance(flags, list):
-        said += [printable(flag) for flag in flags]
+    for key in ("status", "flags"):
+        found = event.data.get(key)
+        if isinstance(found, list):
+            said += [printable(one) for one in found]
     if event.redelivered:
         said.append(AGAIN[language(lang)])
     return (" · ", "，")[language(lang)].join(said)
