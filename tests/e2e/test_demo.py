@@ -107,6 +107,8 @@ def test_in_a_terminal_a_call_is_answered_by_a_key() -> None:
         terminal.key("a")
         terminal.wait("has taken")
         terminal.wait("a person has your call")
+        terminal.key("m")
+        terminal.wait("systolic")
         terminal.key("d")
         terminal.wait("daemon kill x1")
         terminal.wait("daemon: back", 30)

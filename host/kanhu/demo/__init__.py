@@ -100,8 +100,8 @@ def _attended(scenario: Scenario, seconds: float) -> int:
         player = threading.Thread(target=scenario.play, args=(seconds, stop), daemon=True)
         player.start()
     else:
-        scenario.tell("press c to call for help, a to answer as the operator")
-    turn = 0
+        scenario.tell("press c to call for help, a to answer as the operator, m to measure")
+    turn = measured = 0
     end = time.monotonic() + seconds if seconds else float("inf")
     with keyboard() as read, Live(console=console, screen=True, auto_refresh=False) as live:
         while time.monotonic() < end:
@@ -113,6 +113,10 @@ def _attended(scenario: Scenario, seconds: float) -> int:
                 where = scenario.callers[turn % len(scenario.callers)]
                 turn += 1
                 threading.Thread(target=scenario.call, args=(where,), daemon=True).start()
+            elif key == "m":
+                where = scenario.monitors[measured % len(scenario.monitors)]
+                measured += 1
+                threading.Thread(target=scenario.measure, args=(where,), daemon=True).start()
             elif key == "a":
                 scenario.city.accept_all()
             elif key == "b":

@@ -97,14 +97,24 @@ class Scenario:
             "north",
             buttons={"bedroom": 4},
             pirs={"kitchen": 5},
-            sensors={"pendant": "button", "front-door": "door", "smoke-alarm": "smoke"},
+            sensors={
+                "pendant": "button",
+                "front-door": "door",
+                "smoke-alarm": "smoke",
+                "cuff": "blood_pressure",
+            },
         )
         self.south: Home = self.town.add_home(
             "south",
             links=("serial",),
             buttons={"bathroom": 4},
             pirs={"hall": 5},
-            sensors={"bracelet": "button", "sink": "moisture", "cabinet": "tamper"},
+            sensors={
+                "bracelet": "button",
+                "sink": "moisture",
+                "cabinet": "tamper",
+                "thermometer": "thermometer",
+            },
         )
         self.desk.let_in(self.town.registry)
         self.town.start()
@@ -121,6 +131,15 @@ class Scenario:
         """Press a caller, named home/sensor."""
         self.town.bench.press(where)
         self.tell(f"{where}: pressed")
+
+    def measure(self, where: str) -> None:
+        """Take a measurement with a health monitor, named home/monitor."""
+        self.town.bench.measure(where)
+        self.tell(f"{where}: measured")
+
+    @property
+    def monitors(self) -> list[str]:
+        return list(self.town.bench.monitors)
 
     @property
     def callers(self) -> list[str]:
@@ -204,10 +223,12 @@ class Scenario:
         steps += [
             (0.8, "", lambda: bench.motion("north/kitchen", 2)),
             (1.5, "", lambda: bench.set_sensor("north/front-door", True)),
+            (2.0, "", partial(self.measure, "north/cuff")),
             (2.5, "", lambda: bench.set_sensor("north/front-door", False)),
             (3.0, "south/sink: water under the sink", lambda: bench.set_sensor("south/sink", True)),
             (4.0, "south/cabinet: opened by force", lambda: bench.set_sensor("south/cabinet", True)),
             (5.0, "", lambda: bench.motion("south/hall", 2)),
+            (6.0, "", partial(self.measure, "south/thermometer")),
             (5.5, "north: mains lost", lambda: bench.mains(False, self.north.hub)),
             (13.0, "north: mains back", lambda: bench.mains(True, self.north.hub)),
             (0.25 * last, "", self.break_broker),

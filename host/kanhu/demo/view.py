@@ -37,7 +37,8 @@ STAGE_WORDS = {
 }
 CLASS_COLOURS = {"p1": "bold red", "p2": "yellow", "p3": "magenta", "p4": "cyan", "p5": "bright_black"}
 KEYS = (
-    "c call 呼叫   a accept 受理   b break the broker   d kill -9 the daemon   p cut a hub's power   q quit"
+    "c call 呼叫   a accept 受理   m measure 测量   b break the broker   d kill -9 the daemon   "
+    "p cut a hub's power   q quit"
 )
 
 
@@ -103,6 +104,8 @@ def describe(event: Event, homes: dict[str, str]) -> Text:
     text.append(f" {where}", "bright_black")
     if (count := event.data.get("count", 1)) != 1:
         text.append(f" x{count}")
+    for one in event.data.get("values", ()):
+        text.append(f" {one.get('name', one['code'])} {one['value']} {one.get('unit', '')}".rstrip(), "bold")
     if operator := event.data.get("operator"):
         text.append(f" by {operator}")
     return text.append(f"  {event.id}", "bright_black")
