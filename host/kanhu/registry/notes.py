@@ -42,8 +42,7 @@ class Notes:
         self._registry.home(home)
         text = one_line(text)
         note = Note(text, checks.plain_text(by, "by"), checks.now_ms()) if text else None
-        # operators: as with these, nobody has to read 20,000 homes anew for it in the daemon's loop.
-        with self._registry._change(operators=True) as db:
+        with self._registry._change(load=False) as db:
             if note is None:
                 db.execute("DELETE FROM notes WHERE home=?", (home,))
             else:

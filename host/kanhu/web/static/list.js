@@ -98,7 +98,7 @@ function facts(alarm) {
   if (isClosed(alarm)) found.unshift(say("closed_by", { who: named("by", alarm.closed_by ?? "?"), reason: reasonWords(alarm.reason) }));
   if (alarm.presses > 1) found.push(say("pressed_times", { n: alarm.presses }));
   if (level(alarm) !== "community") found.push(say("asked_widely", { level: named("levels", level(alarm)) }));
-  if (alarm.incident) found.push(incidentWords(alarm.incident));
+  if (alarm.incident && !isClosed(alarm)) found.push(incidentWords(alarm.incident));
   return found;
 }
 
