@@ -91,8 +91,16 @@ class Home:
 
     def command(self, kind: int, fields: dict[int, Any]) -> None:
         number = self._number + 1
-        self.say(kind, {kinds.NUMBER: number, **fields})
-        self.until(lambda: any(event.get(kinds.COMMAND) == number for event in self.events.values()))
+        again = 0.0
+
+        def done() -> bool:
+            nonlocal again
+            if time.monotonic() > again:  # on a busy machine a full pty cuts frames
+                again = time.monotonic() + 4
+                self.say(kind, {kinds.NUMBER: number, **fields})
+            return any(event.get(kinds.COMMAND) == number for event in self.events.values())
+
+        self.until(done)
 
     def pair(self, *table: list[Any]) -> None:
         self.version += 1
@@ -252,6 +260,11 @@ def test_a_monitor_that_has_lost_its_bond_or_another_host(home: Home) -> None:
     home.until(lambda: len(home.of(kinds.MONITOR_FAULT)) == 2)
     faults = {event[kinds.DEVICE]: event[kinds.DETAIL] for event in home.of(kinds.MONITOR_FAULT)}
     assert faults == {ROLES["thermometer"]: BOND_LOST, ROLES["weight_scale"]: REFUSED}
+    # Put right: while pairing is open, the hub lets the old key go.
+    home.command(kinds.PAIR, {kinds.PAIR_MS: 60_000})
+    bench.wake("taken", pairing=True)
+    bench.wake("forgetful", pairing=True)
+    home.until(lambda: len(home.of(kinds.MONITOR_OK)) == 2, 40)
 
 
 def test_what_leaves_the_table_is_forgotten_with_its_bond(home: Home) -> None:

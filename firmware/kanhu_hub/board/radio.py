@@ -13,6 +13,7 @@ _TYPES = const(39)  # where the types stand
 _DATA = const(31)
 # Window = interval: the port's default of 11.25 ms every 1.28 s hears 0.9 % of the air.
 _INTERVAL_US = const(30000)
+_BUSY_MS = const(50)
 _SCAN_MS = const(0)  # until stopped
 
 
@@ -83,7 +84,11 @@ class Radio:
         """Wait for advertisements; an iterable of (address: 6 bytes as printed, RSSI dBm, data)."""
         while self._tail == self._head:
             if not self._scanning and not self.connecting:
-                self._scan()
+                try:
+                    self._scan()
+                except OSError:  # the controller is not done with a connection
+                    await asyncio.sleep_ms(_BUSY_MS)
+                    continue
             await self._flag.wait()
         return self._drain()
 

@@ -84,6 +84,7 @@ class Collector:
 
     async def _collect(self, monitor, session, address_type):
         link = None
+        facts = monitor.facts[:]
         try:
             link = await self._central.connect(address_type, monitor.address, _CONNECT_MS)
             if link:
@@ -94,6 +95,8 @@ class Collector:
             await self._leave(link)
         self._sessions.remove(session)
         monitor.over(session.gave)
+        if facts != monitor.facts:
+            self.bonds.changed()
         self.bonds.keep()
         if not self._sessions:  # profiles are needed for seconds a day
             self._drop(*[name for name in sys.modules if name not in self._loaded and _PACKAGE in name])

@@ -15,6 +15,7 @@ _QUIET_MS = const(5000)  # ours: after a measurement nothing came for so long
 _LONGEST_MS = const(600_000)  # ours: of a session that is no stream
 _SAID = const(32)  # measurements remembered, oldest out first
 _MINUTE_MS = const(60_000)  # a stream's newest valid value is said this often
+_SETTLE_MS = const(10_000)  # the first time; its first values are a guess
 _STREAMS = (0x2A37, 0x2A5F)  # heart rate, continuous pulse oximetry
 _CCCD = const(0x2902)
 _DEVICE_INFORMATION = const(0x180A)
@@ -40,7 +41,7 @@ class _Wrong(Exception):
 
 
 class Session:
-    """run(link) collects until the monitor leaves or is quiet; whether it `gave` a whole measurement."""
+    """run(link) collects until the monitor leaves or is quiet; whether it `gave` a new measurement."""
 
     def __init__(self, app, bonds, monitor, advertisement):
         self.app = app
@@ -55,7 +56,8 @@ class Session:
         self._battery = self._offset_s = None
         self.malformed = 0
         self._paired = self._securing = False
-        self.gave = False  # something, though perhaps not for the first time
+        self.gave = False  # something new
+        self.fine = False  # it has given what it had to give, new or not
         self._said = []  # (UUID's number, data)
         self._records = None  # of a glucose meter
         self._newest = None  # of a stream
@@ -98,10 +100,10 @@ class Session:
         except OSError:
             pass  # it is gone
         self.take()
-        self._flush()
+        self._flush(0)
         if self._records:
             self._records.end()
-        if self.gave:
+        if self.fine:
             return
         if self.malformed:
             wrong = wrong or m.NOT_UNDERSTOOD
@@ -139,9 +141,9 @@ class Session:
         self._securing = False
         if not known:
             self._paired = True
-            if not monitor.facts[m.BONDED]:
-                monitor.facts[m.BONDED] = True
-                bonds.changed()
+            monitor.facts[m.BONDED] = True
+            bonds.changed()
+            bonds.keep()  # at once: without it a power cut makes a bond that only the monitor knows of
 
     async def _found(self, number):
         # {UUID's number: (value handle, last handle)} of a service; None without it.
@@ -193,7 +195,6 @@ class Session:
             about = await self._found(_DEVICE_INFORMATION)
             facts[m.MANUFACTURER] = _text(await self._read(about, _MANUFACTURER))
             facts[m.MODEL] = _text(await self._read(about, _MODEL))
-            self._bonds.changed()
             self._ask_quirks()
         await self._set_clock()
         level = await self._read(await self._found(_BATTERY), _LEVEL)
@@ -234,7 +235,7 @@ class Session:
             link.news.clear()
             self.take()
             try:
-                await asyncio.wait_for_ms(link.news.wait(), _QUIET_MS if self.gave else _FIRST_MS)
+                await asyncio.wait_for_ms(link.news.wait(), _QUIET_MS if self.fine else _FIRST_MS)
             except asyncio.TimeoutError:
                 return
 
@@ -259,24 +260,26 @@ class Session:
                 self._stream(fields)
 
     def _stream(self, fields):
-        self.gave = True
+        self.gave = self.fine = True
+        if self._minute_ms is None:
+            self._minute_ms = self.app.clock.now_ms() - _MINUTE_MS + _SETTLE_MS
         if k.VALUES in fields or not self._newest or k.VALUES not in self._newest:
             self._newest = fields
-        if self._minute_ms is None or self.app.clock.now_ms() - self._minute_ms >= _MINUTE_MS:
-            self._flush()
+        self._flush(_MINUTE_MS)
 
     def _once(self, number, data, fields):
         # What the monitor could not know to have arrived it says again, in this connection or the next.
-        self.gave = True
+        self.fine = True
         measured = number, data
         if measured in self._said or (k.MEASURED_S in fields and measured in self.monitor.said):
             return
         self._said = (self._said + [measured])[-_SAID:]
         self.monitor.said = (self.monitor.said + [measured])[-_SAID:]
+        self.gave = True
         self.say(fields)
 
-    def _flush(self):
-        if self._newest:
+    def _flush(self, every_ms):
+        if self._newest and self.app.clock.now_ms() - self._minute_ms >= every_ms:
             self.say(self._newest)
             self._newest = None
             self._minute_ms = self.app.clock.now_ms()

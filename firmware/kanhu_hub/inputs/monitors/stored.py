@@ -40,7 +40,7 @@ class Records:
             self._held = None
             if flags:
                 fields[k.FLAGS] = fields.get(k.FLAGS, 0) | flags
-            self._session.gave = True
+            self._session.gave = self._session.fine = True
             if self._session.say(fields) and not self._link.missed:
                 self._facts[SEQUENCE] = number
 
@@ -62,7 +62,7 @@ class Records:
         if known and self._number is not None and self._number < newest:
             await self._asked(profile.requests(None)[0])
         else:
-            self._session.gave = True  # it has nothing new
+            self._session.fine = True  # it has nothing new
 
     async def _asked(self, request):
         session, link = self._session, self._link
