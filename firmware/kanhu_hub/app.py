@@ -155,11 +155,9 @@ class App:
 
     def shown(self):
         """The lamp's pattern now."""
-        name = self.alarms.shown()
+        name = self.alarms.shown() or (self.pairing and self.pairing.lamp())
         if name:
             return name
-        if self.pairing:
-            return self.pairing.lamp()
         if not self.reached():
             return "cannot_tell"
         return "fault" if self.faults.standing() else "well"

@@ -66,6 +66,7 @@ class Pairing:
         self._seen = {}  # address: [ms told of, what was told, ms heard, what was heard]
         self._strangers = 0
         self._over = 0  # why, once it is
+        self._closed = False
         app.pairing = app.radio.pairing = self
 
     def open(self, ms, device):
@@ -73,6 +74,7 @@ class Pairing:
         app = self._app
         self.device = device
         self._over = 0
+        self._closed = False
         self._until_ms = app.clock.now_ms() + ms
         for sensor in app.radio.sensors.values():
             sensor.test = self if sensor.device == device else None
@@ -80,24 +82,32 @@ class Pairing:
         app.indicator.look()
 
     def close(self, detail):
-        """And say why."""
+        """Say why. For a moment it still knows what it has heard: met() may come after it."""
+        if self._closed:
+            return
         app = self._app
         for sensor in app.radio.sensors.values():
             sensor.test = None
-        app.pairing = app.radio.pairing = None
+        self._over = detail
+        self._closed = True
+        self._until_ms = app.clock.now_ms() + _COPY_MS
         app.recorder.record(k.PAIRING_CLOSED, {k.DETAIL: detail, k.DEVICE: self.device})
         app.indicator.look()
 
     def lamp(self):
         """The pattern to show while no alarm has one."""
-        return "proving" if self.device else "pairing"
+        return None if self._closed else "proving" if self.device else "pairing"
 
     def tick(self):
         """Call a few times a second."""
-        if not self._over and self._app.alarms.shown():
+        app = self._app
+        over = app.clock.now_ms() >= self._until_ms
+        if not self._over and app.alarms.shown():
             self._over = ALARM
-        if self._over or self._app.clock.now_ms() >= self._until_ms:
+        if not self._closed and (self._over or over):
             self.close(self._over or EXPIRED)
+        elif over:
+            app.pairing = app.radio.pairing = None
 
     def emitted(self, kind, fields):
         """An event is about to be recorded: an alarm, or the press that was waited for, is the end."""
@@ -139,7 +149,7 @@ class Pairing:
                 age_ms = self._app.clock.now_ms() - row[2]
                 if sensor.presses and age_ms <= (_COPY_NO_ID_MS if packet_id is None else _COPY_MS):
                     sensor.presses.count(packet_id, bytes(codes))
-        if self.device == sensor.device:
+        if self.device == sensor.device and not self._over:
             sensor.test = self
 
     def heard(self, address, rssi, data, sensor):
@@ -157,7 +167,11 @@ class Pairing:
         row = self._seen.get(address)
         if row and service:
             row[2:] = (now, service)
-        if self.device or self._over or row and now - row[0] < (_AGAIN_MS if service != row[1] else _SAME_MS):
+        if (
+            self.device
+            or self._over
+            or (row and now - row[0] < (_AGAIN_MS if service != row[1] else _SAME_MS))
+        ):
             return
         fields = _look(data, service)
         if not fields or (not row and not sensor and self._strangers >= _STRANGERS):
@@ -198,9 +212,7 @@ def _look(data, service):
     if service[0] & bthome.ENCRYPTED:
         fields[k.ADVERTISED] = service
         return fields
-    found = {}
-    for what, value in bthome.objects(service):
-        found[what] = value
+    found = {what: value for what, value in bthome.objects(service)}  # noqa: C416  # a generator's pairs
     if found.get(1, 101) <= 100:
         fields[k.BATTERY] = found[1]
     for what, role in _OBJECTS:
@@ -212,6 +224,8 @@ def _look(data, service):
 
 def tell(app):
     """Say what has come into the table in force and what has left it, since it was last said."""
+    if app.radio:
+        app.radio.passed(0)  # not a second later: what has left the table raises nothing any more
     path = app.devices.path + ".told"
     table = [[row[0], row[1], row[2]] for row in app.devices.all() if len(row[2]) == 6]
     try:

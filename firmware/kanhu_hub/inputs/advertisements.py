@@ -89,28 +89,32 @@ class Advertisements:
             now = self.clock.ticks_ms()
             ms = self.clock.ticks_diff(now, last)
             last = now
-            known = self.sensors
-            self.sensors = {}  # what the table has now, and no more
-            for entry in self.devices.all():
-                try:
-                    device, role, address, supervision_s = entry[:4]
-                    key = entry[4] if entry[4:] else None
-                    if len(address) != 6:  # a wired input: it watches itself
-                        continue
-                    sensor = known.get(address)
-                    if not sensor or (sensor.device, sensor.role, sensor.key) != (device, role, key):
-                        sensor = Sensor(device, role, self._say, self.clock)
-                        sensor.key = key
-                        if key:
-                            self._guard(sensor, address)
-                        if self.pairing:
-                            self.pairing.met(sensor, address)
-                    self.sensors[address] = sensor
-                    sensor.passed(ms, supervision_s)
-                    if sensor.guard:
-                        sensor.guard.passed(ms)
-                except Exception as error:
-                    print("sensor", entry[:3], repr(error))  # not its key
-            if self.counters:
-                self.counters.passed(ms)
+            self.passed(ms)
             await self.clock.sleep_ms(_WATCH_MS)
+
+    def passed(self, ms):
+        """ms went by, or the table has changed."""
+        known = self.sensors
+        self.sensors = {}  # what the table has now, and no more
+        for entry in self.devices.all():
+            try:
+                device, role, address, supervision_s = entry[:4]
+                key = entry[4] if entry[4:] else None
+                if len(address) != 6:  # a wired input: it watches itself
+                    continue
+                sensor = known.get(address)
+                if not sensor or (sensor.device, sensor.role, sensor.key) != (device, role, key):
+                    sensor = Sensor(device, role, self._say, self.clock)
+                    sensor.key = key
+                    if key:
+                        self._guard(sensor, address)
+                    if self.pairing:
+                        self.pairing.met(sensor, address)
+                self.sensors[address] = sensor
+                sensor.passed(ms, supervision_s)
+                if sensor.guard:
+                    sensor.guard.passed(ms)
+            except Exception as error:
+                print("sensor", entry[:3], repr(error))  # not its key
+        if self.counters:
+            self.counters.passed(ms)

@@ -219,7 +219,8 @@ class Life:
             if have[what] != value and have[what] != self.offered.get(what, value):
                 bad.append(what)
         if app.devices.version and "paired" not in self.hosted:
-            if k.PAIRED not in [app.recorder.read(sealed)[k.KIND] for sealed in found.values()]:
+            said = [app.recorder.read(sealed)[k.KIND] for sealed in found.values()]
+            if k.PAIRED not in said:
                 bad.append("paired")  # the table is in force, and nobody was told
         return len(bad)
 

@@ -5,7 +5,6 @@ import sys
 
 import hub_home
 from fake_board import Board
-from fake_host import AEAD  # noqa: F401  # the same key on both sides
 from hub_home import Home
 
 from kanhu_hub import store
@@ -50,7 +49,7 @@ class House(Home):
 
     def __init__(self, table=(), clock=True, **settings):
         House.houses += 1
-        self.folder = hub_home.FOLDER = "%s/%d" % (FOLDER, House.houses)
+        self.folder = hub_home.FOLDER = f"{FOLDER}/{House.houses}"
         os.mkdir(self.folder)
         self.radio = Board.radio = Radio()
         super().__init__(config={"buttons": [[1, 4]], "pirs": [], "proof": 0}, **settings)
@@ -157,6 +156,7 @@ def test_what_is_heard():
     home.run(120000)
     assert home.closed() == [1]
     assert home.lamp() != "pairing"
+    home.run(5000)
     assert "kanhu_hub.pairing" not in sys.modules
     home.push(5)
     assert len([e for e in home.said(k.SENSOR_HEARD) if e[k.ADDRESS] == BUTTON]) == 2
@@ -209,6 +209,28 @@ def test_the_press_that_a_sensor_is_picked_by_is_no_call():
         else:
             home.push(10)
             assert len(home.said(k.CALL)) == 1
+
+
+def test_a_window_that_closes_before_the_table_comes_still_knows_the_press():
+    home = House()
+    home.pair(120000)
+    home.push(1, times=1)
+    home.pair(0)
+    home.order(k.DEVICES, {k.VERSION_OF: 1, k.TABLE: [CALLER]})
+    home.push(1, times=9)
+    assert home.said(k.CALL) == []
+    home.push(2)
+    assert len(home.said(k.CALL)) == 1
+
+
+def test_what_leaves_the_table_raises_nothing_from_that_moment():
+    home = House(table=[CALLER])
+    for number in range(8):
+        home.order(k.DEVICES, {k.VERSION_OF: 2 + number, k.TABLE: [[5, 1, OTHER if number % 2 else CUFF, 0]]})
+        home.push(number, address=CUFF if number % 2 else OTHER, times=1)
+        home.push(number, times=1)
+        home.run(130)
+    assert home.said(k.CALL) == []
 
 
 def test_one_single_press_is_the_test_and_the_next_is_a_call():
@@ -348,7 +370,7 @@ def test_a_restart_ends_it():
 
 
 def test_a_doubted_press_is_no_test():
-    home = House(table=[CALLER + [KEY]])
+    home = House(table=[[5, 1, BUTTON, 0, KEY]])
 
     def push(count):
         info, counter = b"\x44\x01"[:1], count.to_bytes(4, "little")
