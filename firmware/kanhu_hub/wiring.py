@@ -140,6 +140,10 @@ def start(app, firmware, log, drop):
     add("tick", app.tick, 10000)
     _inputs(app, add, log)
     app.pair()
+    if app.devices.version and not any(10 < row[1] < 17 for row in app.devices.all()):
+        # A power cut kept the collector from forgetting the last monitor's bond.
+        for what in (".bonds", ".monitors"):
+            store.remove(app.devices.path + what)
     if app.config.proof:
         # Not all of a town's hubs in one minute after a power cut.
         app.proof_ms = min(app.config.proof, 600 + crc32(app.config.hub_id.encode()) % 256) * 1000

@@ -279,6 +279,8 @@ def test_what_leaves_the_table_is_forgotten_with_its_bond(home: Home) -> None:
     home.bench.measure("cuff")
     home.during(3)
     assert len(home.vitals()) == 1
+    home.restart()
+    assert "/data/devices.bonds" not in home.hub.flash_files()
     home.pair([5, ROLES["blood_pressure"], CUFF])
     home.until(lambda: home.vitals(5))
     assert cuff.count("bonded") == 2
