@@ -203,6 +203,20 @@ async def test_a_sensor_that_sees_nothing_for_days_is_unproven(care: CareHost) -
     assert care.condition(home).state == "well"
 
 
+async def test_a_new_sensor_that_nobody_has_passed_is_a_fault_only_after_days_at_home(care: CareHost) -> None:
+    home = care.add_home(inactivity=DAY)
+    await care.watch.recall()
+    await care.start(home)
+    await care.say(home, k.STILL, {k.DEVICE: BATH, k.SPAN_MS: 600_000})  # it is heard
+    await care.modes.set(home.hub, HOSPITAL, care.clock.now_ms + 12 * HOUR, "family")
+    for hours, faults in ((12, 0), (47, 0), (2, 1)):
+        for _ in range(hours):
+            await care.passes(HOUR, home)
+            await care.moves(home)  # in the kitchen alone
+        assert len(care.own(k.SENSOR_UNPROVEN)) == faults
+        assert care.condition(home).state == "cannot_tell"
+
+
 async def test_a_room_that_nobody_entered_for_days_is_relied_on_over_a_restart(open_care: Open) -> None:
     care = await open_care()
     home = await lived_in(care)
