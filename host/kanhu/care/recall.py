@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from kanhu.journal import Event, Journal
 from kanhu.journal.plain import believed
@@ -22,13 +22,17 @@ RHYTHM_MS = 60 * 86_400_000  # days with movement (past.DAYS_KEPT)
 # What comes later than this after what follows it ends the reading all the same.
 LATE_MS = 86_400_000
 
-_COLUMNS = "n, hub, boot, seq, class, kind, plain, received_ms, link"
+_COLUMNS = "n, boot, seq, class, kind, plain, received_ms, link"
+_BOOT: Final = 1  # of a row
+_KIND: Final = 4
+_RECEIVED: Final = 6
+_BLOCK = 500  # rows looked at together
 _RECENT = f"""
 SELECT {_COLUMNS} FROM events WHERE hub=?
 AND kind NOT IN ({k.CLOCK_SET}, {k.COMMAND_DONE}, {k.COMMAND_REFUSED}) ORDER BY boot DESC, seq DESC
 """  # noqa: S608  # numbers only
 _MOTION = f"""
-SELECT {_COLUMNS} FROM events WHERE hub=? AND kind={k.MOTION} ORDER BY boot DESC, seq DESC
+SELECT {_COLUMNS} FROM events WHERE hub=? AND kind={k.MOTION} AND received_ms<? ORDER BY boot DESC, seq DESC
 """  # noqa: S608  # numbers only
 _BEFORE = (
     "SELECT boot, seq FROM events WHERE hub=? AND (boot, seq) < (?, ?) ORDER BY boot DESC, seq DESC LIMIT 1"
@@ -36,16 +40,7 @@ _BEFORE = (
 _AFTER = "SELECT boot, seq FROM events WHERE hub=? AND (boot, seq) > (?, ?) ORDER BY boot, seq LIMIT 1"
 
 
-class _Row(NamedTuple):
-    n: int
-    hub: str
-    boot: int
-    seq: int
-    cls: int
-    kind: int
-    plain: bytes
-    received_ms: int
-    link: str
+_Row = tuple[int, int, int, int, int, bytes, int, str]  # of _COLUMNS
 
 
 def recent(path: Path, spans: Mapping[str, int], now_ms: int, limit_ms: int) -> dict[str, list[Event]]:
@@ -54,9 +49,9 @@ def recent(path: Path, spans: Mapping[str, int], now_ms: int, limit_ms: int) -> 
     with _open(path) as db:
         return {
             hub: [
-                _event(row)
+                _event(hub, row)
                 for row in _thinned(
-                    _back(db, _RECENT, hub, now_ms - span_ms, min(span_ms, LATE_MS), newest=True), limit_ms
+                    _back(db, _RECENT, (hub,), now_ms - span_ms, min(span_ms, LATE_MS), newest=True), limit_ms
                 )
             ]
             for hub, span_ms in spans.items()
@@ -66,8 +61,7 @@ def recent(path: Path, spans: Mapping[str, int], now_ms: int, limit_ms: int) -> 
 def motions(path: Path, hub: str, from_ms: int, until_ms: int) -> list[Event]:
     """A hub's motion events that arrived between the two."""
     with _open(path) as db:
-        found = _back(db, _MOTION, hub, from_ms, LATE_MS)
-    return [_event(row) for row in found if row.received_ms < until_ms]
+        return [_event(hub, row) for row in _back(db, _MOTION, (hub, until_ms), from_ms, LATE_MS)]
 
 
 def visits(journal: Journal, hub: str) -> list[tuple[str, str, int]]:
@@ -92,15 +86,25 @@ def _open(path: Path) -> closing[sqlite3.Connection]:
 
 
 def _back(
-    db: sqlite3.Connection, sql: str, hub: str, since_ms: int, late_ms: int, newest: bool = False
+    db: sqlite3.Connection,
+    sql: str,
+    given: tuple[Any, ...],
+    since_ms: int,
+    late_ms: int,
+    newest: bool = False,
 ) -> list[_Row]:
     found: list[_Row] = []
-    for row in map(_Row._make, db.execute(sql, (hub,))):
-        if row.received_ms < since_ms and not (newest and not found):
-            if row.received_ms < since_ms - late_ms:
-                break
+    cursor = db.execute(sql, given)
+    while block := cursor.fetchmany(_BLOCK):
+        if newest and not found:
+            found.append(block.pop(0))
+        oldest_ms = min((row[_RECEIVED] for row in block), default=since_ms)
+        if oldest_ms >= since_ms:
+            found += block
             continue
-        found.append(row)
+        found += [row for row in block if row[_RECEIVED] >= since_ms]
+        if oldest_ms < since_ms - late_ms:
+            break
     found.sort()
     return found
 
@@ -111,17 +115,17 @@ def _thinned(rows: list[_Row], limit_ms: int) -> Iterator[_Row]:
     kept_ms = 0
     for row, following in pairwise(rows):
         if (
-            row.kind != k.HEARTBEAT
-            or following.boot != row.boot
-            or following.received_ms - kept_ms > limit_ms * 3 // 4
+            row[_KIND] != k.HEARTBEAT
+            or following[_BOOT] != row[_BOOT]
+            or following[_RECEIVED] - kept_ms > limit_ms * 3 // 4
         ):
-            kept_ms = row.received_ms
+            kept_ms = row[_RECEIVED]
             yield row
     yield from rows[-1:]
 
 
-def _event(row: _Row) -> Event:
-    n, hub, boot, seq, cls, kind, plain, received_ms, link = row
+def _event(hub: str, row: _Row) -> Event:
+    n, boot, seq, cls, kind, plain, received_ms, link = row
     fields = _when(plain) if kind == k.HEARTBEAT else believed(plain)
     return Event(hub, boot, seq, cls, kind, b"", plain, fields, received_ms, link, n)
 
