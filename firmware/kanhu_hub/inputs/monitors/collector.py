@@ -46,7 +46,7 @@ class Collector:
         """Never returns."""
         central = asyncio.create_task(self._central.run())
         try:
-            while True:
+            while not central.done():
                 if self._version != self.app.devices.version:
                     self._version = self.app.devices.version
                     self._table()
@@ -78,9 +78,10 @@ class Collector:
             if self.app.clock.now_ms() - oldest.began_ms >= _FAIR_MS:
                 oldest.leave()
             return
-        session = monitor.session = Session(self.app, self.bonds, monitor, advertisement)
-        self._sessions.append(session)
+        session = Session(self.app, self.bonds, monitor, advertisement)
         session.task = asyncio.create_task(self._collect(monitor, session, address_type))
+        monitor.session = session
+        self._sessions.append(session)
 
     async def _collect(self, monitor, session, address_type):
         link = None
@@ -89,12 +90,16 @@ class Collector:
             link = await self._central.connect(address_type, monitor.address, _CONNECT_MS)
             if link:
                 await session.run(link)
+                await self._leave(link)
+                session.finish()
         except Exception as error:
             print("monitor", monitor.device, repr(error))
-        if link:
-            await self._leave(link)
+            if link:
+                link.leave()
         self._sessions.remove(session)
         monitor.over(session.gave)
+        if monitor not in self._monitors.values():  # it left the table meanwhile
+            self.bonds.forget(monitor.address)
         if facts != monitor.facts:
             self.bonds.changed()
         self.bonds.keep()
@@ -104,8 +109,8 @@ class Collector:
     async def _leave(self, link):
         for _ in range(2):
             if not link.gone:
-                link.leave()
                 link.news.clear()
+                link.leave()
                 try:
                     await asyncio.wait_for_ms(link.news.wait(), _LEAVE_MS)
                 except asyncio.TimeoutError:

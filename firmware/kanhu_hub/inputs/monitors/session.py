@@ -41,7 +41,7 @@ class _Wrong(Exception):
 
 
 class Session:
-    """run(link) collects until the monitor leaves or is quiet; whether it `gave` a new measurement."""
+    """run(link) collects until the monitor leaves or is quiet, then finish(); whether it `gave` news."""
 
     def __init__(self, app, bonds, monitor, advertisement):
         self.app = app
@@ -62,7 +62,9 @@ class Session:
         self._records = None  # of a glucose meter
         self._newest = None  # of a stream
         self._minute_ms = None
-        self._ended = False  # by us
+        self._ended = False  # by us, to make room
+        self._wrong = 0  # DETAIL of monitor.fault
+        self._hung = self._gone = False  # it did not answer, it ended the connection
 
     def leave(self):
         """Make room, or the monitor is no longer this home's."""
@@ -82,23 +84,25 @@ class Session:
             from kanhu_hub.inputs.monitors.stored import Records
 
             self._records = Records(self, link, self._profile)
-        wrong = 0
-        hung = False
         try:
             await self._subscribe()
             try:
                 await self._befriend()
             except (asyncio.TimeoutError, _Wrong):
-                hung = True  # at what it could do without
+                self._hung = True  # at what it could do without
             await self._gather()
         except _Wrong as error:
-            wrong = error.args[0]
+            self._wrong = error.args[0]
         except asyncio.TimeoutError:
-            hung = True
+            self._hung = True
         except ValueError:
             self.malformed += 1
         except OSError:
             pass  # it is gone
+        self._gone = link.gone
+
+    def finish(self):
+        """The connection is over: what came at its very end, and what is wrong with the monitor."""
         self.take()
         self._flush(0)
         if self._records:
@@ -106,10 +110,10 @@ class Session:
         if self.fine:
             return
         if self.malformed:
-            wrong = wrong or m.NOT_UNDERSTOOD
-        if wrong:
-            self.monitor.wrong(wrong)
-        elif (hung or link.gone) and not self._ended and not self._paired:
+            self._wrong = self._wrong or m.NOT_UNDERSTOOD
+        if self._wrong:
+            self.monitor.wrong(self._wrong)
+        elif (self._hung or self._gone) and not self._ended and not self._paired:
             self.monitor.cut(self._refusal() if self._securing else m.GAVE_NOTHING)
 
     async def do(self, step, *args):
