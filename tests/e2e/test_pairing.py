@@ -9,9 +9,11 @@ import time
 from typing import Any
 
 from helpers_e2e import wait_for
+from kanhu import requests
 from kanhu.registry import Registry
 from kanhu.sim.city import City
 from kanhu.sim.town import Home, Town
+from kanhu_protocol import cbor
 
 KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
 ADDRESS, OTHER = "A4:C1:38:77:00:01", "A4:C1:38:77:00:02"
@@ -123,3 +125,70 @@ def test_a_button_is_paired_proven_replaced_and_unpaired(town: Town, city: City)
     code, _, err = kanhu(town, home.hub_id, "--address", "A4:C1:38:77:00:07", "--seconds", 2)
     assert code != 0
     assert "nothing was heard" in err
+
+
+def ask(town: Town, home: Home, do: str, **more: Any) -> dict[str, Any]:
+    return requests.ask(town.daemon.data_dir, {"do": f"pair.{do}", "hub": home.hub_id, **more})
+
+
+def hub_has(home: Home) -> list[Any]:
+    """The device table in the hub's flash, and what it has said of it."""
+    files = home.hub.flash_files()
+    raw, told = files.get("/data/devices"), files.get("/data/devices.told")
+    assert raw, files.keys()
+    assert told
+    table = [row[:3] for row in cbor.loads(raw[:-4], 16384)[1]]
+    assert cbor.loads(told[:-4]) == table
+    return table
+
+
+def test_kills_and_power_cuts_leave_the_old_or_the_new_pairing(town: Town, city: City) -> None:
+    home = town.add_home("north")
+    town.registry.add_sensor(home.hub_id, "motion", "A4:C1:38:77:00:09")
+    town.wait_ready()
+    town.bench.add_sensor("pendant", "button", ADDRESS)
+    town.bench.add_sensor("new", "button", OTHER)
+
+    def open_and_hear(name: str, address: str) -> None:
+        ask(town, home, "open", seconds=300)
+        town.bench.wait_indicator(home.hub, "pairing", 30)
+        town.bench.press(name)
+        wait_for(lambda: address in [one["address"] for one in ask(town, home, "heard")["heard"]], 20)
+
+    def both_agree() -> None:
+        town.registry.refresh()
+        wanted = [entry[:3] for entry in town.registry.device_table(home.hub_id)[1]]
+        wait_for(lambda: home.hub.flash_files().get("/data/devices.told") and hub_has(home) == wanted, 40)
+        wait_for(lambda: {one.state for one in sensors(town, home).values()} <= {"paired", "proven"}, 20)
+
+    def cut_hub() -> None:
+        town.bench.cut_power(home.hub)
+        town.bench.power(home.hub)
+
+    def kill_daemon() -> None:
+        town.daemon.kill()
+        town.daemon.start()
+
+    # The hub goes before it can have heard of the sensor; the daemon goes with its table on the way.
+    open_and_hear("pendant", ADDRESS)
+    index = ask(town, home, "pair", address=ADDRESS, name="pendant")["index"]
+    cut_hub()
+    both_agree()
+    open_and_hear("new", OTHER)
+    ask(town, home, "replace", index=index, address=OTHER)
+    kill_daemon()
+    both_agree()
+    ask(town, home, "close")
+    # While the sensor is proven: afterwards a press is a call, whoever went.
+    for go in (kill_daemon, cut_hub):
+        town.bench.wait_indicator(home.hub, "well", 30)
+        ask(town, home, "prove", index=index, seconds=20)
+        town.bench.wait_indicator(home.hub, "proving", 30)
+        go()
+    town.bench.wait_indicator(home.hub, "well", 30)
+    both_agree()
+    assert not named(city, home, "call")
+    town.bench.press("new")
+    (call,) = wait_for(lambda: named(city, home, "call"), 20)
+    assert call.data["device"] == index
+    assert not named(city, home, "test.press")
