@@ -18,7 +18,7 @@ from .coverage import Coverage
 from .plan import DEFAULT_WEIGHTS, Plan, PlanError
 from .run import Outcome, attempt
 
-DURATION_S = 3.5  # of a plan in real time; hubs live it at run.SPEED
+DURATION_S = 3.5  # of a plan in real time; hubs live it at processes.SPEED
 FAULTS = (4, 8)  # least and most of one plan; those that find no room fall out
 FAULT_S = (0.15, 1.5)
 PRESS_EVERY_S = 0.3  # as often as one hand can: plan.PRESS_GAP_S keeps them apart
