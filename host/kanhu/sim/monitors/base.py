@@ -12,21 +12,15 @@ from typing import Any, ClassVar, NamedTuple
 
 from bumble import att
 from bumble.core import UUID
-from bumble.device import Connection, Device
+from bumble.device import Connection
 from bumble.gatt import Characteristic, Service
 from bumble.keys import MemoryKeyStore, PairingKeys
 from bumble.pairing import PairingDelegate
 
 from kanhu.sim import bonds, gatt
-from kanhu.sim.monitors import values
+from kanhu.sim.monitors import services, values
 from kanhu.sim.monitors.manners import Manners
 
-READ = Characteristic.Properties.READ
-WRITE = Characteristic.Properties.WRITE
-NOTIFY = Characteristic.Properties.NOTIFY
-INDICATE = Characteristic.Properties.INDICATE
-CCCD = UUID("2902")
-OUT_OF_RANGE = att.ErrorCode(0xFF)  # common profile error: value out of range
 ELSEWHERE = "E0:00:00:00:00:0E"  # the other host a monitor can have a bond with
 
 
@@ -148,7 +142,9 @@ class Monitor:
     async def start(self) -> None:
         """Power on; nothing is advertised until it is woken."""
         own = [self.value, *self.others()]
-        extra = [self._battery(), self._information()]
+        serial = self.address.replace(":", "")
+        texts = {"2A29": self.manners.maker, "2A24": self.model, "2A25": serial, "2A26": "1.0"}
+        extra = [services.battery(lambda: self.manners.battery), services.information(texts)]
         if self.manners.clock == "date_time":
             own.append(self._clock("2A08", values.date_time))
         elif self.manners.clock == "current_time":
@@ -158,7 +154,7 @@ class Monitor:
         device.add_service(Service(UUID.from_16_bits(self.SERVICE), own))
         for service in extra:
             device.add_service(service)
-        self._guard_subscriptions(device)
+        services.guard(device, self.admit, self._subscribed)
         device.keystore = self._bonds
         device.pairing_config_factory = lambda connection: bonds.config(delegate=_Delegate(self._accepts))
         device.on("connection", self._connected)
@@ -172,37 +168,14 @@ class Monitor:
         server.on_gatt_pdu = hear
         await device.power_on()
 
-    def readable(self, uuid: str, read: Callable[[], bytes]) -> Characteristic[bytes]:
-        """A characteristic that anybody may read."""
-        value: att.AttributeValue[bytes] = att.AttributeValue(read=lambda connection: read())
-        return Characteristic(uuid, READ, Characteristic.READABLE, value)
-
-    def _battery(self) -> Service:
-        return Service(UUID("180F"), [self.readable("2A19", lambda: bytes((self.manners.battery,)))])
-
-    def _information(self) -> Service:
-        serial = self.address.replace(":", "")
-        texts = {"2A29": self.manners.maker, "2A24": self.model, "2A25": serial, "2A26": "1.0"}
-        said = [self.readable(uuid, text.encode) for uuid, text in texts.items()]
-        return Service(UUID("180A"), said)
-
     def _clock(self, uuid: str, show: Callable[[datetime | None], bytes]) -> Characteristic[bytes]:
-        def write(connection: Connection, data: bytes) -> None:
-            self.admit(connection)
-            if len(data) != len(show(None)):
-                raise att.ATT_Error(att.ErrorCode.INVALID_ATTRIBUTE_LENGTH)
-            try:
-                moment = values.read_date_time(data)
-            except ValueError:
-                raise att.ATT_Error(OUT_OF_RANGE) from None
-            ours = datetime.now(UTC).replace(tzinfo=None)
-            self.manners.clock_offset_s = (moment - ours).total_seconds()
-            self.manners.clock_set = True
-            self._note("clock", moment.isoformat())
+        return services.clock(uuid, lambda: show(self.now()), len(show(None)), self.admit, self._set_clock)
 
-        value: att.AttributeValue[bytes] = att.AttributeValue(lambda connection: show(self.now()), write)
-        allowed = Characteristic.READABLE | Characteristic.WRITEABLE
-        return Characteristic(uuid, READ | WRITE, allowed, value)
+    def _set_clock(self, moment: datetime) -> None:
+        ours = datetime.now(UTC).replace(tzinfo=None)
+        self.manners.clock_offset_s = (moment - ours).total_seconds()
+        self.manners.clock_set = True
+        self._note("clock", moment.isoformat())
 
     def admit(self, connection: Connection) -> None:
         """Refuse what an unencrypted link may not do, as the ATT error says."""
@@ -212,19 +185,9 @@ class Monitor:
                 att.ErrorCode.INSUFFICIENT_ENCRYPTION if known else att.ErrorCode.INSUFFICIENT_AUTHENTICATION
             )
 
-    def _guard_subscriptions(self, device: Device) -> None:
-        for attribute in device.gatt_server.attributes:
-            if attribute.type != CCCD or not isinstance(attribute.value, att.AttributeValueV2):
-                continue
-            inner: Any = attribute.value
-
-            def write(bearer: Any, data: bytes, inner: Any = inner, handle: int = attribute.handle) -> None:
-                self.admit(bearer)
-                inner.write(bearer, data)
-                self._note("subscribed", f"{handle} {data.hex()}")
-                self._stirred.set()
-
-            attribute.value = att.AttributeValueV2(inner.read, write)
+    def _subscribed(self, how: str) -> None:
+        self._note("subscribed", how)
+        self._stirred.set()
 
     # Its life
 

@@ -10,7 +10,8 @@ from typing import Any
 from bumble.gatt import Characteristic
 
 from kanhu.sim.monitors import values
-from kanhu.sim.monitors.base import INDICATE, Monitor
+from kanhu.sim.monitors.base import Monitor
+from kanhu.sim.monitors.services import INDICATE, readable
 from kanhu.sim.monitors.values import Number
 
 KPA, TIME, PULSE, USER, STATUS = 0x01, 0x02, 0x04, 0x08, 0x10  # flags of 0x2A35
@@ -27,7 +28,7 @@ class BloodPressure(Monitor):
         return Characteristic("2A35", INDICATE, Characteristic.Permissions(0))
 
     def others(self) -> list[Characteristic[bytes]]:
-        return [self.readable("2A49", lambda: struct.pack("<H", FEATURES))]
+        return [readable("2A49", lambda: struct.pack("<H", FEATURES))]
 
     def encode(
         self,

@@ -13,8 +13,9 @@ from bumble.device import Connection
 from bumble.gatt import Characteristic
 
 from kanhu.sim.monitors import values
-from kanhu.sim.monitors.base import INDICATE, NOTIFY, WRITE, Monitor
+from kanhu.sim.monitors.base import Monitor
 from kanhu.sim.monitors.racp import Answer, Request, Result, parse
+from kanhu.sim.monitors.services import INDICATE, NOTIFY, WRITE, readable
 from kanhu.sim.monitors.values import Number
 
 OFFSET, CONCENTRATION, MOLES, STATUS, CONTEXT = 0x01, 0x02, 0x04, 0x08, 0x10  # flags of 0x2A18
@@ -53,7 +54,7 @@ class Glucose(Monitor):
         self._control: Characteristic[bytes] = Characteristic(
             "2A52", WRITE | INDICATE, Characteristic.WRITEABLE, write
         )
-        return [self._context, self.readable("2A51", lambda: struct.pack("<H", FEATURES)), self._control]
+        return [self._context, readable("2A51", lambda: struct.pack("<H", FEATURES)), self._control]
 
     def encode(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 from bumble.gatt import Characteristic
 
-from kanhu.sim.monitors.base import NOTIFY
+from kanhu.sim.monitors.services import NOTIFY, readable
 from kanhu.sim.monitors.stream import Stream
 
 WIDE, CONTACT, CONTACT_KNOWN, ENERGY, RR = 0x01, 0x02, 0x04, 0x08, 0x10  # flags of 0x2A37
@@ -24,7 +24,7 @@ class HeartRate(Stream):
         return Characteristic("2A37", NOTIFY, Characteristic.Permissions(0))
 
     def others(self) -> list[Characteristic[bytes]]:
-        return [self.readable("2A38", lambda: bytes((CHEST,)))]
+        return [readable("2A38", lambda: bytes((CHEST,)))]
 
     def encode(
         self,

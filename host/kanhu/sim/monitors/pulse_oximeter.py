@@ -12,7 +12,8 @@ from bumble.device import Connection
 from bumble.gatt import Characteristic
 
 from kanhu.sim.monitors import values
-from kanhu.sim.monitors.base import INDICATE, NOTIFY, Monitor
+from kanhu.sim.monitors.base import Monitor
+from kanhu.sim.monitors.services import INDICATE, NOTIFY, readable
 from kanhu.sim.monitors.values import Number
 
 TIME, STATUS, SENSOR, INDEX, CLOCK_NOT_SET = 0x01, 0x02, 0x04, 0x08, 0x10  # flags of 0x2A5E
@@ -37,7 +38,7 @@ class PulseOximeter(Monitor):
 
     def others(self) -> list[Characteristic[bytes]]:
         self.continuous: Characteristic[bytes] = Characteristic("2A5F", NOTIFY, Characteristic.Permissions(0))
-        return [self.continuous, self.readable("2A60", lambda: STATUSES[:2])]
+        return [self.continuous, readable("2A60", lambda: STATUSES[:2])]
 
     def encode(
         self,

@@ -9,7 +9,8 @@ from typing import Any
 from bumble.gatt import Characteristic
 
 from kanhu.sim.monitors import values
-from kanhu.sim.monitors.base import INDICATE, Monitor
+from kanhu.sim.monitors.base import Monitor
+from kanhu.sim.monitors.services import INDICATE
 from kanhu.sim.monitors.values import Number
 
 FAHRENHEIT, TIME, TYPE = 0x01, 0x02, 0x04  # flags of 0x2A1C

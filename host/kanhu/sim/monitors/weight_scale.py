@@ -9,7 +9,8 @@ from typing import Any
 
 from bumble.gatt import Characteristic
 
-from kanhu.sim.monitors.base import INDICATE, Monitor
+from kanhu.sim.monitors.base import Monitor
+from kanhu.sim.monitors.services import INDICATE, readable
 
 POUNDS, TIME, USER, BMI = 0x01, 0x02, 0x04, 0x08  # flags of 0x2A9D
 UNSUCCESSFUL = 0xFFFF
@@ -26,7 +27,7 @@ class WeightScale(Monitor):
         return Characteristic("2A9D", INDICATE, Characteristic.Permissions(0))
 
     def others(self) -> list[Characteristic[bytes]]:
-        return [self.readable("2A9E", lambda: struct.pack("<I", FEATURES))]
+        return [readable("2A9E", lambda: struct.pack("<I", FEATURES))]
 
     def encode(
         self,
