@@ -41,7 +41,7 @@ RADIO = House(
     knows_time=True,
 )
 SAMPLE_S = 60.0
-MARGIN_S = 90.0  # to say it, to keep it and to look at it: seconds, and here waits have 5 s of slack
+MARGIN_S = 90.0  # to say it, to keep it and to look at it: seconds, and here waits have 10 s of slack
 STUCK_S = 15 * 60.0  # docs/wiring.md
 SILENT_S = 3 * 600.0  # three supervision times
 ASKED_S = 600 + 15 + MARGIN_S  # the elder is asked first
@@ -157,19 +157,16 @@ def unplugged(day: Day, name: str) -> None:
     day.later(at("06:30", 1), day.blind.discard, name)
 
 
-def _battery(home: Home, percent: int) -> None:
-    home.radio["kitchen"].battery = percent
-    home.radio["kitchen"].say()
-
-
-def _heard(home: Home, heard: bool) -> None:
-    home.radio["kitchen"].heard = heard
-    home.radio["kitchen"].say()
+def _now(home: Home, heard: bool, percent: int) -> None:
+    """How its sensor in the kitchen is from now on."""
+    sensor = home.radio["kitchen"]
+    sensor.heard, sensor.battery = heard, percent
+    sensor.say()
 
 
 def weak(day: Day, name: str) -> None:
     """Its battery is low; it goes on, and the elder goes out and does not come back."""
-    day.later(at("07:45"), _battery, day.homes[name], 10)
+    day.later(at("07:45"), _now, day.homes[name], True, 10)
     day.later(at("13:02"), day.door, name)
     day.later(at("22:45"), day.leave, name)
 
@@ -178,20 +175,19 @@ def dead(day: Day, name: str) -> None:
     """Its battery is low, at 10:00 empty, at 06:30 new."""
     home = day.homes[name]
     day.restart(name)
-    day.later(at("07:45"), _battery, home, 10)
-    day.later(at("10:00"), _heard, home, False)
-    day.later(at("06:30", 1), _battery, home, 100)
-    day.later(at("06:30", 1), _heard, home, True)
+    day.later(at("07:45"), _now, home, True, 10)
+    day.later(at("10:00"), _now, home, False, 0)
+    day.later(at("06:30", 1), _now, home, True, 100)
 
 
 def out_of_range(day: Day, name: str) -> None:
     """It is carried out of range, and back at 06:30. The elder goes out, and comes back unseen."""
     home = day.homes[name]
     day.restart(name)
-    day.later(at("08:00"), _heard, home, False)
+    day.later(at("08:00"), _now, home, False, 100)
     day.later(at("13:02"), day.door, name)
     day.later(at("14:00"), day.moved, name, "kitchen")
-    day.later(at("06:30", 1), _heard, home, True)
+    day.later(at("06:30", 1), _now, home, True, 100)
 
 
 def off(day: Day, name: str) -> None:

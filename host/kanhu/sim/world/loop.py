@@ -13,14 +13,16 @@ from typing import Any, NamedTuple, Protocol, TypeVarTuple, Unpack, cast
 
 class Slack(NamedTuple):
     """Timers of a process at least from_s away end on a grid of by_s, as with the timer slack of an operating
-    system: fewer turns of the world. The world itself is exact."""
+    system: fewer turns of the world. A hub's waits of 50 ms and more end on a grid of hub_ms (0: on none).
+    The world itself is exact."""
 
     from_s: float
     by_s: float
+    hub_ms: int
 
 
-FINE = Slack(0.5, 0.1)
-COARSE = Slack(0.1, 5.0)  # for days; a hub's tasks may rest for 5 s (its supervisor), and no longer
+FINE = Slack(0.5, 0.1, 0)
+COARSE = Slack(0.1, 10.0, 5000)  # for days; a hub's tasks may rest for 5 s (its supervisor), and no longer
 
 _Ts = TypeVarTuple("_Ts")
 

@@ -78,7 +78,7 @@ class World:
         self.chance = random.Random(seed)
         self.net = Net(random.Random(seed + 1))
         self.loop = VirtualLoop(self, self.net, slack)
-        self._slack_ms = 0 if slack is FINE else int(slack.by_s * 1000)
+        self._slack_ms = slack.hub_ms
         self.net.loop = self.loop
         self.clock = Clock(self.loop.time)
         self.trace: deque[str] = deque(maxlen=TRACE_KEPT)
