@@ -23,8 +23,20 @@ _NO_RSSI = const(127)
 _CALL = const(1)  # role
 # Services of the Health Device Profiles (Bluetooth Assigned Numbers 3.4), BTHome objects: roles; life first.
 _MONITORS = {0x1810: 11, 0x180D: 12, 0x1822: 13, 0x1809: 14, 0x181D: 15, 0x1808: 16}
-_OBJECTS = ((0x29, 5), (0x1C, 6), (0x17, 7), (0x20, 8), (0x3A, 1), (0x1A, 3), (0x1B, 3), (0x11, 3), (0x2D, 4))
-_OBJECTS += ((0x21, 2), (0x22, 2), (0x23, 2))
+_OBJECTS = (
+    (0x29, 5),
+    (0x1C, 6),
+    (0x17, 7),
+    (0x20, 8),
+    (0x3A, 1),
+    (0x1A, 3),
+    (0x1B, 3),
+    (0x11, 3),
+    (0x2D, 4),
+    (0x21, 2),
+    (0x22, 2),
+    (0x23, 2),
+)
 
 
 def command(app, fields):
