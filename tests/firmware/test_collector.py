@@ -97,6 +97,7 @@ class Home:
             nonlocal again
             if time.monotonic() > again:  # on a busy machine a full pty cuts frames
                 again = time.monotonic() + 4
+                self.port.write(frame.encode(frame.HELLO, cbor.dumps({0: 1})))
                 self.say(kind, {kinds.NUMBER: number, **fields})
             return any(event.get(kinds.COMMAND) == number for event in self.events.values())
 
