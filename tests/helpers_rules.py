@@ -10,7 +10,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
+from kanhu.care.rules import RULES
 from kanhu.care.rules.past import HUB_LIMIT_MS, Device, Mode, Past, Plan, Reading, Visit
+from kanhu.care.rules.values import Verdict
 
 ZONE = ZoneInfo("Asia/Shanghai")
 MINUTE = 60_000
@@ -185,4 +187,18 @@ def known(facts: Iterable[Fact], now_ms: int) -> list[Fact]:
                 found.append(fact)
         elif {"booted": rest[0], "door": rest[-2] if len(rest) > 1 else 0}.get(name, rest[-1]) <= now_ms:
             found.append(fact)
+    return found
+
+
+BEFORE = lived(range(8, 10))  # two ordinary days: every sensor is proven, and was heard all the time
+
+
+def day(*facts: Fact, until: str = "23:59", day: int = 10) -> list[Fact]:
+    """Those days, and one on which the hub is heard until then and this happens."""
+    return [*BEFORE, *beats(at(10, "00:00"), at(day, until)), *facts]
+
+
+def say(rule: str, past: Past, now_ms: int, **settings: Any) -> Verdict:
+    found = RULES[rule].evaluate(past, RULES[rule].settings.model_validate(settings), now_ms)
+    assert found.rule == f"{rule}/1"
     return found
