@@ -414,6 +414,13 @@ class Pairing:
         """A hub holds this version of its device table."""
         self._reported[hub] = max(version, self._reported.get(hub, 0))
 
+    def forget(self, hub: str) -> None:
+        """A hub is being erased: what was heard around it goes too."""
+        self._windows.pop(hub, None)
+        self._proofs.pop(hub, None)
+        self._reported.pop(hub, None)
+        self._numbers.pop(hub, None)
+
     # The regular round
 
     async def run(self) -> None:
