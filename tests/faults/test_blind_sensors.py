@@ -21,6 +21,8 @@ from kanhu.sim.world.schedule import Session
 from kanhu.sim.world.time import EPOCH_S
 from kanhu.sim.world.world import MOVED_S, Home, World
 
+pytestmark = pytest.mark.timeout(600)
+
 ZONE = "Etc/GMT+2"  # in which a world begins at 06:53:20
 BEGINS_S = (EPOCH_S - 2 * 3600) % 86_400
 KITCHEN, BATHROOM = 13, 14  # pins
@@ -292,7 +294,6 @@ CASES = {
 }
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", CASES)
 def test_a_home_that_cannot_be_seen_is_neither_well_nor_inactive(name: str, seen: dict[str, Seen]) -> None:
     home, blind = seen[name], CASES[name]
