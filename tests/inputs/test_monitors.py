@@ -212,7 +212,6 @@ def test_quirks_are_found_by_what_a_monitor_calls_itself() -> None:
     assert quirks.of("Beurer", "BM85", None) == quirks.BIG_ENDIAN | quirks.USER_UNSAID
     assert quirks.of(None, None, "BLESmart_0000015E") == quirks.ONE_HOST
     assert quirks.of("OMRON HEALTHCARE", "HEM-7322", "BLEsmart_") == quirks.ONE_HOST
-    assert quirks.of("A&D Medical", "UA-651BLE", "A&D_UA-651BLE_112233") == quirks.LEAVES_TO_PAIR
     assert quirks.of("", "", "") == quirks.of(None, "XBM85", "cuff") == 0
 
 

@@ -4,7 +4,6 @@ BIG_ENDIAN = 1  # pulse and status of a blood pressure measurement
 USER_UNSAID = 2  # it holds the user's number although its flag is not set
 COARSE_WEIGHT = 4  # steps of 0.05 kg
 ONE_HOST = 8  # it keeps to the host that it was paired with first, until it is unpaired there
-LEAVES_TO_PAIR = 16  # it ends the connection once it is paired, and measures at the next
 
 _BEURER = 3  # BIG_ENDIAN, USER_UNSAID
 
@@ -17,7 +16,6 @@ _TABLE = (
     ("renpho", COARSE_WEIGHT),
     ("omron", ONE_HOST),
     ("blesmart_", ONE_HOST),  # as Omron's monitors advertise
-    ("a&d", LEAVES_TO_PAIR),
 )
 
 
