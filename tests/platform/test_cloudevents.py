@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers_city import DAEMON, HUB, MOMENT, Row
-from kanhu.uplink.cloudevents import MOMENT_END, rfc3339, to_cloudevent, to_json
+from kanhu.uplink.cloudevents import AT_HOME, MOMENT_END, rfc3339, to_cloudevent, to_json
 from kanhu.uplink.identity import Identity, parse_alarm, parse_identity
 from kanhu_protocol import cbor, checks, names
 from kanhu_protocol import events as codec
@@ -107,7 +107,7 @@ def test_vectors(vector: dict[str, Any]) -> None:
     assert not got & result["data"].keys() - {"alarm"}
     for key in event:
         if key in names.KEYS and key != k.KIND and key not in vector["bad"]:
-            assert names.KEYS[key] in result["data"]
+            assert (names.KEYS[key] in result["data"]) == (names.KEYS[key] not in AT_HOME)
 
 
 def test_readers_and_check_agree_on_every_key_and_kind() -> None:
@@ -216,13 +216,13 @@ def test_a_reading_keeps_the_monitors_number_and_unit() -> None:
     }  # fmt: skip
 
 
-def test_a_sensor_heard_is_named_by_its_address() -> None:
-    heard = data({k.KIND: k.SENSOR_HEARD, k.UP_MS: 5, k.ADDRESS: bytes.fromhex("a4c138112233"),
-                  k.ROLE: 11, k.NAME: "血压计", k.RSSI: -48})  # fmt: skip
-    assert heard == {
-        "up_ms": 5, "address": "a4:c1:38:11:22:33", "role": "blood_pressure", "name": "血压计",
-        "rssi_dbm": -48,
-    }  # fmt: skip
+def test_what_radios_nearby_call_themselves_stays_on_the_host() -> None:
+    """Whoever pairs sees it; a neighbour's monitor is nobody's business in the city."""
+    heard = {k.KIND: k.SENSOR_HEARD, k.UP_MS: 5, k.ADDRESS: bytes.fromhex("a4c138112233"),
+             k.ROLE: 11, k.NAME: "血压计", k.ADVERTISED: b"\x41abc", k.RSSI: -48}  # fmt: skip
+    assert data(heard) == {"up_ms": 5, "role": "blood_pressure", "rssi_dbm": -48}
+    paired = {k.KIND: k.PAIRED, k.UP_MS: 5, k.DEVICE: 4, k.ADDRESS: bytes.fromhex("a4c138112233"), k.ROLE: 11}
+    assert data(paired) == {"up_ms": 5, "device": 4, "role": "blood_pressure"}
 
 
 @given(st.integers(-(2**31), 2**31 - 1), st.integers(-128, 127))

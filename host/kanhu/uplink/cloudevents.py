@@ -274,6 +274,8 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
         k.ADVERTISED: _advertised,
     }.items()
 }
+# What radios nearby call themselves stays on the host: they may be a neighbour's.
+AT_HOME = frozenset(names.KEYS[key] for key in (k.ADDRESS, k.NAME, k.ADVERTISED))
 _TYPES = {kind: f"org.kanhu.{name}.v1" for kind, name in names.KINDS.items()}
 
 
@@ -289,9 +291,12 @@ def _data(row: Row, kind: int, bad: Collection[int]) -> dict[str, Any]:
                 unreadable.append(name)
                 continue
             try:
-                data[name] = reader(value)
+                read = reader(value)
             except ValueError:
                 unreadable.append(name)
+            else:
+                if name not in AT_HOME:
+                    data[name] = read
         elif type(key) is int and key != k.KIND:
             unknown[str(key)] = cbor.dumps(value).hex()
     if ("utc_ms" in data) != ("clock" in data):
