@@ -7,6 +7,11 @@ import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does; speed is measured in benchmarks/.
+settings.register_profile("kanhu", deadline=None)
+settings.load_profile("kanhu")
 
 PLATFORM = "not on this platform"
 
