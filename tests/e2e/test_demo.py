@@ -119,6 +119,26 @@ def test_in_a_terminal_a_call_is_answered_by_a_key() -> None:
     assert "1 press, 0 lost, 0 doubled" in terminal.text
 
 
+@pytest.mark.timeout(120)
+def test_a_closed_terminal_leaves_nothing_running() -> None:
+    terminal = Terminal()
+    try:
+        terminal.wait("no call waits", 40)
+        started = children(terminal.pid)
+        assert len(started) >= 4, "broker, daemon and two hubs"
+        os.kill(terminal.pid, signal.SIGHUP)
+    finally:
+        status = terminal.end()
+    assert status == 128 + signal.SIGHUP
+    assert [pid for pid in started if Path(f"/proc/{pid}").exists()] == []
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
 def test_a_wrong_option_is_one_line() -> None:
     done = subprocess.run([KANHU, "demo", "--fast"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

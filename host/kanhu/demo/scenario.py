@@ -102,6 +102,7 @@ class Scenario:
                 "front-door": "door",
                 "smoke-alarm": "smoke",
                 "cuff": "blood_pressure",
+                "thermometer": "thermometer",
             },
         )
         self.south: Home = self.town.add_home(
@@ -109,12 +110,7 @@ class Scenario:
             links=("serial",),
             buttons={"bathroom": 4},
             pirs={"hall": 5},
-            sensors={
-                "bracelet": "button",
-                "sink": "moisture",
-                "cabinet": "tamper",
-                "thermometer": "thermometer",
-            },
+            sensors={"bracelet": "button", "sink": "moisture", "cabinet": "tamper"},
         )
         self.desk.let_in(self.town.registry)
         self.town.start()
@@ -228,7 +224,7 @@ class Scenario:
             (3.0, "south/sink: water under the sink", lambda: bench.set_sensor("south/sink", True)),
             (4.0, "south/cabinet: opened by force", lambda: bench.set_sensor("south/cabinet", True)),
             (5.0, "", lambda: bench.motion("south/hall", 2)),
-            (6.0, "", partial(self.measure, "south/thermometer")),
+            (6.0, "", partial(self.measure, "north/thermometer")),
             (5.5, "north: mains lost", lambda: bench.mains(False, self.north.hub)),
             (13.0, "north: mains back", lambda: bench.mains(True, self.north.hub)),
             (0.25 * last, "", self.break_broker),
