@@ -51,6 +51,11 @@ def send(*message):
             _writer.poll(100)
 
 
+def lose_supply():
+    # The bench is gone, and with it the supply.
+    os.system("kill -KILL $PPID")  # noqa: S605, S607
+
+
 def _read():
     # Into one buffer: a hub whose heap is in pieces must still hear the bench.
     global _buffer, _used
@@ -60,7 +65,7 @@ def _read():
     if n is None:
         return
     if n == 0:
-        os.system("kill -KILL $PPID")  # noqa: S605, S607  the bench is gone, and with it the supply
+        lose_supply()
     _used += n
     start = 0
     while True:

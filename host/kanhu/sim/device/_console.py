@@ -2,6 +2,8 @@
 import io
 import sys as _unix
 
+import _bench
+
 _GET_FILENO = 10  # MP_STREAM_GET_FILENO
 _POLL = 3
 
@@ -18,7 +20,10 @@ class _Bytes(io.IOBase):
             view = view[:n]
         got = 0
         while got < len(view):
-            got += _unix.stdin.buffer.readinto(view[got:])
+            n = _unix.stdin.buffer.readinto(view[got:])
+            if not n:  # the terminal is closed for good, and every read returns at once
+                _bench.lose_supply()
+            got += n
         return got
 
     def readline(self):
