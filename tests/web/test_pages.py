@@ -531,10 +531,13 @@ def test_a_waiting_call_sounds_until_muted_and_a_new_one_ends_the_mute(
     stage: Stage, sit: Callable[..., Seat]
 ) -> None:
     stage.show(alarm(CALL, 5))
-    desk = sit()
-    page, sound = desk.page, desk.page.locator("#sound")
-    expect(sound).to_have_attribute("data-state", "blocked")  # no click or key yet on this page
-    expect(sound).to_have_text("Sound is blocked: click to allow")
+    for _ in range(3):  # seldom the browser lets a window sound at once, for what was clicked in others
+        desk = sit()
+        page, sound = desk.page, desk.page.locator("#sound")
+        expect(sound).to_have_attribute("data-state", re.compile("blocked|on"))
+        if sound.get_attribute("data-state") == "blocked":
+            break
+    expect(sound).to_have_text("Sound is blocked: click to allow")  # no click or key yet on this page
     sound.click()
     expect(sound).to_have_attribute("data-playing", "waiting")
     page.keyboard.press("m")
