@@ -41,7 +41,7 @@ TIMED=(tests/benchmarks tests/e2e tests/faults tests/tls tests/firmware/test_loa
 if [ $# -gt 0 ]; then
     pytest --durations=15 "$@" || status=1
 else
-    pytest --numprocesses=auto --dist=loadfile --durations=8 "${TIMED[@]/#/--ignore=}" || status=1
+    pytest --numprocesses=auto --dist=loadfile --durations=8 tests "${TIMED[@]/#/--ignore=}" || status=1
     printf '== tests that measure time\n'
     pytest --durations=15 "${TIMED[@]}" || status=1
 fi
