@@ -241,8 +241,8 @@ def tell(app):
     path = app.devices.path + ".told"
     table = [[row[0], row[1], row[2]] for row in app.devices.all() if len(row[2]) == 6]
     try:
-        told = cbor.loads(store.read(path) or b"\x80", 1024)
-    except ValueError:
+        told = [row[:3] for row in cbor.loads(store.read(path) or b"\x80", 1024)]
+    except (ValueError, TypeError):
         told = []
     if told == table:
         return

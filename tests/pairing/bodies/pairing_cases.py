@@ -413,3 +413,17 @@ def test_an_event_lost_between_table_and_telling_is_said_after_the_start():
     home.reboot()
     home.run(2000)
     assert len(home.said(k.PAIRED)) == 2
+
+
+def test_a_spoilt_file_or_radio_takes_no_call_from_a_hub():
+    home = House([CALLER])
+    store.replace(home.folder + "/data/devices.told", cbor.dumps([7]))
+    home.reboot()
+    home.press()
+    assert len(home.said(k.CALL)) == 1
+    # A monitor in the table, and a radio that is no central: Radio here has none.
+    home = House([CALLER, [6, 11, CUFF, 0]])
+    home.reboot()
+    home.press()
+    assert len(home.said(k.CALL)) == 1
+    assert home.said(k.PAIRED), "the rest of a table is taken all the same"
