@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,7 +20,7 @@ START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 10.0
 
 
-class Broker:
+class Broker(ABC):
     """A broker process; a context manager that leaves nothing running. `port` stays over restarts."""
 
     def __init__(self, folder: Path) -> None:
@@ -91,11 +92,11 @@ class Broker:
             process.kill()
             process.wait()
 
-    def _command(self) -> list[str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _command(self) -> list[str]: ...
 
-    def _ready(self) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _ready(self) -> bool: ...
 
 
 class NatsBroker(Broker):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,7 @@ class Happened(NamedTuple):
     detail: str
 
 
-class Monitor:
+class Monitor(ABC):
     """A peripheral of one kind; its methods run in the bench's loop. log says what happened to it."""
 
     SERVICE: ClassVar[int]
@@ -59,21 +60,21 @@ class Monitor:
 
     # What a profile says of itself
 
+    @abstractmethod
     def measurement(self) -> Characteristic[bytes]:
         """The characteristic that carries its measurements."""
-        raise NotImplementedError
 
     def others(self) -> list[Characteristic[bytes]]:
         """The other characteristics of its service."""
         return []
 
+    @abstractmethod
     def encode(self, *args: Any, **fields: Any) -> bytes:
         """A measurement as it goes over the air; ValueError for what cannot be said."""
-        raise NotImplementedError
 
+    @abstractmethod
     def example(self) -> dict[str, Any]:
         """Fields of a plausible measurement."""
-        raise NotImplementedError
 
     # What people do with it
 

@@ -101,7 +101,7 @@ def parse(data: bytes) -> Request:
         return Request(code, operator, refusal=Result.INVALID_OPERAND if data[2:] else None)
     try:
         bounds = _bounds(data[2:], 2 if operator == WITHIN else 1)
-    except NotImplementedError:
+    except _NoSuchOperand:
         return Request(code, refusal=Result.OPERAND)
     except (ValueError, struct.error):
         return Request(code, refusal=Result.INVALID_OPERAND)
@@ -110,10 +110,14 @@ def parse(data: bytes) -> Request:
     return Request(code, operator, low, high)
 
 
+class _NoSuchOperand(Exception):
+    """A filter that this meter does not know."""
+
+
 def _bounds(operand: bytes, number: int) -> list[int | datetime]:
     kind = operand[0] if operand else 0
     if kind not in (BY_NUMBER, BY_TIME):
-        raise NotImplementedError
+        raise _NoSuchOperand
     size = 2 if kind == BY_NUMBER else 7
     if len(operand) != 1 + number * size:
         raise ValueError("too much or too little")
