@@ -22,6 +22,7 @@ class RegistryFile:
         self.path = data_dir / "registry.db"
         self.version = 0  # rises whenever anything changed, here or by another process
         self.operators_version = 0  # rises with what is changed here of operators, and of nothing else
+        self.families_version = 0  # likewise of families
         self.changes = 0  # made to this registry since it was begun, as its file has it
         self._load()
 

@@ -113,6 +113,30 @@ MIGRATIONS = (
     -- zone_s: the home's local time ahead of UTC that goes with the device table.
     ALTER TABLE hubs ADD COLUMN zone_s INTEGER;
     """,
+    """
+    -- Families' page: the link on a hub's label, and the PIN of a home. All of it goes with the home.
+    CREATE TABLE labels (
+        hub TEXT PRIMARY KEY REFERENCES hubs (id) ON DELETE CASCADE,
+        token TEXT NOT NULL UNIQUE, made_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE families (
+        home TEXT PRIMARY KEY REFERENCES homes (id) ON DELETE CASCADE,
+        claimed_ms INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,             -- another one ends all visits
+        pin TEXT NOT NULL,                  -- a hash
+        wrong INTEGER NOT NULL,             -- PINs since the last right one
+        locked_until_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    -- Who a reading of a shared monitor was of.
+    CREATE TABLE reading_wearers (
+        hub TEXT NOT NULL REFERENCES hubs (id) ON DELETE CASCADE,
+        boot INTEGER NOT NULL, seq INTEGER NOT NULL,
+        wearer TEXT NOT NULL, by TEXT NOT NULL, at_ms INTEGER NOT NULL,
+        PRIMARY KEY (hub, boot, seq)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
