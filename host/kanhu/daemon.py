@@ -43,7 +43,7 @@ from kanhu.links.serial import SerialLink
 from kanhu.metrics import MetricsServer
 from kanhu.orders import Orders
 from kanhu.pairing import Pairing
-from kanhu.pairing_requests import handler as pairing_requests
+from kanhu.pairing.requests import handler as pairing_requests
 from kanhu.registry import Registry
 from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
@@ -55,7 +55,8 @@ from kanhu_protocol import events, names
 from kanhu_protocol import kinds as k
 
 if TYPE_CHECKING:
-    from kanhu.web import Desk
+    from kanhu.web.desk import Desk
+    from kanhu.web.site import Site
 
 log = structlog.get_logger("kanhu")
 
@@ -148,8 +149,12 @@ class Daemon:
         self.journal.on_delivered.append(self.pairing.delivered)
         self.orders.on_table.append(self.pairing.table_reported)
         self.desk: Desk | None = None
+        self.site: Site | None = None
         if config.desk.enabled:
-            from kanhu.web import Desk  # a web server that most homes' daemons do without
+            # A web server that most homes' daemons do without.
+            from kanhu.web.audit import Audit
+            from kanhu.web.desk import Desk
+            from kanhu.web.site import Site
 
             sources = Sources(
                 self.watch.conditions,
@@ -159,7 +164,11 @@ class Daemon:
                 self.modes.set,
                 self.faults.incidents,
             )
-            self.desk = Desk(config.desk, config.data_dir, self.journal, self.registry, self.alarms, sources)
+            self.desk = Desk(
+                config.desk, config.web, config.data_dir, self.journal, self.registry, self.alarms, sources,
+                Audit(self.journal),
+            )  # fmt: skip
+            self.site = Site(config.web, [self.desk])
         self.visits = self.city.visits = Visits(self.journal, self.registry, config.data_dir)
         self.referrals = Referrals(self.journal)
         self.referral_line: ReferralLine | None = None
@@ -369,7 +378,7 @@ class Daemon:
                 self._retire(),
                 self._keep_notes(),
                 erasure.watch(self),
-                *([self.desk.run()] if self.desk else ()),
+                *([self.site.run()] if self.site else ()),
             ]
             tasks = [asyncio.ensure_future(part) for part in parts]
             stopped: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())

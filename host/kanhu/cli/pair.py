@@ -23,7 +23,7 @@ from kanhu.cli.operate import DEFAULT_CONFIG, ConfigFile, DataDir, journal_dir
 from kanhu.cli.show import AsJson, open_registry, said, show, when
 from kanhu.errors import KanhuError
 from kanhu.pairing import MAX_WINDOW_S, PROOF_S, WINDOW_S
-from kanhu.pairing_requests import sensor_row
+from kanhu.pairing.requests import sensor_row
 from kanhu.registry import checks
 from kanhu.registry.sensors import MONITORS
 from kanhu_protocol import names

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kanhu.errors import DataError
-from kanhu.pairing import Pairing, Proof, Window
+from kanhu.pairing.pairing import Pairing
+from kanhu.pairing.values import Proof, Window
 from kanhu.registry import Sensor, checks
 from kanhu.requests import Handler
 from kanhu_protocol import names

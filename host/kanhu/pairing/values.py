@@ -1,0 +1,92 @@
+"""A window, what is heard in it, and a proof, as values."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kanhu.errors import KanhuError
+from kanhu.registry import Sensor
+from kanhu_protocol import kinds as k
+
+WINDOW_S, MAX_WINDOW_S = 120, 600
+PROOF_S = 120  # the longest for which a hub takes a press for a test (contracts, section 12)
+KEPT_S = 600.0  # a window or proof that is over can still be looked at
+HEARD_MAX = 64  # a hub tells of 30 strangers and its own 28
+CALL = 1  # role
+
+# What a sensor of each role says of itself when it senses; those that are not here would raise an alarm.
+SENSES = {
+    CALL: (k.TEST_PRESS,),
+    2: (k.MOTION, k.MOTION_COUNT),
+    3: (k.DOOR_OPEN, k.DOOR_CLOSED),
+    4: (k.WINDOW_OPEN, k.WINDOW_CLOSED),
+    10: (k.CHECK_IN, k.CHECK_OUT),
+    **dict.fromkeys(range(11, 17), (k.VITALS, k.VITALS_INVALID)),
+}
+HEARING = (k.SENSOR_HEARD,)
+
+
+class PairingError(KanhuError):
+    """Pairing is not possible so; one line that says why and what to do."""
+
+
+@dataclass
+class Heard:
+    """A sensor that a hub hears; role is a number of names.ROLES, address 6 bytes as printed."""
+
+    address: bytes
+    role: int | None = None  # what it seems to be
+    name: str = ""
+    rssi: int | None = None
+    battery: int | None = None
+    advertised: bytes | None = None  # BTHome service data of one that encrypts
+    heard_ms: int = 0  # host UTC
+
+    @property
+    def mac(self) -> str:
+        """The address as printed on the sensor."""
+        return self.address.hex(":").upper()
+
+
+@dataclass
+class Window:
+    """A hub listens for new sensors; times are host UTC ms."""
+
+    hub: str
+    ends_ms: int
+    state: Literal["asked", "open", "closed"] = "asked"
+    why: str = ""  # it is closed: a name of names.DETAILS, or a sentence
+    heard: dict[bytes, Heard] = field(default_factory=dict)
+    gone: float = 0.0  # monotonic s: when it can be forgotten
+
+
+@dataclass
+class Proof:
+    """A sensor that is being proven; times are host UTC ms. state: waiting until the hub holds the sensor,
+    asked until the hub waits for the press, ready until it comes, stored, delivered; or failed, and why."""
+
+    sensor: Sensor
+    seconds: int
+    asked_ms: int
+    ends_ms: int
+    state: Literal["waiting", "asked", "ready", "stored", "delivered", "failed"] = "waiting"
+    why: str = ""
+    kind: int = 0  # of the event that proves it
+    happened_ms: int | None = None
+    stored_ms: int | None = None
+    delivered_ms: int | None = None
+    event: tuple[str, int, int] | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: float = 0.0
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        """Events that prove it."""
+        return SENSES.get(self.sensor.role, HEARING)
+
+    @property
+    def is_hubs(self) -> bool:
+        """Whether the hub has to wait for it, too."""
+        return self.kinds in (SENSES[CALL], HEARING)
