@@ -150,6 +150,16 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX audit_hub ON audit (hub) WHERE hub IS NOT NULL;
     """,
+    """
+    -- What a family reads of one home, by kind and time. Of heartbeats and movement (192 to 195), which are
+    -- nearly all events, nothing is indexed: a query has to say so in these very words.
+    CREATE INDEX events_kinds ON events (hub, kind, received_ms) WHERE kind NOT IN (192,193,194,195);
+    CREATE INDEX alarm_history_at ON alarm_history (hub, at_ms);
+    CREATE INDEX faults_opened ON faults (hub, opened_ms);
+    CREATE INDEX faults_closed ON faults (hub, closed_ms) WHERE closed_ms IS NOT NULL;
+    CREATE INDEX visits_at ON visits (hub, at_ms);
+    CREATE INDEX modes_at ON modes (hub, from_ms);
+    """,
 )
 
 
