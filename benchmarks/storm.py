@@ -220,7 +220,8 @@ def through(
         port, desk_port = free_port(), free_port()
         settings = {
             "broker": {"enabled": True, "port": port},
-            "desk": {"enabled": True, "port": desk_port},
+            "web": {"port": desk_port},
+            "desk": {"enabled": True},
             "platform": {"window": CITY_WINDOW},
             "metrics": {"enabled": False},
             "log": {"level": "warning"},

@@ -28,7 +28,9 @@ from kanhu.journal import Journal
 from kanhu.journal.commands import Commands
 from kanhu.registry import Registry
 from kanhu.registry.operators import Operator
-from kanhu.web import Desk
+from kanhu.web.audit import Audit
+from kanhu.web.desk import Desk
+from kanhu.web.site import Site
 from kanhu.web.sources import Sources
 from kanhu_protocol import kinds as k
 
@@ -50,16 +52,22 @@ class Place:
         self.pasts: dict[str, Past] = {}
         self.proofs: dict[str, Proof] = {}
         self.incidents: list[Incident] = []
-        self.settings = config.Desk.model_validate({"enabled": True, "port": 0, **settings})
+        web = {"port": 0, **{key: settings.pop(key) for key in [*settings] if key in config.Web.model_fields}}
+        self.settings = config.Config.model_validate(
+            {"data_dir": data_dir, "web": web, "desk": {"enabled": True, **settings}}
+        )
         unknown = Condition("cannot_tell", (Reason(Words("nothing is known", "情况不明")),), 0)
         self.desk = Desk(
-            self.settings, data_dir, self.journal, self.registry, self.alarms,
+            self.settings.desk, self.settings.web, data_dir, self.journal, self.registry, self.alarms,
             Sources(
                 lambda: dict(self.conditions), lambda home: self.conditions.get(home, unknown),
                 self.pasts.get, self.proofs.get, self.modes.set, lambda: self.incidents,
             ),
+            Audit(self.journal),
         )  # fmt: skip
-        self.url = f"http://127.0.0.1:{self.desk.port}"
+        self.site = Site(self.settings.web, [self.desk])
+        self.port = self.site.port
+        self.url = f"http://127.0.0.1:{self.port}"
         self.clients: list[httpx2.AsyncClient] = []
 
     def add_home(self, region: str | None, name: str = "", **more: Any) -> tuple[str, str]:
@@ -135,7 +143,7 @@ async def events_of(answer: httpx2.Response) -> AsyncIterator[tuple[str, Any]]:
 async def running(data_dir: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Place]:
     """A desk that serves."""
     place = Place(data_dir, clock or Clock(), **settings)
-    serving = asyncio.ensure_future(place.desk.run())
+    serving = asyncio.ensure_future(place.site.run())
     try:
         yield place
         if serving.done():

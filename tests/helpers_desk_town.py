@@ -22,7 +22,7 @@ def desk_settings() -> tuple[dict[str, Any], str]:
     """(section of the daemon's config, URL): a port of its own, which outlives the daemon."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    return {"desk": {"enabled": True, "port": port}}, f"http://127.0.0.1:{port}"
+    return {"web": {"port": port}, "desk": {"enabled": True}}, f"http://127.0.0.1:{port}"
 
 
 @contextmanager

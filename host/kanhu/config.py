@@ -238,11 +238,43 @@ class Care(_Section):
         return hours
 
 
-class DeskTls(_Section):
-    """The desk's certificate and key, in PEM."""
+class WebTls(_Section):
+    """The web server's certificate and key, in PEM."""
 
     cert_file: Placed
     key_file: Placed
+
+
+class Web(_Section):
+    """The web server of the call desk and of the families' page."""
+
+    host: Host = "127.0.0.1"
+    port: int = Field(8460, ge=0, le=65535)
+    tls: WebTls | None = None
+    public_url: str | None = None  # how browsers name it, where a proxy stands in front
+    proxies: tuple[str, ...] = ()  # addresses of proxies that say who asks (X-Forwarded-For, -Proto)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether what browsers send can be read by nobody on the way."""
+        return self.is_https or is_loopback(self.host)
+
+    @property
+    def is_https(self) -> bool:
+        """Whether browsers speak HTTPS to it."""
+        return self.tls is not None or (self.public_url or "").startswith("https:")
+
+    @field_validator("public_url")
+    @classmethod
+    def _url(cls, url: str | None) -> str | None:
+        return None if url is None else web_address(url)
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, found: tuple[str, ...]) -> tuple[str, ...]:
+        for one in found:
+            ipaddress.ip_network(one)  # ValueError says what is wrong
+        return found
 
 
 class Oidc(_Section):
@@ -270,23 +302,13 @@ class Oidc(_Section):
 
 
 class Desk(_Section):
-    """The call desk's pages and API over HTTP."""
+    """The call desk's pages and API (`[web]` says where)."""
 
     enabled: bool = False
-    host: Host = "127.0.0.1"
-    port: int = Field(8460, ge=0, le=65535)
-    tls: DeskTls | None = None
-    public_url: str | None = None  # how browsers name it, where a proxy stands in front or OpenID is used
-    proxies: tuple[str, ...] = ()  # addresses of proxies that say who asks (X-Forwarded-For, -Proto)
     time_zone: str = "Asia/Shanghai"  # in which a day of figures begins
     session_hours: float = Field(12.0, gt=0, le=168)
     region_names: Placed | None = None  # a file (TOML): what people call regions
     oidc: Oidc | None = None
-
-    @field_validator("public_url")
-    @classmethod
-    def _url(cls, url: str | None) -> str | None:
-        return None if url is None else web_address(url)
 
     @field_validator("time_zone")
     @classmethod
@@ -297,24 +319,11 @@ class Desk(_Section):
             raise ValueError(f"{name!r} is no time zone; write a name such as Asia/Shanghai") from None
         return name
 
-    @field_validator("proxies")
-    @classmethod
-    def _addresses(cls, found: tuple[str, ...]) -> tuple[str, ...]:
-        for one in found:
-            ipaddress.ip_network(one)  # ValueError says what is wrong
-        return found
 
-    @model_validator(mode="after")
-    def _passwords_are_private(self) -> Self:
-        secure = self.tls is not None or (self.public_url or "").startswith("https:")
-        if self.enabled and not secure and not is_loopback(self.host):
-            raise ValueError(
-                'passwords would travel in the clear: set [desk.tls], or public_url = "https://.." where a '
-                "proxy in front has the certificate"
-            )
-        if self.oidc is not None and self.public_url is None:
-            raise ValueError("oidc needs public_url: the address that the provider sends browsers back to")
-        return self
+class Family(_Section):
+    """The families' page (`[web]` says where)."""
+
+    enabled: bool = False
 
 
 class Log(_Section):
@@ -335,8 +344,26 @@ class Config(_Section):
     metrics: Metrics = Metrics()
     retention: Retention = Retention()
     care: Care = Care()
+    web: Web = Web()
     desk: Desk = Desk()
+    family: Family = Family()
     log: Log = Log()
+
+    @model_validator(mode="after")
+    def _pages_are_private(self) -> Self:
+        if (self.desk.enabled or self.family.enabled) and not self.web.is_private:
+            raise ValueError(
+                'passwords would travel in the clear: set [web.tls], or web.public_url = "https://.." '
+                "where a proxy in front has the certificate"
+            )
+        if self.desk.oidc is not None and self.web.public_url is None:
+            raise ValueError(
+                "desk.oidc needs web.public_url: the address that the provider sends browsers back to"
+            )
+        return self
+
+
+MOVED = frozenset(f"desk.{key}" for key in Web.model_fields)  # they stood there once
 
 
 def parse(data: dict[str, object], origin: str, folder: Path | None = None) -> Config:
@@ -347,10 +374,13 @@ def parse(data: dict[str, object], origin: str, folder: Path | None = None) -> C
         lines = []
         for item in error.errors():
             key = ".".join(str(part) for part in item["loc"])
-            if item["type"] == "extra_forbidden":
+            if key in MOVED:
+                lines.append(f"{key}: is now web.{key.removeprefix('desk.')}")
+            elif item["type"] == "extra_forbidden":
                 lines.append(f"{key}: no such key (see docs/kanhu.example.toml)")
             else:
-                lines.append(f"{key}: {item['msg'].removeprefix('Value error, ')}")
+                said = item["msg"].removeprefix("Value error, ")
+                lines.append(f"{key}: {said}" if key else said)
         raise ConfigError(f"{origin}: " + "; ".join(lines)) from None
 
 

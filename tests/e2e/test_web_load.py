@@ -37,7 +37,7 @@ async def test_five_hundred_readers_do_not_hold_the_loop(tmp_path: Path) -> None
             "        if not key.fileobj.recv(1 << 20): wait.unregister(key.fileobj)\n"
         )
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", script, str(place.desk.port),
+            sys.executable, "-c", script, str(place.port),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
         assert child.stdin is not None

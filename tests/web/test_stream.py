@@ -141,7 +141,7 @@ async def test_one_operator_opens_so_many_windows_and_no_more(place: Place) -> N
 
 
 async def raw(place: Place, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", place.desk.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     writer.write(data)
     return reader, writer
 
@@ -233,7 +233,7 @@ async def test_who_does_not_read_is_let_go_and_delays_nobody(
         for _ in range(stream.MAX_OF_ONE):
             one = socket.socket()
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            one.connect(("127.0.0.1", place.desk.port))
+            one.connect(("127.0.0.1", place.port))
             one.sendall(request)
             deaf.append(one)
         async with wang.stream("GET", "/desk/api/events") as answer:
@@ -253,31 +253,36 @@ async def test_a_taken_port_is_said_at_once(place: Place, tmp_path: Path) -> Non
     async def nothing(*_: object) -> None:
         raise AssertionError
 
-    with pytest.raises(ConfigError, match=r"desk\.port .*choose another port"):
-        Server(nothing, "127.0.0.1", place.desk.port)
-    with pytest.raises(ConfigError, match=r"desk\.tls"):
+    with pytest.raises(ConfigError, match=r"web\.port .*choose another port"):
+        Server(nothing, "127.0.0.1", place.port)
+    with pytest.raises(ConfigError, match=r"web\.tls"):
         Server(nothing, "127.0.0.1", 0, tls=(str(tmp_path / "no.crt"), str(tmp_path / "no.key")))
 
 
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        ({"host": "0.0.0.0"}, "in the clear"),
-        ({"public_url": "http://desk.example"}, "https://host"),
-        ({"public_url": "https://desk.example/?x=1"}, "https://host"),
-        ({"time_zone": "Mars/Base"}, "no time zone"),
-        ({"proxies": ["everybody"]}, "proxies"),
-        ({"oidc": {"issuer": "https://id.example", "client_id": "desk"}}, "public_url"),
+        ({"web": {"host": "0.0.0.0"}}, "in the clear"),
+        ({"web": {"public_url": "http://desk.example"}}, "https://host"),
+        ({"web": {"public_url": "https://desk.example/?x=1"}}, "https://host"),
+        ({"desk": {"time_zone": "Mars/Base"}}, "no time zone"),
+        ({"web": {"proxies": ["everybody"]}}, "proxies"),
+        ({"desk": {"oidc": {"issuer": "https://id.example", "client_id": "desk"}}}, "public_url"),
         (
-            {"public_url": "https://d.example", "oidc": {"issuer": "http://id.example", "client_id": "d"}},
+            {
+                "web": {"public_url": "https://d.example"},
+                "desk": {"oidc": {"issuer": "http://id.example", "client_id": "d"}},
+            },
             "https",
         ),
-        ({"session_hours": 0}, "session_hours"),
+        ({"desk": {"session_hours": 0}}, "session_hours"),
+        ({"desk": {"port": 1}}, "is now web.port"),
     ],
 )
 def test_a_setting_that_cannot_be_right_is_refused(settings: dict[str, Any], why: str) -> None:
+    settings["desk"] = {"enabled": True, **settings.get("desk", {})}
     with pytest.raises(ConfigError, match=why):
-        config.parse({"data_dir": "/x", "desk": {"enabled": True, **settings}}, "test")
+        config.parse({"data_dir": "/x", **settings}, "test")
 
 
 async def test_a_quiet_desk_still_says_what_time_it_is(place: Place) -> None:
@@ -300,7 +305,7 @@ async def test_over_tls_cookies_are_secure_and_plain_text_gets_nothing(
     async with running(tmp_path / "data", host="127.0.0.1", tls=tls) as place:
         place.desk.operators.add("li", password=PASSWORD)
         trust = ssl.create_default_context(cafile=str(papers.ca_file))
-        url = f"https://127.0.0.1:{place.desk.port}"
+        url = f"https://127.0.0.1:{place.port}"
         async with httpx2.AsyncClient(base_url=url, verify=trust) as client:
             answer = await log_in_as(client, "li")
             assert answer.status_code == 303

@@ -6,7 +6,7 @@ import secrets
 import socket
 from typing import Any
 
-from kanhu.config import Desk
+from kanhu.config import Web
 from kanhu.registry import Registry
 from kanhu.registry.operators import Operators
 
@@ -28,8 +28,8 @@ class DemoDesk:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The section of the daemon's configuration."""
-        return {"desk": {"enabled": True, "port": self.port}}
+        """The sections of the daemon's configuration."""
+        return {"web": {"port": self.port}, "desk": {"enabled": True}}
 
     def let_in(self, registry: Registry) -> None:
         """Register the supervisor; RegistryError."""
@@ -38,7 +38,7 @@ class DemoDesk:
 
 def _port() -> int:
     """The desk's own port, or a free one where another program has it."""
-    for wanted in (Desk().port, 0):
+    for wanted in (Web().port, 0):
         try:
             with socket.create_server((HOST, wanted)) as free:
                 return int(free.getsockname()[1])

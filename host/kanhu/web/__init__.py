@@ -1,5 +1,1 @@
-"""The call desk (`/desk`): see kanhu.web.desk."""
-
-from .desk import Desk
-
-__all__ = ["Desk"]
+"""Pages over HTTP: the call desk (desk), the families' page (family), and the server of both (site)."""

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from kanhu.errors import ConfigError
 
-log = structlog.get_logger("kanhu.desk")
+log = structlog.get_logger("kanhu.web")
 
 MAX_CONNECTIONS = 600
 REQUEST_LIMIT_S = 10.0  # from the first byte, or the connection, to the end of a request's headers
@@ -94,7 +94,7 @@ class _Said(logging.Handler):
     """What uvicorn has to say, in the daemon's own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.error("desk", said=record.getMessage(), exc_info=record.exc_info)
+        log.error("web server", said=record.getMessage(), exc_info=record.exc_info)
 
 
 def _log_here() -> None:
@@ -131,7 +131,7 @@ class Server:
         except (OSError, UnicodeError) as error:
             self._socket.close()
             reason = getattr(error, "strerror", None) or error
-            raise ConfigError(f"desk.port {host}:{port}: {reason}; choose another port") from None
+            raise ConfigError(f"web.port {host}:{port}: {reason}; choose another port") from None
         try:
             config = uvicorn.Config(
                 app, loop="none", http=LimitedProtocol, ws="none", lifespan="off", log_config=None,
@@ -144,7 +144,7 @@ class Server:
             _log_here()
         except (OSError, ssl.SSLError) as error:
             self._socket.close()
-            raise ConfigError(f"desk.tls: {error}; give the files of certificate and key in PEM") from None
+            raise ConfigError(f"web.tls: {error}; give the files of certificate and key in PEM") from None
         self._server = _Server(config)
 
     @property
