@@ -84,6 +84,10 @@ class Families:
         self._load()
         return self._labels.get(hub) if self._registry.knows(hub) else None
 
+    def labels_made(self) -> dict[str, int]:
+        """When the links of hubs were made (host UTC ms)."""
+        return dict(self._rows("SELECT hub, made_ms FROM labels"))
+
     def hub_of(self, token: str) -> str | None:
         """Whose link this is; None: nobody's, or of a link or hub that was revoked."""
         self._load()
