@@ -51,6 +51,7 @@ class App:
         from kanhu_hub import wiring
 
         self.board = board
+        self.buttons = {}  # wired callers by device
         (
             self.config,
             self.clock,
@@ -83,7 +84,7 @@ class App:
     def emit(self, kind, fields):
         """An input's fact: True when flash has it."""
         if self.pairing:
-            self.pairing.emitted(kind, fields)
+            kind = self.pairing.emitted(kind, fields)
         if kind in KINDS:
             saved = None
             if kind == k.FALL and self.config.fall_ask:

@@ -10,12 +10,14 @@ from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
 
 EXPIRED, BY_COMMAND, ALARM, PRESSED = 1, 2, 4, 5  # DETAIL of pairing.closed; 3 is the host's to say
-LATE, ALARM_STANDS, NO_DEVICE = 4, 5, 6  # DETAIL of command.refused
+LATE, ALARM_STANDS, NO_DEVICE, PRESSED_NOW = 4, 5, 6, 7  # DETAIL of command.refused
 
-_AGAIN_MS = const(3000)  # contracts.md section 12, as are the next five
+_AGAIN_MS = const(3000)  # contracts.md section 12, as are the next seven
 _SAME_MS = const(15000)  # what says nothing new
 _STRANGERS = const(30)
 _PROVE_MS = const(120000)
+_SEEN_MS = const(250)  # a wired press sooner than this after the lamp's change began before it
+_HELD_MS = const(2000)  # whoever holds a wired button for longer calls
 _CLOCKS_MS = const(15000)  # the host's clock and the hub's may differ by this
 _COPY_MS = const(4000)  # as inputs/presses.py: a press that began before the pairing
 _COPY_NO_ID_MS = const(2500)
@@ -59,7 +61,11 @@ def command(app, fields):
         ms = min(ms, left)
     elif device:
         return LATE  # a press must not be taken for a test at an unknown time
-    if not app.radio or (
+    button = app.buttons.get(device)
+    if button:
+        if button.pressed or button.due or not button.wire.value():
+            return PRESSED_NOW
+    elif not app.radio or (
         device
         and not any(row[0] == device and row[1] == _CALL and len(row[2]) == 6 for row in app.devices.all())
     ):
@@ -71,15 +77,27 @@ def command(app, fields):
 
 
 class Pairing:
-    """Until close(): `device` is the caller whose next press is a test; None: it listens."""
+    """Until close(): `device` is the caller, wired or BLE, whose next press is a test; None: it listens."""
 
     def __init__(self, app):
         self._app = app
         self._seen = {}  # address: [ms told of, what was told, ms heard, what was heard]
         self._strangers = 0
         self._over = 0  # why, once it is
-        self._closed = False
-        app.pairing = app.radio.pairing = self
+        self._closed = True
+        self._until_ms = 0
+        self._button = None  # the wired caller that is proven
+        self._held = None  # (wired caller, ms): its test press, while it is not let go
+        self._set(self)
+
+    def _set(self, pairing):
+        self._app.pairing = pairing
+        if self._app.radio:
+            self._app.radio.pairing = pairing
+
+    def _tests(self, device, test):
+        for sensor in self._app.radio.sensors.values() if self._app.radio else ():
+            sensor.test = test if sensor.device == device else None
 
     def open(self, ms, device):
         """For ms from now."""
@@ -87,9 +105,11 @@ class Pairing:
         self.device = device
         self._over = 0
         self._closed = False
-        self._until_ms = app.clock.now_ms() + ms
-        for sensor in app.radio.sensors.values():
-            sensor.test = self if sensor.device == device else None
+        now = app.clock.now_ms()
+        self._since_ms = now + _SEEN_MS
+        self._until_ms = now + ms
+        self._button = app.buttons.get(device)
+        self._tests(None if self._button else device, self)
         app.recorder.record(k.PAIRING_OPENED, {k.SPAN_MS: ms, k.DEVICE: device})
         app.indicator.look()
 
@@ -98,8 +118,7 @@ class Pairing:
         if self._closed:
             return
         app = self._app
-        for sensor in app.radio.sensors.values():
-            sensor.test = None
+        self._tests(None, None)
         self._over = detail
         self._closed = True
         self._until_ms = app.clock.now_ms() + _COPY_MS
@@ -113,34 +132,51 @@ class Pairing:
     def tick(self):
         """Call a few times a second."""
         app = self._app
-        over = app.clock.now_ms() >= self._until_ms
+        now = app.clock.now_ms()
+        over = now >= self._until_ms
+        if self._held:
+            button, since_ms = self._held
+            if button.pressed and now - since_ms >= _HELD_MS:
+                app.emit(k.CALL, {k.DEVICE: button.device})
+                self._held = None  # not before flash has it
+            elif not button.pressed:
+                self._held = None
         if not self._over and app.alarms.shown():
             self._over = ALARM
         if not self._closed and (self._over or over):
             self.close(self._over or EXPIRED)
         elif over:
-            app.pairing = app.radio.pairing = None
+            self._set(None)
+
+    def _waits(self):
+        app = self._app
+        return not self._over and app.clock.now_ms() < self._until_ms and not app.alarms.shown()
 
     def emitted(self, kind, fields):
-        """An event is about to be recorded: an alarm, or the press that was waited for, is the end."""
+        """The kind of an event that is about to be recorded: an alarm, or the awaited press, is the end."""
+        button = self._button
+        # Not due: it is a BLE caller's, under the same number.
+        if kind == k.CALL and button and fields.get(k.DEVICE) == self.device and button.due and self._waits():
+            now = self._app.clock.now_ms()
+            if now >= self._since_ms:
+                self._held = button, now
+                kind = k.TEST_PRESS
         if kind in KINDS:
             self._over = ALARM
         elif kind == k.TEST_PRESS:
             fields[k.FLAGS] = fields.get(k.FLAGS, 0) | k.TEST
             self._over = PRESSED
+        return kind
 
     def is_test(self, sensor, codes, presses, flags):
         """Whether this is the one press that proves a caller. Every other one, and the next, is a call."""
-        app = self._app
         sensor.test = None
         return (
-            not self._over
+            self._waits()
             and presses == 1
             and not flags  # a sensor that is doubted
             and bytes([code for code in codes if code]) == b"\x01"  # not a double press, not a hold
             and sensor.device == self.device
-            and app.clock.now_ms() < self._until_ms
-            and not app.alarms.shown()
         )
 
     def met(self, sensor, address):
@@ -161,7 +197,7 @@ class Pairing:
                 age_ms = self._app.clock.now_ms() - row[2]
                 if sensor.presses and age_ms <= (_COPY_NO_ID_MS if packet_id is None else _COPY_MS):
                     sensor.presses.count(packet_id, bytes(codes))
-        if self.device == sensor.device and not self._over:
+        if self.device == sensor.device and not self._over and not self._button:
             sensor.test = self
 
     def heard(self, address, rssi, data, sensor):

@@ -169,7 +169,8 @@ def _inputs(app, add, log):
             adc = _make(config, log, row[0], board.adc, row[2])
         pin = _make(config, log, row[0], board.input, row[1], True)
         if pin:
-            add("button %d" % row[0], CallButton(pin, row[0], emit, clock, adc).run, 0)
+            button = app.buttons[row[0]] = CallButton(pin, row[0], emit, clock, adc)
+            add("button %d" % row[0], button.run, 0)
     if config.cancel is not None:
         from kanhu_hub.inputs.call_button import CallButton
 

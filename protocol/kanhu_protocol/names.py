@@ -211,6 +211,7 @@ DETAILS = {
         4: "too_late",  # PAIR under way for too long, or clocks that do not agree
         5: "alarm_stands",
         6: "no_such_device",
+        7: "pressed",  # PAIR with PROVE of a wired button that is pressed already
     },
     k.SENSOR_DOUBTED: {1: "counter_went_back", 2: "repeated", 3: "not_encrypted", 4: "forged", 5: "no_key"},
     k.MONITOR_FAULT: {

@@ -27,10 +27,10 @@ class CallButton:
 
             self.line = Line(adc, device, self._say)
         self._unsure = True  # no open contact seen since the start
-        self._pressed = False
+        self.pressed = False
         self._held_ms = 0
         self._stuck = False
-        self._due = False  # a press that emit has not taken yet
+        self.due = False  # a press that emit has not taken yet
 
     async def run(self):
         """Never returns; an error is logged and the button read again, with no press forgotten."""
@@ -38,25 +38,25 @@ class CallButton:
 
     async def _step(self):
         self._call()  # again, if it failed
-        if await self.wire.edge() or (self.wire.value() == 0) != self._pressed:
-            await self._settled(_RELEASE_MS if self._pressed else _PRESS_MS)
+        if await self.wire.edge() or (self.wire.value() == 0) != self.pressed:
+            await self._settled(_RELEASE_MS if self.pressed else _PRESS_MS)
         ms = self._elapsed()
         if self.wire.value() == 1:
             self._opened()
-        elif not self._pressed and self._is_press():
-            self._pressed = True
+        elif not self.pressed and self._is_press():
+            self.pressed = True
             # Closed already at the start: a hand that could not wait, or a contact stuck since before? A hand
             # lets go within _STUCK_MS, and that is a call. A contact that does not is a fault and no call,
             # however often the hub restarts; calling at once would make a call of it at each restart.
-            self._due = not self._unsure
+            self.due = not self._unsure
             self._held_ms = 0
         self._call()
         self._supervise(ms)
 
     def _call(self):
-        if self._due:
+        if self.due:
             self._say(k.CALL)
-            self._due = False
+            self.due = False
 
     def _say(self, kind, key=0, value=0):
         fields = {k.DEVICE: self.device}
@@ -81,13 +81,13 @@ class CallButton:
     def _opened(self):
         if self._stuck or self._unsure:  # at first, too: it may have been stuck before the start
             self._say(k.CONTACT_RELEASED, k.SPAN_MS, self._held_ms)
-        if self._pressed and self._unsure and not self._stuck:
-            self._due = True
-        self._pressed = self._stuck = self._unsure = False
+        if self.pressed and self._unsure and not self._stuck:
+            self.due = True
+        self.pressed = self._stuck = self._unsure = False
 
     def _supervise(self, ms):
-        if self._pressed and not self._stuck and self._held_ms >= _STUCK_MS:
+        if self.pressed and not self._stuck and self._held_ms >= _STUCK_MS:
             self._say(k.CONTACT_STUCK, k.SPAN_MS, self._held_ms)
             self._stuck = True
         if self.line:
-            self.line.watch(ms, self._pressed)
+            self.line.watch(ms, self.pressed)

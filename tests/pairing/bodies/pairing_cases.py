@@ -19,6 +19,8 @@ CUFF = b"\xa4\xc1\x38\x00\x00\x03"
 UTC_MS = 1790000000000
 KEY = b"fedcba9876543210"
 CALLER = [5, 1, BUTTON, 0]
+WIRED, SECOND = 1, 2  # devices
+SECOND_PIN = 14
 
 
 class Radio:
@@ -47,12 +49,13 @@ class House(Home):
 
     houses = number = 0
 
-    def __init__(self, table=(), clock=True, **settings):
+    def __init__(self, table=(), clock=True, radio=True, **settings):
         House.houses += 1
         self.folder = hub_home.FOLDER = f"{FOLDER}/{House.houses}"
         os.mkdir(self.folder)
-        self.radio = Board.radio = Radio()
-        super().__init__(config={"buttons": [[1, 4]], "pirs": [], "proof": 0}, **settings)
+        self.radio = Board.radio = Radio() if radio else None
+        config = {"buttons": [[WIRED, 4], [SECOND, SECOND_PIN]], "pirs": [], "proof": 0}
+        super().__init__(config=config, **settings)
         self.run(1000)
         if clock:
             self.order(k.TIME, {k.TIME_MS: UTC_MS})
@@ -93,6 +96,17 @@ class House(Home):
 
     def refused(self):
         return [event[k.DETAIL] for event in self.said(k.COMMAND_REFUSED)]
+
+    def hold(self, pin=4, ms=0):
+        self.board.pins[pin].move(0)
+        self.run(ms)
+
+    def let_go(self, pin=4, ms=200):
+        self.board.pins[pin].move(1)
+        self.run(ms)
+
+    def devices(self, kind):
+        return [event[k.DEVICE] for event in self.said(kind)]
 
     def closed(self):
         return [event[k.DETAIL] for event in self.said(k.PAIRING_CLOSED)]
@@ -340,11 +354,12 @@ def test_a_hub_without_a_clock_takes_no_press_for_a_test():
     assert len(home.said(k.CALL)) == 1
 
 
-def test_only_a_caller_on_the_air_is_proven():
+def test_only_a_caller_is_proven():
     home = House(table=[CALLER, [6, 2, OTHER, 0]])
-    for device in (1, 6, 9):
+    for device in (6, 9):
         home.pair(90000, device)
-    assert home.refused() == [6, 6, 6]
+    assert home.refused() == [6, 6]
+    assert home.lamp() == "well"
 
 
 def test_the_same_command_again_changes_nothing():
@@ -427,3 +442,242 @@ def test_a_spoilt_file_or_radio_takes_no_call_from_a_hub():
     home.press()
     assert len(home.said(k.CALL)) == 1
     assert home.said(k.PAIRED), "the rest of a table is taken all the same"
+
+
+def test_one_press_of_a_wired_button_is_the_test_and_the_next_is_a_call():
+    home = House(table=[CALLER])
+    home.pair(90000, WIRED)
+    assert home.lamp() == "proving"
+    home.run(1000)
+    home.press()
+    (press,) = home.said(k.TEST_PRESS)
+    assert (press[k.DEVICE], press[k.FLAGS]) == (WIRED, k.TEST)
+    assert home.said(k.CALL) == []
+    assert home.closed() == [5]
+    assert home.lamp() == "well"
+    home.run(10000)
+    assert home.app.pairing is None
+    assert home.said(k.CALL) == []
+    home.press()
+    assert home.devices(k.CALL) == [WIRED]
+    assert home.devices(k.TEST_PRESS) == [WIRED]
+
+
+def test_a_second_press_is_a_call_however_soon():
+    for gap_ms in (60, 100, 240, 300, 900, 3000, 5000):
+        home = House()
+        home.pair(90000, WIRED)
+        home.run(1000)
+        home.hold(ms=100)
+        home.let_go(ms=gap_ms)
+        home.hold(ms=100)
+        home.let_go()
+        assert home.devices(k.TEST_PRESS) == [WIRED], gap_ms
+        assert home.devices(k.CALL) == [WIRED], gap_ms
+
+
+def test_who_holds_a_wired_button_calls_while_still_holding_it():
+    home = House()
+    home.pair(90000, WIRED)
+    home.run(1000)
+    home.hold(ms=1300)
+    assert home.said(k.CALL) == []  # after half a second more
+    home.run(500)
+    assert home.devices(k.CALL) == [WIRED]
+    assert home.lamp() in ("heard", "stored", "delivered")
+    home.run(30000)
+    home.let_go()
+    assert home.devices(k.TEST_PRESS) == [WIRED]
+    assert home.devices(k.CALL) == [WIRED]  # once
+
+
+def test_a_hold_calls_though_pairing_is_opened_or_closed_meanwhile():
+    for fields in (
+        {k.PAIR_MS: 0},
+        {k.PAIR_MS: 60000},
+        {k.PAIR_MS: 60000, k.PROVE: SECOND},
+        {k.PAIR_MS: 60000, k.PROVE: WIRED},
+    ):
+        home = House(table=[CALLER])
+        home.pair(90000, WIRED)
+        home.run(1000)
+        home.hold(ms=500)
+        fields[k.TIME_MS] = home.utc() + 60000
+        home.order(k.PAIR, fields)
+        home.run(3000)
+        assert home.devices(k.CALL) == [WIRED], fields
+        home.let_go()
+
+
+def test_another_button_is_a_call_and_ends_the_proof():
+    for what in ("wired", "ble", "cancelled"):
+        home = House(table=[CALLER])
+        home.pair(90000, WIRED)
+        home.run(1000)
+        if what == "ble":
+            home.push(1)
+        else:
+            home.hold(SECOND_PIN, 100)
+            home.let_go(SECOND_PIN)
+        assert home.devices(k.CALL) == [5 if what == "ble" else SECOND]
+        home.press()
+        assert home.said(k.TEST_PRESS) == []
+        assert len(home.said(k.CALL)) == 2
+        assert home.closed() == [4]
+
+
+def test_two_wired_buttons_at_once_are_a_test_and_a_call():
+    home = House()
+    home.pair(90000, WIRED)
+    home.run(1000)
+    home.hold()
+    home.hold(SECOND_PIN, 100)
+    home.let_go()
+    home.let_go(SECOND_PIN)
+    assert home.devices(k.CALL) == [SECOND]
+    assert len(home.said(k.TEST_PRESS)) <= 1
+
+
+def test_a_ble_button_that_is_proven_leaves_the_wired_one_a_call():
+    home = House(table=[CALLER])
+    home.pair(90000, 5)
+    home.run(1000)
+    home.press()
+    assert home.devices(k.CALL) == [WIRED]
+    home.push(1)
+    assert home.said(k.TEST_PRESS) == []
+
+
+def test_a_press_that_began_before_the_window_is_a_call():
+    for before_ms in (0, 10, 20, 40, 100, 2000):
+        home = House()
+        home.hold(ms=before_ms)
+        home.tell(k.PAIR, {k.NUMBER: 99, k.PAIR_MS: 90000, k.TIME_MS: home.utc() + 90000, k.PROVE: WIRED})
+        home.run(100)
+        home.let_go()
+        assert home.devices(k.CALL) == [WIRED], before_ms
+        assert home.said(k.TEST_PRESS) == [], before_ms
+        assert home.refused() in ([7], [5]), (before_ms, home.refused())  # pressed; or an alarm stands
+
+
+def test_a_press_in_the_moment_the_lamp_changes_is_a_call():
+    for after_ms in (0, 50, 150):
+        home = House()
+        home.tell(k.PAIR, {k.NUMBER: 99, k.PAIR_MS: 90000, k.TIME_MS: home.utc() + 90000, k.PROVE: WIRED})
+        home.run(after_ms)
+        home.press()
+        assert home.devices(k.CALL) == [WIRED], after_ms
+        assert home.said(k.TEST_PRESS) == []
+
+
+def test_a_bouncing_contact_is_one_test_press():
+    home = House()
+    home.pair(90000, WIRED)
+    home.run(1000)
+    for ms in (3, 2, 5, 1, 4):
+        home.hold(ms=ms)
+        home.board.pins[4].move(1)
+        home.run(ms)
+    home.hold(ms=150)
+    for ms in (3, 8, 2):
+        home.board.pins[4].move(1)
+        home.run(ms)
+        home.hold(ms=ms)
+    home.let_go(ms=3000)
+    assert home.devices(k.TEST_PRESS) == [WIRED]
+    assert home.said(k.CALL) == []
+
+
+def test_a_wired_button_is_a_test_for_two_minutes_at_most():
+    home = House()
+    home.pair(600000, WIRED)
+    home.run(121000)
+    assert home.closed() == [1]
+    home.press()
+    assert home.devices(k.CALL) == [WIRED]
+    home = House()
+    home.pair(30000, WIRED)
+    home.run(29000)
+    home.hold(ms=6000)  # over the end of the window
+    assert home.devices(k.TEST_PRESS) == [WIRED]
+    assert home.devices(k.CALL) == [WIRED]
+
+
+def test_a_hub_that_knows_no_time_or_gets_the_order_late_takes_no_wired_press_for_a_test():
+    home = House(clock=False)
+    home.pair(90000, WIRED)
+    assert home.refused() == [4]
+    home.press()
+    assert home.devices(k.CALL) == [WIRED]
+    home = House()
+    home.pair(90000, WIRED, late=90001)
+    assert home.refused() == [4]
+    home.press()
+    assert home.devices(k.CALL) == [WIRED]
+
+
+def test_a_power_cut_in_the_window_leaves_a_call():
+    for held in (False, True):
+        home = House()
+        home.pair(90000, WIRED)
+        home.run(1000)
+        if held:  # the cut comes while the test press is not let go: who holds it calls
+            home.hold(ms=500)
+        home.reboot()
+        home.board.pins[4].move(0)
+        home.run(300)
+        home.let_go(ms=1000)
+        assert home.devices(k.CALL) == [WIRED], held
+        assert len(home.said(k.TEST_PRESS)) == held
+
+
+def test_an_alarm_or_a_question_ends_the_proof_of_a_wired_button():
+    home = House()
+    home.pair(90000, WIRED)
+    home.order(k.ASK, {k.ALARM_NAME: [1 << 31, 4], k.ASK_MS: 60000, k.ASK_KIND: k.INACTIVITY})
+    assert home.lamp() == "asking"
+    home.press()
+    assert home.said(k.TEST_PRESS) == []
+    assert home.devices(k.CALL) == [WIRED]
+    home.pair(90000, WIRED)
+    assert home.refused() == [5]
+
+
+def test_a_test_press_that_flash_refuses_by_an_error_is_a_call():
+    home = House()
+    home.pair(90000, WIRED)
+    home.run(1000)
+    record, failed = home.app.recorder.record, []
+
+    def failing(kind, fields):
+        if kind == k.TEST_PRESS:
+            failed.append(kind)
+            raise MemoryError
+        return record(kind, fields)
+
+    home.app.recorder.record = failing
+    home.press(ms=500)
+    assert failed
+    assert home.devices(k.CALL) == [WIRED]
+
+
+def test_a_hub_without_a_radio_proves_its_own_button():
+    home = House(radio=False)
+    home.pair(90000)
+    assert home.refused() == [6]
+    home.pair(90000, WIRED)
+    home.run(1000)
+    home.press()
+    assert home.devices(k.TEST_PRESS) == [WIRED]
+    home.run(10000)
+    home.press()
+    assert home.devices(k.CALL) == [WIRED]
+
+
+def test_a_ble_button_under_the_wired_ones_number_is_a_call():
+    home = House(table=[[WIRED, 1, BUTTON, 0]])
+    home.pair(90000, WIRED)
+    home.run(1000)
+    home.push(1)
+    assert home.devices(k.CALL) == [WIRED]
+    assert home.said(k.TEST_PRESS) == []
