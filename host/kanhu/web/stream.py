@@ -22,8 +22,8 @@ MAX_OF_ONE = 8  # of one operator: windows that were left open
 ROUND = 10  # readers told in one turn of the loop
 
 
-class _Stream(StreamingResponse):
-    """Whose source ends with it, also when the reader is gone in the middle of a state."""
+class Ending(StreamingResponse):
+    """A stream whose source ends with it, also when the reader is gone in the middle of a state."""
 
     body_iterator: AsyncGenerator[str, None]
 
@@ -57,7 +57,7 @@ class Streams:
 
     def response(self, operator: Operator, until: float) -> StreamingResponse:
         """Everything from now on until the log-in ends (Unix time `until`)."""
-        return _Stream(
+        return Ending(
             self._said(operator, until),
             media_type="text/event-stream",
             headers={"cache-control": "no-store", "x-accel-buffering": "no"},

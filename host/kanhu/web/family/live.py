@@ -1,0 +1,80 @@
+"""Parts of a page that renew themselves: server-sent events (HTML 9.2) with the HTML of what has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+import structlog
+from starlette.responses import StreamingResponse
+
+from kanhu.web.stream import Ending
+
+from .visit import Problem, Visit
+from .words import COMMON
+
+log = structlog.get_logger("kanhu.family")
+
+LOOK_EVERY_S = 0.5
+PING_S = 10.0
+AGAIN_MS = 2000  # a browser that lost us asks again after this
+MAX_STREAMS = 200
+MAX_OF_HOME = 8
+
+Parts = Callable[[], Mapping[str, str]]
+
+
+class Live:
+    """All pages that are looked at now."""
+
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()  # by home
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closing.set()
+
+    def response(self, visit: Visit, parts: Parts, still: Callable[[], bool]) -> StreamingResponse:
+        """What parts() says, {id of an element: its HTML}, now and whenever it changes, while still().
+
+        "_to" in place of an id: the path at which the page goes on. Problem: too many are open."""
+        if self._open[visit.home.id] >= MAX_OF_HOME or self._open.total() >= MAX_STREAMS:
+            raise Problem(COMMON["busy"], 503)
+        return Ending(
+            self._said(visit.home.id, parts, still),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
+
+    async def _said(self, home: str, parts: Parts, still: Callable[[], bool]) -> AsyncGenerator[str, None]:
+        self._open[home] += 1
+        shown: dict[str, str] = {}
+        quiet_s = 0.0
+        try:
+            yield f"retry: {AGAIN_MS}\n\n"
+            while still() and not self._closing.is_set():
+                found = parts()
+                new = {id: html for id, html in found.items() if shown.get(id) != html}
+                if new:
+                    shown.update(new)
+                    quiet_s = 0.0
+                    yield f"event: parts\ndata: {json.dumps(new, ensure_ascii=False)}\n\n"
+                    if "_to" in new:
+                        return
+                elif quiet_s >= PING_S:
+                    quiet_s = 0.0
+                    yield "event: ping\ndata: \n\n"
+                quiet_s += LOOK_EVERY_S
+                try:
+                    await asyncio.wait_for(self._closing.wait(), LOOK_EVERY_S)
+                except TimeoutError:
+                    continue
+        except Exception:
+            log.exception("a live page has failed")
+        finally:
+            self._open[home] -= 1
+            if not self._open[home]:
+                del self._open[home]
