@@ -14,6 +14,7 @@ from kanhu.journal.erasing import about
 from kanhu.journal.plain import believed
 from kanhu.journal.times import Anchor, resolve
 from kanhu.registry import Home, Registry
+from kanhu.registry.families import Families
 from kanhu.registry.notes import Notes
 from kanhu.uplink.cloudevents import to_json
 from kanhu_protocol import names
@@ -65,6 +66,8 @@ def write(data_dir: Path, registry: Registry, home_id: str, out: Path) -> int:
 def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
     hubs = [hub.id for hub in registry.hubs(home.id)]
     note = Notes(registry).of(home.id)
+    families = Families(registry)
+    family = families.of(home.id)
     head: dict[str, Any] = {
         "home": {
             "id": home.id, "region": home.region, "time_zone": home.time_zone, "name": home.name,
@@ -79,6 +82,10 @@ def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
         ],
         "rules": registry.rules(home.id),
         "visit_plans": [plan._asdict() for plan in registry.plans(home.id)],
+        "family": {"claimed_ms": family.claimed_ms if family is not None else None},
+        "reading_wearers": [
+            {"hub": hub, **said._asdict()} for hub in hubs for said in families.wearer_history(hub)
+        ],
     }  # fmt: skip
     count = 0
     path = data_dir / "journal.db"
