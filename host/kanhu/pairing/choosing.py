@@ -27,19 +27,23 @@ def choose(registry: Registry, window: Window, address: str, bind_key: bytes | N
     found = window.heard.get(mac)
     if found is None:
         raise PairingError(
-            f"sensor {address}: hub {window.hub} has not heard it; press its button or wake it near the hub"
+            f"sensor {address}: hub {window.hub} has not heard it; press its button or wake it near the hub",
+            "not_heard",
         )
     if whose(registry, window.hub, mac) == "elsewhere":
-        raise PairingError(f"sensor {found.mac}: belongs to another home; unpair it there first")
+        raise PairingError(f"sensor {found.mac}: belongs to another home; unpair it there first", "elsewhere")
     if found.advertised is None:
         if bind_key is not None:
-            raise PairingError(f"sensor {found.mac}: does not encrypt; leave its key away")
+            raise PairingError(f"sensor {found.mac}: does not encrypt; leave its key away", "no_key")
     elif bind_key is None:
         raise PairingError(
-            f"sensor {found.mac}: encrypts; its key is needed (32 hexadecimal digits, from its app)"
+            f"sensor {found.mac}: encrypts; its key is needed (32 hexadecimal digits, from its app)",
+            "key_needed",
         )
     elif not opens(bind_key, mac, found.advertised):
-        raise PairingError(f"sensor {found.mac}: the key does not open what was heard of it; look again")
+        raise PairingError(
+            f"sensor {found.mac}: the key does not open what was heard of it; look again", "wrong_key"
+        )
     return found
 
 

@@ -21,7 +21,7 @@ from kanhu_protocol import names
 
 from .choosing import choose, whose
 from .proofs import Proofs
-from .values import MAX_WINDOW_S, PROOF_S, WINDOW_S, Heard, PairingError, Proof, Window
+from .values import MAX_WINDOW_S, PROOF_S, WINDOW_S, Heard, PairingError, Proof, Why, Window
 from .voice import Down, Voice, refusal
 from .windows import Windows
 
@@ -51,12 +51,12 @@ class Pairing:
         if not 1 <= seconds <= MAX_WINDOW_S:
             raise PairingError(f"{seconds} s: a window is open for 1 to {MAX_WINDOW_S} s")
         self._active(hub)
-        self._proofs.end(hub, "another window was opened")
+        self._proofs.end(hub, Why("another window was opened", "replaced"))
         return await self._windows.open(hub, seconds)
 
     async def close(self, hub: str) -> None:
         """End a hub's window, and a proof that is under way."""
-        self._proofs.end(hub, "it was ended")
+        self._proofs.end(hub, Why("it was ended", "ended"))
         self._windows.close(hub, "by_command")
         await self._voice.say(hub, 0)
 
@@ -83,9 +83,9 @@ class Pairing:
         found = choose(self._registry, self.window(hub), address, bind_key)
         if self.whose(hub, found.address) == "here":
             (own,) = [one for one in self._registry.sensors(hub) if one.address == found.address]
-            raise PairingError(f"sensor {found.mac}: is sensor {own.index} of this hub already")
+            raise PairingError(f"sensor {found.mac}: is sensor {own.index} of this hub already", "here")
         if not role and found.role is None:
-            raise PairingError(f"sensor {found.mac}: does not say what it is; choose its role")
+            raise PairingError(f"sensor {found.mac}: does not say what it is; choose its role", "no_role")
         index = self._registry.add_sensor(
             hub, role or names.ROLES[found.role or 0], found.mac, name or found.name, room, supervision_s,
             bind_key=bind_key, wearer=wearer,
@@ -126,7 +126,7 @@ class Pairing:
     def _active(self, hub: str) -> None:
         if not self._registry.knows(hub):
             self._registry.hub(hub)  # says that there is none
-            raise PairingError(f"hub {hub}: is revoked")
+            raise PairingError(f"hub {hub}: is revoked", "revoked")
 
     # What hubs and the platform say
 
@@ -145,12 +145,14 @@ class Pairing:
         elif event.kind == k.BOOT:
             if self._windows.ended(hub, "restarted"):
                 self._tell_restarted(hub)
-            self._proofs.ended(hub, "the hub has restarted; a press is a call again")
+            self._proofs.ended(hub, Why("the hub has restarted; a press is a call again", "restarted"))
         elif event.kind == k.PAIRING_CLOSED:
             why = names.DETAILS[k.PAIRING_CLOSED].get(event.fields.get(k.DETAIL, 0), "")
             self._windows.ended(hub, why)
             if why == "alarm":
-                self._proofs.ended(hub, "an alarm came, or another press than a single one: that is a call")
+                self._proofs.ended(
+                    hub, Why("an alarm came, or another press than a single one: that is a call", "alarm")
+                )
         elif event.kind == k.SENSOR_HEARD:
             self._windows.heard(event)
         self._proofs.stored(event)

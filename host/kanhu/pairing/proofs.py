@@ -11,17 +11,19 @@ from kanhu.journal import Event, Journal
 from kanhu.registry import Registry, Sensor
 from kanhu_protocol import kinds as k
 
-from .values import CALL, KEPT_S, PROOF_S, PairingError, Proof
+from .values import CALL, KEPT_S, PROOF_S, PairingError, Proof, Why
 from .voice import Voice
 from .windows import Windows
 
 log = structlog.get_logger("kanhu.pairing")
 
 _LATE = {
-    "waiting": "the hub has not confirmed the sensor in time: is it connected?",
-    "asked": "the hub did not answer in time: is it connected?",
-    "ready": "nothing came from the sensor in time; try again nearer to the hub, or change its battery",
-    "stored": "it is kept here, but the platform has not acknowledged it",
+    "waiting": Why("the hub has not confirmed the sensor in time: is it connected?", "no_answer"),
+    "asked": Why("the hub did not answer in time: is it connected?", "no_answer"),
+    "ready": Why(
+        "nothing came from the sensor in time; try again nearer to the hub, or change its battery", "nothing"
+    ),
+    "stored": Why("it is kept here, but the platform has not acknowledged it", "no_platform"),
 }
 
 
@@ -40,7 +42,7 @@ class Proofs:
 
     async def begin(self, sensor: Sensor, seconds: int) -> Proof:
         """A new one, in place of what the hub had."""
-        self.end(sensor.hub, "another one was begun")
+        self.end(sensor.hub, Why("another one was begun", "replaced"))
         now = self._journal.clock()
         proof = self._proofs[sensor.hub] = Proof(sensor, seconds, now, now + seconds * 1000)
         await self._advance(proof)
@@ -50,7 +52,7 @@ class Proofs:
         """A hub's newest proof; PairingError when there was none lately."""
         found = self._proofs.get(hub)
         if found is None:
-            raise PairingError(f"hub {hub}: no sensor is being proven; begin again")
+            raise PairingError(f"hub {hub}: no sensor is being proven; begin again", "no_proof")
         return found
 
     def end(self, hub: str, why: str) -> None:
@@ -123,7 +125,7 @@ class Proofs:
         if proof.state == "waiting":
             held = [one for one in self._registry.sensors(hub) if one.index == proof.sensor.index]
             if not held or held[0].address != proof.sensor.address:
-                self.end(hub, "the sensor was unpaired")
+                self.end(hub, Why("the sensor was unpaired", "unpaired"))
             elif held[0].paired_ms is not None:
                 # From now on: a person walks to the sensor only when told to.
                 now = self._journal.clock()

@@ -29,7 +29,23 @@ HEARING = (k.SENSOR_HEARD,)
 
 
 class PairingError(KanhuError):
-    """Pairing is not possible so; one line that says why and what to do."""
+    """Pairing is not possible so; one line that says why and what to do. code: the same for other words."""
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Why(str):
+    """Why a window or proof is over, in one line; code: the same for whoever has other words for it."""
+
+    code: str
+
+    def __new__(cls, text: str, code: str) -> Why:
+        """One of pairing's own codes."""
+        made = super().__new__(cls, text)
+        made.code = code
+        return made
 
 
 @dataclass

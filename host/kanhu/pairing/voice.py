@@ -10,6 +10,8 @@ from kanhu.journal import Event
 from kanhu.journal.commands import Commands
 from kanhu_protocol import kinds as k
 
+from .values import Why
+
 REFUSALS = {
     1: "its firmware does not know pairing yet: update it",
     3: "it has no memory left for it: try again",
@@ -66,9 +68,9 @@ class Voice:
         self._numbers.pop(hub, None)
 
 
-def refusal(event: Event) -> str:
-    """Why the hub does not do it; empty: it does."""
+def refusal(event: Event) -> Why:
+    """Why the hub does not do it; empty: it does. code: refused_ and the DETAIL."""
     if event.kind == k.COMMAND_DONE:
-        return ""
+        return Why("", "")
     detail = event.fields.get(k.DETAIL, 0)
-    return f"the hub refuses: {REFUSALS.get(detail, f'reason {detail}')}"
+    return Why(f"the hub refuses: {REFUSALS.get(detail, f'reason {detail}')}", f"refused_{detail}")

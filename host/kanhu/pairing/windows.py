@@ -9,7 +9,7 @@ from kanhu.journal import Event
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
-from .values import HEARD_MAX, KEPT_S, Heard, PairingError, Window
+from .values import HEARD_MAX, KEPT_S, Heard, PairingError, Why, Window
 from .voice import Voice
 
 
@@ -38,7 +38,9 @@ class Windows:
         """A hub's window; PairingError when none was opened lately."""
         found = self._windows.get(hub)
         if found is None:
-            raise PairingError(f"hub {hub}: no pairing window is open; open one: kanhu pair {hub}")
+            raise PairingError(
+                f"hub {hub}: no pairing window is open; open one: kanhu pair {hub}", "no_window"
+            )
         return found
 
     def close(self, hub: str, why: str) -> None:
@@ -90,7 +92,7 @@ class Windows:
         """End what is over, and forget what has been for long."""
         for hub, window in list(self._windows.items()):
             if window.state != "closed" and self._clock() >= window.ends_ms:
-                late = "the hub did not answer in time: is it connected?"
+                late = Why("the hub did not answer in time: is it connected?", "no_answer")
                 self.close(hub, "expired" if window.state == "open" else late)
             elif window.state == "closed" and time.monotonic() >= window.gone:
                 del self._windows[hub]
