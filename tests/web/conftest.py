@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures_desk_pages import browser, sit, stage
 from helpers_desk import Place, running
 from kanhu.registry import operators
+
+__all__ = ["browser", "cheap_passwords", "place", "sit", "stage"]
 
 
 @pytest.fixture
