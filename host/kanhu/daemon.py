@@ -149,26 +149,7 @@ class Daemon:
         self.journal.on_delivered.append(self.pairing.delivered)
         self.orders.on_table.append(self.pairing.table_reported)
         self.desk: Desk | None = None
-        self.site: Site | None = None
-        if config.desk.enabled:
-            # A web server that most homes' daemons do without.
-            from kanhu.web.audit import Audit
-            from kanhu.web.desk import Desk
-            from kanhu.web.site import Site
-
-            sources = Sources(
-                self.watch.conditions,
-                self.watch.condition,
-                self.watch.past,
-                self.proofs.proof,
-                self.modes.set,
-                self.faults.incidents,
-            )
-            self.desk = Desk(
-                config.desk, config.web, config.data_dir, self.journal, self.registry, self.alarms, sources,
-                Audit(self.journal),
-            )  # fmt: skip
-            self.site = Site(config.web, [self.desk])
+        self.site = self._site(config) if config.desk.enabled or config.family.enabled else None
         self.visits = self.city.visits = Visits(self.journal, self.registry, config.data_dir)
         self.referrals = Referrals(self.journal)
         self.referral_line: ReferralLine | None = None
@@ -177,6 +158,29 @@ class Daemon:
             self.referral_line = ReferralLine(city, self.journal, self.city.render)
         self._events: set[asyncio.Task[Event]] = set()
         self._restore_silence()
+
+    def _site(self, config: Config) -> Site:
+        # A web server that most homes' daemons do without.
+        from kanhu.web.audit import Audit
+        from kanhu.web.site import Part, Site
+
+        sources = Sources(
+            self.watch.conditions, self.watch.condition, self.watch.past, self.proofs.proof, self.modes.set,
+            self.faults.incidents,
+        )  # fmt: skip
+        common = config.data_dir, self.journal, self.registry, self.alarms, sources
+        audit = Audit(self.journal)
+        parts: list[Part] = []
+        if config.desk.enabled:
+            from kanhu.web.desk import Desk
+
+            self.desk = Desk(config.desk, config.web, *common, audit)
+            parts.append(self.desk)
+        if config.family.enabled:
+            from kanhu.web.family import Family
+
+            parts.append(Family(config.web, *common, self.pairing, audit))
+        return Site(config.web, parts)
 
     def _region_of(self, hub_id: str) -> str | None:
         home = self.registry.home_of(hub_id)
