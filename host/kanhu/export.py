@@ -77,6 +77,9 @@ def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
             {
                 "id": hub.id, "added_ms": hub.created_ms, "revoked_ms": hub.revoked_ms,
                 "settings": registry.settings(hub.id), "sensors": registry.sensor_history(hub.id),
+                "wired_proven_ms": {
+                    one.index: one.proven_ms for one in registry.wired_inputs(hub.id) if one.proven_ms
+                },
             }
             for hub in registry.hubs(home.id)
         ],

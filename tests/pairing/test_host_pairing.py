@@ -275,6 +275,66 @@ async def test_movement_proves_itself_and_smoke_by_being_heard(home: Home) -> No
     assert proof.state == "delivered"
 
 
+async def test_a_wired_button_and_pir_of_the_hub_are_proven(home: Home) -> None:
+    home.registry.set_settings(home.hub, {"buttons": [[1, 4, None], [7, 5, None]], "pirs": [[2, 13]]})
+    wired = home.registry.wired_inputs(home.hub)
+    assert [(one.index, one.role, one.address, one.state) for one in wired] == [
+        (1, 1, b"", "paired"), (2, 2, b"", "paired"), (7, 1, b"", "paired"),
+    ]  # fmt: skip
+    version = home.registry.device_table(home.hub)
+    proof = await home.pairing.prove(home.hub, 7)
+    assert proof.state == "asked"
+    assert home.down.said[-1].fields[k.PROVE] == 7
+    home.confirm()
+    home.say(k.TEST_PRESS, {k.DEVICE: 1, k.FLAGS: k.TEST})
+    assert proof.state == "ready"
+    press = home.say(k.TEST_PRESS, {k.DEVICE: 7, k.FLAGS: k.TEST})
+    assert proof.state == "stored"
+    assert home.pairing.proven_ms(home.hub, 7) is None
+    home.clock.now_ms += 300
+    home.pairing.delivered([press])
+    assert proof.state == "delivered"
+    assert home.pairing.proven_ms(home.hub, 7) == home.clock.now_ms
+    assert home.pairing.proven_ms(home.hub, 1) is None
+
+    said = len(home.down.said)
+    proof = await home.pairing.prove(home.hub, 2)
+    assert (proof.state, len(home.down.said)) == ("ready", said)  # movement is no alarm
+    home.pairing.delivered([home.say(k.MOTION, {k.DEVICE: 2})])
+    assert (proof.state, home.pairing.proven_ms(home.hub, 2)) == ("delivered", home.clock.now_ms)
+
+    home.clock.now_ms += 5000  # one that was asked for before this daemon was started
+    home.pairing._proofs.forget(home.hub)
+    home.pairing.delivered([home.say(k.TEST_PRESS, {k.DEVICE: 1, k.FLAGS: k.TEST})])
+    assert home.pairing.proven_ms(home.hub, 1) == home.clock.now_ms
+    home.pairing.delivered([home.say(k.TEST_PRESS, {k.DEVICE: 99, k.FLAGS: k.TEST})])  # of nobody
+    for index in (0, 99):
+        with pytest.raises(RegistryError, match="no such sensor or wired input"):
+            home.pairing.proven_ms(home.hub, index)
+        with pytest.raises(RegistryError, match="no such sensor or wired input"):
+            await home.pairing.prove(home.hub, index)
+
+    # Another pin is another input; a BLE sensor's proof is its own.
+    home.registry.set_settings(home.hub, {"buttons": [[1, 4, None], [7, 6, None]], "pirs": [[2, 13]]})
+    assert home.pairing.proven_ms(home.hub, 7) is None
+    assert home.pairing.proven_ms(home.hub, 1) == home.clock.now_ms
+    assert home.registry.device_table(home.hub) == version
+    again = Registry.open(home.registry.path.parent, "read")
+    assert {one.index for one in again.wired_inputs(home.hub) if one.proven_ms} == {1, 2}
+    again.close()
+    home.registry.forget_home(home.home, discard=True)
+    assert home.registry._db.execute("SELECT count(*) FROM wired_proofs").fetchone() == (0,)
+
+
+async def test_a_wired_button_that_is_pressed_already_is_refused(home: Home) -> None:
+    home.registry.set_settings(home.hub, {"buttons": [[1, 4, None]]})
+    proof = await home.pairing.prove(home.hub, 1)
+    home.say(k.COMMAND_REFUSED, {k.COMMAND: home.down.said[-1].number, k.DETAIL: 7})
+    assert proof.state == "failed"
+    assert "pressed already" in proof.why
+    assert home.pairing.proven_ms(home.hub, 1) is None
+
+
 async def test_the_new_sensor_takes_the_olds_place(home: Home) -> None:
     old = home.registry.add_sensor(
         home.hub, "call", MAC, "pendant", "bedroom", 3600, bind_key=KEY, wearer="Li"

@@ -138,7 +138,7 @@ def prove(
     """Wait for one test press of a button, or for what a sensor senses, and for the platform's receipt."""
     folder = journal_dir(data_dir, config)
     with open_registry(folder, "read") as registry:
-        made = sensor_row(registry.sensor(hub, index))
+        made = sensor_row(registry.input(hub, index))
     _finish(folder, made, False, as_json, "")
 
 

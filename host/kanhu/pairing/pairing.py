@@ -112,12 +112,16 @@ class Pairing:
         self._registry.remove_sensor(hub, index)
 
     async def prove(self, hub: str, index: int, seconds: int = PROOF_S) -> Proof:
-        """Wait for a test press, or what a sensor senses, and for the platform's receipt of it; returns at
-        once, `over` is set when it has ended. PairingError, RegistryError."""
+        """Wait for a test press, or what an input senses, wired or BLE, and for the platform's receipt of it;
+        returns at once, `over` is set when it has ended. PairingError, RegistryError."""
         if not 1 <= seconds <= PROOF_S:
             raise PairingError(f"{seconds} s: a proof takes 1 to {PROOF_S} s")
         self._active(hub)
-        return await self._proofs.begin(self._registry.sensor(hub, index), seconds)
+        return await self._proofs.begin(self._registry.input(hub, index), seconds)
+
+    def proven_ms(self, hub: str, device: int) -> int | None:
+        """When a wired input or BLE sensor was last proven, host UTC; None: never. RegistryError."""
+        return self._registry.proven_ms(hub, device)
 
     def proof(self, hub: str) -> Proof:
         """A hub's newest proof; PairingError when there was none lately."""

@@ -8,7 +8,7 @@ import structlog
 
 from kanhu.errors import KanhuError
 from kanhu.journal import Event, Journal
-from kanhu.registry import Registry, Sensor
+from kanhu.registry import Registry, RegistryError, Sensor
 from kanhu_protocol import kinds as k
 
 from .values import CALL, KEPT_S, PROOF_S, PairingError, Proof, Why
@@ -104,9 +104,9 @@ class Proofs:
             self._over(proof)
             self._proven(proof.sensor, proof.delivered_ms)
         elif event.kind == k.TEST_PRESS:  # asked for before this daemon was started
-            for sensor in self._registry.sensors(event.hub) if self._registry.knows(event.hub) else ():
-                if sensor.index == event.fields.get(k.DEVICE) and sensor.role == CALL:
-                    self._proven(sensor, self._journal.clock())
+            sensor = self._input(event.hub, event.fields.get(k.DEVICE, 0))
+            if sensor is not None and sensor.role == CALL:
+                self._proven(sensor, self._journal.clock())
 
     async def look(self) -> None:
         """Lead each on as far as it goes, and forget what has been over for long."""
@@ -123,10 +123,10 @@ class Proofs:
     async def _advance(self, proof: Proof) -> None:
         hub = proof.sensor.hub
         if proof.state == "waiting":
-            held = [one for one in self._registry.sensors(hub) if one.index == proof.sensor.index]
-            if not held or held[0].address != proof.sensor.address:
+            held = self._input(hub, proof.sensor.index)
+            if held is None or held.address != proof.sensor.address:
                 self.end(hub, Why("the sensor was unpaired", "unpaired"))
-            elif held[0].paired_ms is not None:
+            elif held.paired_ms is not None:
                 # From now on: a person walks to the sensor only when told to.
                 now = self._journal.clock()
                 proof.asked_ms, proof.ends_ms = now, now + proof.seconds * 1000
@@ -139,6 +139,12 @@ class Proofs:
                     )
         if not proof.over.is_set() and self._journal.clock() >= proof.ends_ms:
             self.end(hub, _LATE[proof.state])
+
+    def _input(self, hub: str, index: int) -> Sensor | None:
+        try:
+            return self._registry.input(hub, index)
+        except RegistryError:
+            return None
 
     def _proven(self, sensor: Sensor, at_ms: int) -> None:
         try:

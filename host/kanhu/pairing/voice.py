@@ -17,7 +17,8 @@ REFUSALS = {
     3: "it has no memory left for it: try again",
     4: "it does not know the time, or its clock and this computer's differ: try again in a minute",
     5: "an alarm stands there: a person has to answer and close it first",
-    6: "its device table does not hold that sensor as a call button, or it has no radio",
+    6: "it has no such call button, in its device table or on its wires, or it has no radio",
+    7: "the button is pressed already: let it go; if nobody holds it, its contact or line is stuck",
 }
 
 

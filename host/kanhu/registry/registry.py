@@ -14,11 +14,10 @@ from kanhu.journal.past import Past
 from kanhu_protocol import cbor
 
 from . import checks
-from .care import CareTables
 from .checks import RegistryError
 from .duty import DutyTable
 from .sensors import MAX_SENSORS as MAX_SENSORS
-from .sensors import SensorTable
+from .wired import WiredInputs
 
 MAX_GENERATION = 0xFFFF
 # Boots that a board may have started and never told of, when another takes its place: four days of a start
@@ -29,7 +28,7 @@ PASSWORD_BYTES = 24  # random, of a hub's password at the broker
 NEVER = Past()  # heard
 
 
-class Registry(CareTables, DutyTable, SensorTable):
+class Registry(WiredInputs, DutyTable):
     """A whole registry; here homes, hubs and keys are changed, what else there is in the parts."""
 
     # Homes
@@ -161,6 +160,7 @@ class Registry(CareTables, DutyTable, SensorTable):
             if device in sensors:
                 raise RegistryError(f"settings: device {device} is a sensor of hub {hub_id} already")
         with self._change() as db:
+            self._rewired(db, hub_id, settings)
             db.execute(
                 "UPDATE hubs SET settings=?, config_version=config_version+1 WHERE id=?",
                 (json.dumps(settings), hub_id),

@@ -137,6 +137,13 @@ MIGRATIONS = (
         PRIMARY KEY (hub, boot, seq)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- When what a wired input said last came through to the platform, and was waited for.
+    CREATE TABLE wired_proofs (
+        hub TEXT NOT NULL REFERENCES hubs (id) ON DELETE CASCADE, device INTEGER NOT NULL,
+        proven_ms INTEGER NOT NULL, PRIMARY KEY (hub, device)
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 
