@@ -39,8 +39,8 @@ UNUSED_MS = 7 * DAY_MS
 UNTESTED_MS = 31 * DAY_MS
 LOW_PERCENT = 15  # as the hub's own battery.low (its sensor.py)
 
-# What shows that a sensor lives. Neither what the hub says of one it does not hear, nor "still", which it says
-# of one that may be dead, nor "call not answered yet", which it says by itself.
+# What shows that a sensor lives. Neither what the hub says of one it does not hear, nor "still", which it
+# says of one that may be dead, nor "call not answered yet", which it says by itself.
 SELDOM = (
     k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE, k.WATER_LEAK, k.BATTERY_LOW, k.BATTERY_OK,
     k.SENSOR_BACK, k.TAMPER, k.TAMPER_RESTORED, k.TEST_PRESS, k.CHECK_IN, k.CHECK_OUT, k.SERVICE_REQUEST,
@@ -154,28 +154,30 @@ async def look(
     """All sensors of these hubs, those that need a person first. past_of: kanhu.web.sources.Sources.past."""
     found: list[Seen] = []
     for hub in hubs:
-        devices = registry.devices_of(hub)
         sensors = {one.index: one for one in registry.sensors(hub)}
         plain = frozenset(one.index for one in sensors.values() if not one.encrypted)
         traces = await asyncio.to_thread(read, journal.path, hub, plain)
         past: Past | None = past_of(hub)
+        proven = {one.index: one.proven_ms for one in (*registry.wired_inputs(hub), *sensors.values())}
         added = {
-            row["index"]: row["added_ms"] for row in registry.sensor_history(hub) if not row["removed_ms"]
+            one["index"]: one["added_ms"] for one in registry.sensor_history(hub) if not one["removed_ms"]
         }
         lines = {row[0] for row in registry.settings(hub).get("buttons", ()) if row[2] is not None}
-        for device in devices:
-            found.append(
-                _seen(journal, traces, past, device, sensors.get(device.index), added, lines, now_ms, hub)
-            )
+        for device in registry.devices_of(hub):
+            index = device.index
+            one = _seen(
+                journal, hub, traces, past, device, sensors.get(index), proven.get(index),
+                added.get(index, 0), index in lines, now_ms,
+            )  # fmt: skip
+            found.append(one)
     found.sort(key=lambda one: STATES.index(one.state))
     return found
 
 
 def _seen(
-    journal: Journal, traces: Traces, past: Past | None, device: Device, sensor: Sensor | None,
-    added: dict[int, int], lines: set[int], now_ms: int, hub: str,
+    journal: Journal, hub: str, traces: Traces, past: Past | None, device: Device, sensor: Sensor | None,
+    waited_ms: int | None, added_ms: int, line: bool, now_ms: int,
 ) -> Seen:  # fmt: skip
-    added_ms = added.get(device.index, 0) if sensor is not None else 0
     trace = traces.devices.get(device.index, Trace())
 
     def own(event: Event | None) -> int | None:
@@ -188,8 +190,7 @@ def _seen(
         moved_ms = past.movement_before(device.index, now_ms)
         if moved_ms is not None and moved_ms >= added_ms:
             heard_ms = max(moved_ms, heard_ms or 0)
-    proven = [at for at in (tested_ms, sensor.proven_ms if sensor else None) if at is not None]
-    proven_ms = max(proven, default=None)
+    proven_ms = max((at for at in (tested_ms, waited_ms) if at is not None), default=None)
     battery = (
         trace.battery.fields.get(k.BATTERY) if own(trace.battery) is not None and trace.battery else None
     )
@@ -198,7 +199,7 @@ def _seen(
     facts = Facts(
         device.role, device.radio, device.supervision_s,
         in_table=sensor is None or sensor.paired_ms is not None,
-        watched_wire=device.index in lines,
+        watched_wire=line,
         heard_ms=heard_ms,
         proven_ms=proven_ms,
         battery=battery,

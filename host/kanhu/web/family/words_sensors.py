@@ -5,6 +5,8 @@ from __future__ import annotations
 from kanhu.care.rules.values import Words
 from kanhu_protocol import kinds as k
 
+from . import words_monitors
+
 TEXT: dict[str, Words] = {
     # The list
     "sensors": Words("Sensors", "设备"),
@@ -22,6 +24,7 @@ TEXT: dict[str, Words] = {
     "signal": Words("Signal", "信号"),
     "last_proven": Words("Last proven", "最近一次验证"),
     "never": Words("never", "从未"),
+    "colon": Words(": ", "："),
     "not_known": Words("not known", "未知"),
     "by_wire": Words("wired to the hub", "有线连接主机"),
     "kind": Words("Kind", "类型"),
@@ -133,7 +136,7 @@ TEXT: dict[str, Words] = {
     "walk_not_seen": Words("not seen yet", "还没有反应"),
     "walk_all": Words("All sensors have seen you.", "所有感应器都有反应。"),
     "walk_missing": Words(
-        "Those that stayed dark: come nearer, look whether something covers it, change its battery, try again.",
+        "Where it stayed dark: come nearer, look whether something covers it, change its battery, try again.",
         "没有反应的：请走近一些，看看是否被遮挡，换电池后再试。",
     ),
     "walk_done": Words("End the walk", "结束测试"),
@@ -231,30 +234,142 @@ _FAULTS = {
         "It gives no readings. Measure once more near the hub.", "没有读数，请在主机附近再测一次。"
     ),
 }
-_MONITOR = {
-    1: Words(
-        "It no longer knows the hub. Delete the hub in its settings, remove it here, add it again.",
-        "它已不认识主机。请在设备上清除配对，在此移除后重新添加。",
-    ),
-    2: Words(
-        "It refused the hub. Put it into pairing mode, remove it here, add it again.",
-        "它拒绝连接主机。请让设备进入配对模式，在此移除后重新添加。",
-    ),
-    3: Words(
-        "It ended the link three times before a reading came. Measure nearer to the hub.",
-        "连续三次未传完读数就断开，请靠近主机测量。",
-    ),
-    4: Words("Its readings cannot be understood. This model does not fit.", "无法识别其读数，型号不兼容。"),
-    5: Words(
-        "It keeps to another device, such as a phone. Delete it there, then measure again.",
-        "它只连接另一台设备（如手机）。请在那里删除后再测量。",
-    ),
-}
 _FAULT = Words("Something is wrong with it. Have it looked at.", "设备故障，请检查。")
 
 
 def fault(kind: int, detail: int) -> Words:
     """What is wrong with a sensor, and what to do."""
-    if kind == k.MONITOR_FAULT and detail in _MONITOR:
-        return _MONITOR[detail]
+    if kind == k.MONITOR_FAULT:
+        return words_monitors.fault(detail)
     return _FAULTS.get(kind, _FAULT)
+
+
+# Why a sensor cannot be had, or what a hub says of it (codes of kanhu.pairing)
+LONG = Words("That is too long, or has signs that cannot be shown.", "内容过长，或含有无法显示的字符。")
+_AGAIN = Words("That did not work. Try once more.", "未能完成，请再试一次。")
+PAIRING = {
+    "key_needed": Words(
+        "Its key is needed: 32 letters and digits from its app or QR code.",
+        "需要设备密钥：设备应用或二维码中的 32 位字母数字。",
+    ),
+    "wrong_key": Words(
+        "This key does not fit this sensor. Look once more, and copy all of it.",
+        "密钥与此设备不符，请核对并完整复制。",
+    ),
+    "no_role": Words("Choose what it is.", "请选择设备类型。"),
+    "not_heard": Words(
+        "The hub has not heard it. Press it near the hub.", "主机没有收到它的信号，请在主机附近按一下。"
+    ),
+    "elsewhere": Words("It belongs to another home.", "此设备属于其他住户。"),
+    "here": Words("It is here already.", "此设备已添加。"),
+    "home": Words("It is at the other hub of this home.", "此设备已连接本户另一台主机。"),
+    "another_kind": Words(
+        "It is of another kind. Remove the old one and add this one.",
+        "类型不同。请移除旧设备，再添加此设备。",
+    ),
+    "no_window": Words("That took too long. Search once more.", "时间过长，请重新搜索。"),
+    "no_key": Words("It needs no key. Search once more.", "此设备不需要密钥，请重新搜索。"),
+    "full": Words("This hub holds no more sensors. Remove one first.", "此主机的设备已满，请先移除一个。"),
+    "not_added": Words(
+        "It could not be added. If the hub is full, remove a sensor first.",
+        "未能添加。如主机设备已满，请先移除一个。",
+    ),
+    "revoked": Words("This hub is no longer in use.", "此主机已停用。"),
+    "no_proof": Words("No test is under way. Begin again.", "当前没有测试，请重新开始。"),
+    "replaced": Words("Somebody has begun something else on this hub.", "有人在此主机上开始了其他操作。"),
+    "ended": Words("It was ended.", "已停止。"),
+    "by_command": Words("The search was ended.", "搜索已停止。"),
+    "proving": Words("A sensor is being tested now.", "正在测试设备。"),
+    "expired": Words("The time is over.", "时间到了。"),
+    "alarm": Words(
+        "There was a call. A person looks after it first; then try again.", "有呼叫，需先处理呼叫，然后再试。"
+    ),
+    "pressed": Words("There was a press. Try again.", "有人按了按钮，请再试一次。"),
+    "restarted": Words(
+        "The hub has started again. A press is a call again. Try once more.",
+        "主机已重启，此时按键就是呼叫。请再试一次。",
+    ),
+    "unpaired": Words("The sensor was removed.", "设备已移除。"),
+    "no_answer": Words(
+        "The hub does not answer. Look whether its lamp is on and it has network.",
+        "主机没有回应，请查看主机是否通电、联网。",
+    ),
+    "nothing": Words(
+        "Nothing came from the sensor. Come nearer to the hub or change its battery, then try again.",
+        "没有收到设备信号。请靠近主机或更换电池，再试一次。",
+    ),
+    "no_platform": Words(
+        "The server has it, but the city's platform has not confirmed it. Try again later.",
+        "服务器已保存，但城市平台尚未确认，请稍后再试。",
+    ),
+    "refused_1": Words(
+        "The hub's program is too old for this. Ask whoever installed it.", "主机程序过旧，请联系安装人员。"
+    ),
+    "refused_3": Words(
+        "The hub has no room just now. Try again in a minute.", "主机暂时繁忙，请一分钟后再试。"
+    ),
+    "refused_4": Words(
+        "The hub's clock is being set. Try again in a minute.", "主机正在校准时间，请一分钟后再试。"
+    ),
+    "refused_5": Words(
+        "There is a call at this hub. A person has to answer it first.", "此主机有呼叫，需先处理。"
+    ),
+    "refused_6": Words("The hub cannot test this one.", "主机无法测试此设备。"),
+    "refused_7": Words(
+        "The button is pressed already. Let it go. If nobody holds it, have it looked at.",
+        "按钮正被按着，请松开。若没有人按，请检修。",
+    ),
+}
+WHOSE = {
+    "here": TEXT["is_here"], "home": TEXT["other_hub"], "elsewhere": TEXT["is_elsewhere"],
+}  # fmt: skip
+
+
+def pairing(code: str) -> Words:
+    """What pairing says, by its code."""
+    return PAIRING.get(code, _AGAIN)
+
+
+def window_over(why: str) -> Words:
+    """Why nothing is listened for any more; empty: it never was."""
+    return pairing(getattr(why, "code", "") or why or "expired")
+
+
+# What to do for a test, by role
+_PRESS = Words("Press the button once now.", "现在请按一下按钮。")
+_MEASURE = Words("Measure now, near the hub.", "现在请在主机附近测量一次。")
+_WAKE = Words(
+    "Wake it now, near the hub. Not by its test button: that would be a real alarm.",
+    "现在请在主机附近唤醒它。不要按它的测试键，那会真的报警。",
+)
+READY = {
+    "call": _PRESS,
+    "visit": Words("Press it once now.", "现在请按一下。"),
+    "motion": Words("Walk past it now. It can take up to a minute.", "现在请从它前面走过，最多等一分钟。"),
+    "door": Words("Open the door now, and close it.", "现在请开门，再关门。"),
+    "window": Words("Open the window now, and close it.", "现在请开窗，再关窗。"),
+    "weight_scale": Words("Step on the scale now.", "现在请站上体重秤。"),
+    **dict.fromkeys(("smoke", "gas", "carbon_monoxide", "moisture", "fall"), _WAKE),
+}
+
+
+def ready(role: str) -> Words:
+    """What a person does now, so that a sensor of this role shows that it works."""
+    return READY.get(role, _MEASURE)
+
+
+def seen_ago(span_ms: int, step_s: int) -> Words:
+    """When a sensor last saw somebody, in steps of so many seconds."""
+    seconds = max(0, span_ms) // 1000 // step_s * step_s
+    if seconds < step_s:
+        return Words("seen just now", "刚刚看到")
+    if seconds < 60:
+        return Words(f"seen {seconds} s ago", f"{seconds} 秒前看到")
+    return Words(f"seen {seconds // 60} min ago", f"{seconds // 60} 分钟前看到")
+
+
+def lit(count: int, of: int) -> Words:
+    """How many sensors have seen somebody."""
+    if count == of:
+        return TEXT["walk_all"]
+    return Words(f"{count} of {of} have seen you.", f"{of} 个感应器中，{count} 个看到了您。")
