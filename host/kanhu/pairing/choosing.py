@@ -12,7 +12,8 @@ from .values import Heard, PairingError, Window
 
 def whose(registry: Registry, hub: str, address: bytes) -> str:
     """here (the hub has it), home (another hub of the home), elsewhere (another home); "": nobody's."""
-    owners = [sensor.hub for sensor in registry.owners(address)]
+    # A revoked hub has its sensors no more: who was given them must not have to ask its home.
+    owners = [sensor.hub for sensor in registry.owners(address) if registry.knows(sensor.hub)]
     if hub in owners:
         return "here"
     home = registry.hub(hub).home

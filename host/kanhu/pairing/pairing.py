@@ -28,6 +28,7 @@ from .windows import Windows
 log = structlog.get_logger("kanhu.pairing")
 
 LOOK_EVERY_S = 0.2
+AGAIN_S = 1.0  # after the registry could not be written
 ZONES_EVERY_S = 3600.0
 
 
@@ -41,7 +42,7 @@ class Pairing:
         self._windows = Windows(self._voice, journal.clock)
         self._proofs = Proofs(registry, journal, self._voice, self._windows)
         self._reported: dict[str, int] = {}  # table versions that hubs hold, not in the registry yet
-        self._zones_due = 0.0  # monotonic s
+        self._keep_due = self._zones_due = 0.0  # monotonic s
         self._tasks: set[asyncio.Task[Any]] = set()
 
     # What people ask
@@ -67,7 +68,7 @@ class Pairing:
     def heard(self, hub: str) -> list[Heard]:
         """What was heard since the window was opened, the strongest first; PairingError."""
         found = self.window(hub).heard.values()
-        return sorted(found, key=lambda one: (-(one.rssi if one.rssi is not None else -128), one.address))
+        return sorted(found, key=lambda one: (-one.strength, one.address))
 
     def whose(self, hub: str, address: bytes) -> str:
         """here (the hub has it), home (another hub of the home), elsewhere (another home); "": nobody's."""
@@ -141,21 +142,20 @@ class Pairing:
                 self._take(event)
 
     def _take(self, event: Event) -> None:
-        hub = event.hub
         if event.kind in (k.COMMAND_DONE, k.COMMAND_REFUSED):
             if self._voice.answers(event):
-                self._windows.answered(hub, refusal(event))
-                self._proofs.answered(hub, refusal(event))
+                self._windows.answered(event, refusal(event))
+                self._proofs.answered(event, refusal(event))
         elif event.kind == k.BOOT:
-            if self._windows.ended(hub, "restarted"):
-                self._tell_restarted(hub)
-            self._proofs.ended(hub, Why("the hub has restarted; a press is a call again", "restarted"))
+            if self._windows.ended(event, "restarted"):
+                self._tell_restarted(event.hub)
+            self._proofs.ended(event, Why("the hub has restarted; a press is a call again", "restarted"))
         elif event.kind == k.PAIRING_CLOSED:
             why = names.DETAILS[k.PAIRING_CLOSED].get(event.fields.get(k.DETAIL, 0), "")
-            self._windows.ended(hub, why)
+            self._windows.ended(event, why)
             if why == "alarm":
                 self._proofs.ended(
-                    hub, Why("an alarm came, or another press than a single one: that is a call", "alarm")
+                    event, Why("an alarm came, or another press than a single one: that is a call", "alarm")
                 )
         elif event.kind == k.SENSOR_HEARD:
             self._windows.heard(event)
@@ -194,19 +194,24 @@ class Pairing:
     async def run(self) -> None:
         """Keep what hubs report, end what is over, and hubs' local time right; until cancelled."""
         while True:
-            try:
-                await self._round()
-            except KanhuError as error:
-                log.error("pairing could not be kept; tried again", error=str(error))
-                await asyncio.sleep(1.0)
+            await self._round()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _round(self) -> None:
+        now = time.monotonic()
+        if now >= self._keep_due:
+            try:
+                self._keep()
+            except KanhuError as error:  # windows and proofs end all the same
+                self._keep_due = now + AGAIN_S
+                log.error("pairing could not be kept; tried again", error=str(error))
+        self._windows.look()
+        await self._proofs.look()
+
+    def _keep(self) -> None:
         if self._reported:
             self._registry.tables_confirmed(self._reported)
             self._reported.clear()
-        self._windows.look()
-        await self._proofs.look()
         now = time.monotonic()
         if now >= self._zones_due:
             self._zones_due = now + ZONES_EVERY_S

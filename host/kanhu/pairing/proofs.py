@@ -44,7 +44,8 @@ class Proofs:
         """A new one, in place of what the hub had."""
         self.end(sensor.hub, Why("another one was begun", "replaced"))
         now = self._journal.clock()
-        proof = self._proofs[sensor.hub] = Proof(sensor, seconds, now, now + seconds * 1000)
+        proof = Proof(sensor, seconds, now, now + seconds * 1000, time.monotonic() + seconds)
+        self._proofs[sensor.hub] = proof
         await self._advance(proof)
         return proof
 
@@ -65,20 +66,22 @@ class Proofs:
         proof.state, proof.why = "failed", why
         self._over(proof)
 
-    def answered(self, hub: str, refusal: str) -> None:
+    def answered(self, event: Event, refusal: str) -> None:
         """The hub has answered PAIR."""
-        proof = self._proofs.get(hub)
+        proof = self._proofs.get(event.hub)
         if proof is not None and proof.state == "asked":
             if refusal:
-                self.end(hub, refusal)
+                self.end(event.hub, refusal)
             else:
-                proof.state = "ready"
+                proof.state, proof.answer = "ready", (event.boot, event.seq)
 
-    def ended(self, hub: str, why: str) -> None:
+    def ended(self, event: Event, why: str) -> None:
         """The hub waits no more."""
-        proof = self._proofs.get(hub)
-        if proof is not None and proof.state == "ready" and proof.is_hubs:
-            self.end(hub, why)
+        proof = self._proofs.get(event.hub)
+        if proof is None or proof.state != "ready" or (event.boot, event.seq) < proof.answer:
+            return
+        if proof.is_hubs:
+            self.end(event.hub, why)
 
     def stored(self, event: Event) -> None:
         """An event of a hub is on disk: it may prove the sensor."""
@@ -94,6 +97,7 @@ class Proofs:
             proof.state, proof.kind, proof.event = "stored", event.kind, event.identity
             proof.happened_ms, proof.stored_ms = happened, event.received_ms
             proof.ends_ms = max(proof.ends_ms, event.received_ms + PROOF_S * 1000)
+            proof.until = time.monotonic() + PROOF_S
             self._voice.silence(event.hub)
 
     def delivered(self, event: Event) -> None:
@@ -122,23 +126,32 @@ class Proofs:
 
     async def _advance(self, proof: Proof) -> None:
         hub = proof.sensor.hub
-        if proof.state == "waiting":
+        if proof.state in ("waiting", "asked", "ready"):
             held = self._input(hub, proof.sensor.index)
             if held is None or held.address != proof.sensor.address:
                 self.end(hub, Why("the sensor was unpaired", "unpaired"))
-            elif held.paired_ms is not None:
-                # From now on: a person walks to the sensor only when told to.
-                now = self._journal.clock()
-                proof.asked_ms, proof.ends_ms = now, now + proof.seconds * 1000
-                proof.state = "ready"
-                if proof.is_hubs:
-                    proof.state = "asked"
-                    self._windows.close(hub, "proving")
-                    await self._voice.say(
-                        hub, proof.seconds * 1000, proof.sensor.index if proof.sensor.role == CALL else None
-                    )
-        if not proof.over.is_set() and self._journal.clock() >= proof.ends_ms:
+            elif proof.state == "waiting" and held.paired_ms is not None:
+                await self._ask(proof)
+        over = self._journal.clock() >= proof.ends_ms or time.monotonic() >= proof.until
+        if not proof.over.is_set() and over:
             self.end(hub, _LATE[proof.state])
+
+    async def _ask(self, proof: Proof) -> None:
+        hub = proof.sensor.hub
+        # From now on: a person walks to the sensor only when told to.
+        proof.asked_ms = self._journal.clock()
+        proof.ends_ms, proof.until = proof.asked_ms + proof.seconds * 1000, time.monotonic() + proof.seconds
+        if not proof.is_hubs:
+            proof.state = "ready"
+            return
+        proof.state = "asked"
+        self._windows.close(hub, "proving")
+        try:
+            await self._voice.say(
+                hub, proof.seconds * 1000, proof.sensor.index if proof.sensor.role == CALL else None
+            )
+        except KanhuError as error:
+            self.end(hub, Why(str(error), "not_kept"))
 
     def _input(self, hub: str, index: int) -> Sensor | None:
         try:

@@ -14,6 +14,7 @@ WINDOW_S, MAX_WINDOW_S = 120, 600
 PROOF_S = 120  # the longest for which a hub takes a press for a test (contracts, section 12)
 KEPT_S = 600.0  # a window or proof that is over can still be looked at
 HEARD_MAX = 64  # a hub tells of 30 strangers and its own 28
+FRESH_MS = 60_000  # a hub says every 15 s what it still hears
 CALL = 1  # role
 
 # What a sensor of each role says of itself when it senses; those that are not here would raise an alarm.
@@ -65,6 +66,11 @@ class Heard:
         """The address as printed on the sensor."""
         return self.address.hex(":").upper()
 
+    @property
+    def strength(self) -> int:
+        """dBm; the least where it is not known."""
+        return -128 if self.rssi is None else self.rssi
+
 
 @dataclass
 class Window:
@@ -72,9 +78,11 @@ class Window:
 
     hub: str
     ends_ms: int
+    until: float  # the same in monotonic s: whichever comes first, should the clock be set
     state: Literal["asked", "open", "closed"] = "asked"
     why: str = ""  # it is closed: a name of names.DETAILS, or a sentence
     heard: dict[bytes, Heard] = field(default_factory=dict)
+    answer: tuple[int, int] = (0, 0)  # (boot, seq) of the hub's: what it said before is of the time before
     gone: float = 0.0  # monotonic s: when it can be forgotten
 
 
@@ -87,6 +95,7 @@ class Proof:
     seconds: int
     asked_ms: int
     ends_ms: int
+    until: float  # as a window's
     state: Literal["waiting", "asked", "ready", "stored", "delivered", "failed"] = "waiting"
     why: str = ""
     kind: int = 0  # of the event that proves it
@@ -94,6 +103,7 @@ class Proof:
     stored_ms: int | None = None
     delivered_ms: int | None = None
     event: tuple[str, int, int] | None = None
+    answer: tuple[int, int] = (0, 0)  # as a window's
     over: asyncio.Event = field(default_factory=asyncio.Event)
     gone: float = 0.0
 

@@ -62,7 +62,8 @@ class Voice:
 
     def answers(self, event: Event) -> bool:
         """Whether this is the hub's answer to its last PAIR."""
-        return event.fields.get(k.COMMAND) == self._numbers.get(event.hub)
+        number = self._numbers.get(event.hub)
+        return number is not None and event.fields.get(k.COMMAND) == number
 
     def forget(self, hub: str) -> None:
         """A hub is being erased."""

@@ -9,7 +9,7 @@ from kanhu.journal import Event
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
-from .values import HEARD_MAX, KEPT_S, Heard, PairingError, Why, Window
+from .values import FRESH_MS, HEARD_MAX, KEPT_S, Heard, PairingError, Why, Window
 from .voice import Voice
 
 
@@ -26,12 +26,12 @@ class Windows:
 
     async def open(self, hub: str, seconds: int) -> Window:
         """Another window; what was heard in one that is still open stays heard."""
-        window = Window(hub, self._clock() + seconds * 1000)
+        await self._voice.say(hub, seconds * 1000)
+        window = Window(hub, self._clock() + seconds * 1000, time.monotonic() + seconds)
         before = self._windows.get(hub)
         if before is not None and before.state != "closed":
             window.heard = before.heard
         self._windows[hub] = window
-        await self._voice.say(hub, seconds * 1000)
         return window
 
     def of(self, hub: str) -> Window:
@@ -50,21 +50,21 @@ class Windows:
             window.state, window.why, window.gone = "closed", why, time.monotonic() + KEPT_S
             self._voice.silence(hub)
 
-    def answered(self, hub: str, refusal: str) -> None:
+    def answered(self, event: Event, refusal: str) -> None:
         """The hub has answered PAIR."""
-        window = self._windows.get(hub)
+        window = self._windows.get(event.hub)
         if window is not None and window.state == "asked":
             if refusal:
-                self.close(hub, refusal)
+                self.close(event.hub, refusal)
             else:
-                window.state = "open"
+                window.state, window.answer = "open", (event.boot, event.seq)
 
-    def ended(self, hub: str, why: str) -> bool:
+    def ended(self, event: Event, why: str) -> bool:
         """The hub listens no more; whether it did."""
-        window = self._windows.get(hub)
-        if window is None or window.state != "open":
+        window = self._windows.get(event.hub)
+        if window is None or window.state != "open" or (event.boot, event.seq) < window.answer:
             return False
-        self.close(hub, why)
+        self.close(event.hub, why)
         return True
 
     def heard(self, event: Event) -> None:
@@ -76,9 +76,10 @@ class Windows:
             return
         found = window.heard.get(address)
         if found is None:
-            if len(window.heard) >= HEARD_MAX:
+            found = Heard(address, rssi=fields.get(k.RSSI))
+            if not _room_for(window.heard, found, event.received_ms):
                 return
-            found = window.heard[address] = Heard(address)
+            window.heard[address] = found
         role = fields.get(k.ROLE)
         found.role = role if role in names.ROLES else found.role
         name = "".join(c for c in fields.get(k.NAME, "") if c.isprintable()).strip()
@@ -91,7 +92,8 @@ class Windows:
     def look(self) -> None:
         """End what is over, and forget what has been for long."""
         for hub, window in list(self._windows.items()):
-            if window.state != "closed" and self._clock() >= window.ends_ms:
+            over = self._clock() >= window.ends_ms or time.monotonic() >= window.until
+            if window.state != "closed" and over:
                 late = Why("the hub did not answer in time: is it connected?", "no_answer")
                 self.close(hub, "expired" if window.state == "open" else late)
             elif window.state == "closed" and time.monotonic() >= window.gone:
@@ -100,3 +102,14 @@ class Windows:
     def forget(self, hub: str) -> None:
         """A hub is being erased: what was heard around it goes too."""
         self._windows.pop(hub, None)
+
+
+def _room_for(heard: dict[bytes, Heard], new: Heard, now_ms: int) -> bool:
+    """Whether it is kept; of too many, one that is heard no more, or the weakest, goes."""
+    if len(heard) < HEARD_MAX:
+        return True
+    least = min(heard.values(), key=lambda one: (now_ms - one.heard_ms <= FRESH_MS, one.strength))
+    if now_ms - least.heard_ms <= FRESH_MS and least.strength >= new.strength:
+        return False
+    del heard[least.address]
+    return True
