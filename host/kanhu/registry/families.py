@@ -71,6 +71,7 @@ class Families:
         self._version = (-1, -1)
         self._labels: dict[str, str] = {}  # by hub
         self._hubs: dict[str, str] = {}  # by token
+        self._homes: dict[str, list[str]] = {}
         self._all: dict[str, FamilyRecord] = {}
 
     # The label
@@ -93,6 +94,11 @@ class Families:
         self._load()
         hub = self._hubs.get(token)
         return hub if hub is not None and self._registry.knows(hub) else None
+
+    def hubs_of(self, home: str) -> list[str]:
+        """A home's hubs that are not revoked, by id."""
+        self._load()
+        return self._homes.get(home, [])
 
     def renew(self, hub: str) -> str:
         """Another link for a hub; the old one is dead, and the visits made by it are over."""
@@ -197,6 +203,11 @@ class Families:
             if row[0]:
                 db.execute("INSERT INTO reading_wearers VALUES (?,?,?,?,?,?)", (*reading, *row))
 
+    def forget_wearers(self, before_ms: int) -> None:
+        """Let go of what was said before that moment (host UTC), as the readings themselves are."""
+        with self._registry._change(load=False) as db:
+            db.execute("DELETE FROM reading_wearers WHERE at_ms < ?", (before_ms,))
+
     # Inside
 
     def _make(self, hub: str, again: bool) -> str:
@@ -250,6 +261,10 @@ class Families:
         records = [FamilyRecord(*row) for row in self._rows(_SELECT)]
         self._labels, self._hubs = labels, {token: hub for hub, token in labels.items()}
         self._all = {record.home: record for record in records}
+        self._homes = {}
+        for hub in self._registry.hubs():
+            if hub.revoked_ms is None:
+                self._homes.setdefault(hub.home, []).append(hub.id)
         self._version = version
 
     def _rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
