@@ -27,7 +27,7 @@ BCRYPT_COST = 12  # about 0.2 s: a person waits once, a guesser each time
 MAX_SUBJECT = 255  # characters (OpenID Connect Core 1.0, section 2)
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}")
 # What stands in histories where nobody at a desk acted.
-RESERVED = frozenset({"home", "movement", "mode", "bound", "nobody", "daemon", "administrator"})
+RESERVED = frozenset({"home", "movement", "mode", "bound", "nobody", "daemon", "administrator", "family"})
 
 
 @dataclass(frozen=True, slots=True)
