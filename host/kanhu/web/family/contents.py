@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .adding import AddingPages
 from .entry import EntryPages
 from .home import HomePages
 from .log import LogPages
 from .modes import ModePages
+from .sensors import SensorPages
+from .testing import TestingPages
 
 if TYPE_CHECKING:
     from .family import Family
@@ -16,4 +19,5 @@ if TYPE_CHECKING:
 
 def pages(family: Family) -> list[Page]:
     """In no order; none hides another."""
-    return [page for part in (EntryPages, HomePages, ModePages, LogPages) for page in part(family).routes()]
+    parts = (EntryPages, HomePages, ModePages, LogPages, SensorPages, AddingPages, TestingPages)
+    return [page for part in parts for page in part(family).routes()]
