@@ -149,7 +149,7 @@ def hub_has(home: Home) -> list[Any]:
 
 
 def test_kills_and_power_cuts_leave_the_old_or_the_new_pairing(town: Town, city: City) -> None:
-    home = town.add_home("north")
+    home = town.add_home("north", buttons={"wired": 4})
     town.registry.add_sensor(home.hub_id, "motion", "A4:C1:38:77:00:09")
     town.wait_ready()
     town.bench.add_sensor("pendant", "button", ADDRESS)
@@ -186,9 +186,9 @@ def test_kills_and_power_cuts_leave_the_old_or_the_new_pairing(town: Town, city:
     both_agree()
     ask(town, home, "close")
     # While the sensor is proven: afterwards a press is a call, whoever went.
-    for go in (kill_daemon, cut_hub):
+    for one, go in ((index, kill_daemon), (index, cut_hub), (home.devices["wired"], cut_hub)):
         town.bench.wait_indicator(home.hub, "well", 30)
-        ask(town, home, "prove", index=index, seconds=20)
+        ask(town, home, "prove", index=one, seconds=20)
         town.bench.wait_indicator(home.hub, "proving", 30)
         go()
     town.bench.wait_indicator(home.hub, "well", 30)
@@ -197,4 +197,35 @@ def test_kills_and_power_cuts_leave_the_old_or_the_new_pairing(town: Town, city:
     town.bench.press("new")
     (call,) = wait_for(lambda: named(city, home, "call"), 20)
     assert call.data["device"] == index
+    city.close_after_s = 0.1
+    city.accept_all()
+    town.bench.wait_indicator(home.hub, "well", 30)
+    town.bench.press("north/wired")
+    call = wait_for(lambda: named(city, home, "call")[1:], 20)[0]
+    assert call.data["device"] == home.devices["wired"]
     assert not named(city, home, "test.press")
+
+
+def test_the_hubs_own_button_is_proven_and_a_hold_is_a_call(town: Town, city: City) -> None:
+    home = town.add_home("north", buttons={"wired": 4})
+    wired = home.devices["wired"]
+    town.wait_ready()
+    proving = command(town, "prove", home.hub_id, wired, "--json")
+    town.bench.wait_indicator(home.hub, "proving", 30)
+    town.bench.press("north/wired")
+    out, err = proving.communicate(timeout=60)
+    assert proving.returncode == 0, err
+    assert json.loads(out)["proof"]["state"] == "delivered"
+    (press,) = named(city, home, "test.press")
+    assert (press.data["device"], press.data["flags"]) == (wired, ["test"])
+    town.registry.refresh()
+    assert town.registry.proven_ms(home.hub_id, wired) is not None
+    assert not named(city, home, "call")
+
+    town.bench.wait_indicator(home.hub, "well", 20)
+    ask(town, home, "prove", index=wired, seconds=60)
+    town.bench.wait_indicator(home.hub, "proving", 30)
+    town.bench.press("north/wired", 4000)
+    (call,) = wait_for(lambda: named(city, home, "call"), 20)
+    assert call.data["device"] == wired
+    assert len(named(city, home, "test.press")) == 2
