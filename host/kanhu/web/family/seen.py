@@ -38,6 +38,7 @@ UNUSED_MS = 7 * DAY_MS
 # Ours, as telecare asks of its users: one test press a month, where nothing else watches the wire.
 UNTESTED_MS = 31 * DAY_MS
 LOW_PERCENT = 15  # as the hub's own battery.low (its sensor.py)
+SLACK_MS = 15_000  # a hub's clock is behind ours by so much at most, as in kanhu.pairing
 
 # What shows that a sensor lives. Neither what the hub says of one it does not hear, nor "still", which it
 # says of one that may be dead, nor "call not answered yet", which it says by itself.
@@ -183,7 +184,7 @@ def _seen(
     def own(event: Event | None) -> int | None:
         """When it happened; None where it was of the sensor that had this index before."""
         at_ms = journal.moment(event)[0] if event is not None else None
-        return None if at_ms is None or at_ms < added_ms else min(at_ms, now_ms)
+        return None if at_ms is None or at_ms < added_ms - SLACK_MS else min(at_ms, now_ms)
 
     heard_ms, tested_ms = own(trace.heard), own(trace.tested)
     if past is not None and device.role == "motion":  # days of movement that are further back
@@ -206,7 +207,7 @@ def _seen(
         faults=tuple(
             (kind, since_ms, detail if kind == k.MONITOR_FAULT else 0)
             for kind, since_ms in traces.faults.get(device.index, ())
-            if since_ms >= added_ms
+            if since_ms >= added_ms - SLACK_MS
         ),
         hub_heard_ms=traces.heard_ms,
         hub_limit_ms=past.hub_limit_ms if past is not None else HUB_LIMIT_MS,
