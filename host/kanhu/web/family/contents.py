@@ -9,6 +9,7 @@ from .entry import EntryPages
 from .home import HomePages
 from .log import LogPages
 from .modes import ModePages
+from .readings import ReadingsPages
 from .sensors import SensorPages
 from .testing import TestingPages
 
@@ -19,5 +20,14 @@ if TYPE_CHECKING:
 
 def pages(family: Family) -> list[Page]:
     """In no order; none hides another."""
-    parts = (EntryPages, HomePages, ModePages, LogPages, SensorPages, AddingPages, TestingPages)
+    parts = (
+        EntryPages,
+        HomePages,
+        ModePages,
+        LogPages,
+        SensorPages,
+        AddingPages,
+        TestingPages,
+        ReadingsPages,
+    )
     return [page for part in parts for page in part(family).routes()]

@@ -136,14 +136,14 @@ def failures(path: Path, hubs: Sequence[str], since_ms: int, zone: ZoneInfo) -> 
     return sorted(found, key=_when, reverse=True)
 
 
-def well_since(path: Path, hub: str, device: int, since_ms: int) -> bool:
-    """Whether a device gave a reading that can be relied on and came after since_ms."""
+def of_device(
+    path: Path, hub: str, device: int, since_ms: int, zone: ZoneInfo, limit: int = MAX_ROWS
+) -> list[Measurement]:
+    """Readings of one device that came since then, the latest first."""
     with closing(_open(path)) as db:
-        rows = db.execute(f"{_ROWS} ORDER BY received_ms DESC", (hub, k.VITALS, since_ms + 1))
-        return any(
-            one.device == device and one.values and one.relied_on
-            for one in _read(rows, _Anchors(db, hub), ZoneInfo("UTC"))
-        )
+        sql = f"{_ROWS} AND {_by(device)} ORDER BY received_ms DESC LIMIT {limit}"
+        rows = db.execute(sql, (hub, k.VITALS, since_ms))
+        return [one for one in _read(rows, _Anchors(db, hub), zone) if one.device == device and one.values]
 
 
 def find(path: Path, hub: str, boot: int, seq: int, zone: ZoneInfo) -> Measurement | None:
@@ -167,6 +167,11 @@ def _of(codes: Collection[int]) -> str:
     alike = [code for code in names.QUANTITIES if vitals.comparable(code, 0, 0)[0] in codes]  # type: ignore[index]
     wanted = sorted({*codes, *alike})
     return "(" + " OR ".join(f"instr(plain, x'1a{code:08x}') > 0" for code in wanted) + ")"
+
+
+def _by(device: int) -> str:
+    """SQL: the bytes of a device's index stand in the event, under its key."""
+    return f"instr(plain, x'{'04' if device < 24 else '0418'}{device:02x}') > 0"
 
 
 class _Anchors:
