@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers_care import BEAT
 from helpers_family import Place, key_of
 from kanhu.care.modes import MAX_MS
-from kanhu.care.rules.past import AWAY, HOME, HOSPITAL, VISITOR, Mode
+from kanhu.care.rules.past import AWAY, HOSPITAL, VISITOR, Mode
 from kanhu.registry.operators import RESERVED
 from kanhu.web.family.modes import choices, mode_words, until_ms, utc_ms
 from kanhu.web.family.visit import Problem
@@ -183,23 +184,38 @@ async def test_the_page_offers_what_was_asked_for(place: Place, kind: str) -> No
     assert key_of(page)
 
 
-async def test_away_quiets_the_rule_of_inactivity(place: Place) -> None:
-    place.registry.set_rule(place.home, "inactivity", {}, "test")
+@pytest.mark.parametrize("away", [True, False])
+async def test_away_quiets_the_rule_of_inactivity(place: Place, away: bool) -> None:
+    place.clock.now_ms = at("2026-09-21T06:00")
+    place.registry.set_rule(place.home, "inactivity", {"day_minutes": 300}, "test")
     place.watch.configure()
+    await place.watch.recall()
     await place.start_hub()
-    await place.say(k.MOTION, {k.DEVICE: 2})
+    for _ in range(2):
+        await passes(place, 120_000)
+        await place.say(k.MOTION, {k.DEVICE: 2, **now(place)})
     client = await place.let_in()
-    await place.post(client, place.path("modes"), {"kind": "away", "until": tomorrow(place)})
-    await place.watch.look()
-    (verdict,) = [one for one in place.watch.verdicts(place.hub) if one.rule.startswith("inactivity/")]
-    assert verdict.state == "off"
-    await place.post(client, place.path("modes"), {"kind": "home"})
-    await place.watch.look()
-    (verdict,) = [one for one in place.watch.verdicts(place.hub) if one.rule.startswith("inactivity/")]
-    assert verdict.state != "off"
-    assert HOME  # nobody is away any more
+    if away:
+        await place.post(client, place.path("modes"), {"kind": "away", "until": tomorrow(place)})
+    for _ in range(72):
+        await passes(place, 300_000)
+    asked = [(alarm.kind, alarm.state) for alarm in place.alarms.live()]
+    assert asked == ([] if away else [(k.INACTIVITY, k.PRE)])
+    page = (await client.get(place.path())).text
+    assert ("外出，至 明天08:00" if away else "主机正在询问老人是否平安") in page
+
+
+async def passes(place: Place, span_ms: int) -> None:
+    """Time goes by; the hub beats, and the watch looks at what is due."""
+    place.clock.now_ms += span_ms
+    await place.say(k.HEARTBEAT, BEAT | now(place))
+    for _ in range(3):
+        await place.watch.look()
+
+
+def now(place: Place) -> dict[int, int]:
+    return {k.UTC_MS: place.clock.now_ms, k.CLOCK: 1}
 
 
 def tomorrow(place: Place) -> str:
-    now = place.clock.now_ms
-    return next(one.value for one in choices(now, WUHAN) if one.value.endswith("T08:00"))
+    return next(one.value for one in choices(place.clock.now_ms, WUHAN) if one.value.endswith("T08:00"))
