@@ -67,7 +67,7 @@ class Families:
 
     def __init__(self, registry: Registry, clock: Callable[[], int] = checks.now_ms) -> None:
         self._registry = registry
-        self._clock = clock
+        self.clock = clock
         self._version = (-1, -1)
         self._labels: dict[str, str] = {}  # by hub
         self._hubs: dict[str, str] = {}  # by token
@@ -118,7 +118,7 @@ class Families:
     def claim_hashed(self, home: str, kept: str) -> FamilyRecord:
         """The same with what hashed() made of the PIN."""
         self._registry.home(home)
-        record = FamilyRecord(home, self._clock(), _epoch(), kept, 0, 0)
+        record = FamilyRecord(home, self.clock(), _epoch(), kept, 0, 0)
         with self._registry._change(load=False) as db:
             if _row(db, home) is not None:
                 raise RegistryError(f"home {home}: a family has claimed it already")
@@ -149,11 +149,16 @@ class Families:
         self._keep(home, None)
         return bool(gone)
 
+    def locked_ms(self, home: str) -> int:
+        """How long no PIN of a home is looked at; 0: it is."""
+        found = self.of(home)
+        return 0 if found is None else max(0, found.locked_until_ms - self.clock())
+
     def attempt(self, home: str) -> FamilyRecord:
         """Count a try of the PIN before it is looked at, so that no end of anything leaves one uncounted.
 
         Returns the record whose hash is to be looked at; Locked; RegistryError when none has claimed."""
-        now = self._clock()
+        now = self.clock()
         with self._registry._change(load=False) as db:
             found = self._must(db, home)
             if now >= found.locked_until_ms:
@@ -197,7 +202,7 @@ class Families:
         """Say whose reading it was; an empty wearer takes it back. RegistryError."""
         self._registry.hub(hub)
         reading = hub, boot, seq
-        row = checks.plain_text(wearer, "wearer"), checks.plain_text(by, "by"), self._clock()
+        row = checks.plain_text(wearer, "wearer"), checks.plain_text(by, "by"), self.clock()
         with self._registry._change(load=False) as db:
             db.execute("DELETE FROM reading_wearers WHERE hub=? AND boot=? AND seq=?", reading)
             if row[0]:
@@ -217,7 +222,7 @@ class Families:
         with self._registry._change(load=False) as db:
             (token,) = db.execute(
                 f"INSERT INTO labels VALUES (?,?,?) ON CONFLICT (hub) DO UPDATE SET {kept} RETURNING token",  # noqa: S608  # fixed texts
-                (hub, token, self._clock()),
+                (hub, token, self.clock()),
             ).fetchone()
         self._load()
         self._hubs.pop(self._labels.get(hub, ""), None)

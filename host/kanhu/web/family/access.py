@@ -1,4 +1,4 @@
-"""Who is let in: a signed cookie that a phone gets for the family's PIN, checked against the registry each time."""
+"""Who is let in: a signed cookie that a phone gets for the family's PIN, and what the registry says of it."""
 
 from __future__ import annotations
 

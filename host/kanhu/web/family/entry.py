@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import structlog
@@ -32,11 +32,15 @@ async def gate(family: Family, visit: Visit) -> Response:
     """For those who are not let in: the PIN, or how the home is claimed."""
     record = family.families.of(visit.home.id)
     if record is not None:
-        said, locked = _said(visit, record, family.journal.clock())
-        return family.render(visit, "family/entry.html", TEXT, said=said, locked=locked)
-    if family.access.claims.of(visit) is not None:
+        locked_ms = family.families.locked_ms(visit.home.id)
+        said = _said(visit, record, locked_ms)
+        return family.render(visit, "family/entry.html", TEXT, said=said, locked=locked_ms > 0)
+    claim = family.access.claims.of(visit)
+    if claim is None:
+        return _claim_page(family, visit, _refusal(visit))
+    if claim.stage(family.journal.clock()) != "failed":
         return _to(visit, "claim")
-    return _claim_page(family, visit, _refusal(visit))
+    return _claim_page(family, visit, _refusal(visit) or why(visit, claim.why()))
 
 
 class EntryPages:
@@ -101,7 +105,6 @@ class EntryPages:
         claim = self._access.claims.of(visit)
         if claim is None:
             return _to(visit)
-        shown = claim.stage(self._family.journal.clock())
 
         def parts() -> Mapping[str, str]:
             stage = claim.stage(self._family.journal.clock())
@@ -115,7 +118,7 @@ class EntryPages:
 
         return self._family.live(visit, parts)
 
-    def _left(self, visit: Visit, claim: Claim) -> dict[str, object]:
+    def _left(self, visit: Visit, claim: Claim) -> dict[str, Any]:
         now = self._family.journal.clock()
         seconds = max(0, -(-(claim.proof.ends_ms - now) // (1000 * STEP_S)) * STEP_S)
         slow = claim.stage(now) == "asked" and now > claim.proof.asked_ms + SLOW_MS
@@ -155,8 +158,7 @@ class EntryPages:
             return _to(visit)
         if record is None:
             await self._keep(visit, "family_wrong_pin", _address(visit))
-            now = self._families.of(visit.home.id)
-            if now is not None and now.locked_until_ms > self._family.journal.clock():
+            if self._families.locked_ms(visit.home.id):
                 await self._keep(visit, "family_locked")
             return _to(visit, said="wrong")
         return await self._let_in(visit, record)
@@ -225,15 +227,14 @@ def _refusal(visit: Visit) -> str:
     return why(visit, code, minutes) if f"why_{code}" in TEXT else ""
 
 
-def _said(visit: Visit, record: FamilyRecord, now_ms: int) -> tuple[str, bool]:
-    """(what to say above the PIN, whether it is locked)."""
-    if record.locked_until_ms > now_ms:
-        return _filled(visit, "said_locked", minutes=_minutes(record.locked_until_ms - now_ms)), True
+def _said(visit: Visit, record: FamilyRecord, locked_ms: int) -> str:
+    if locked_ms:
+        return _filled(visit, "said_locked", minutes=_minutes(locked_ms))
     said = _words(visit)
     left = TRIES - record.wrong
     if visit.request.query_params.get("said") == "wrong" and 0 < left < TRIES:
         said += " " + (_filled(visit, "said_left", tries=left) if left > 1 else visit.say(TEXT["said_last"]))
-    return said, False
+    return said
 
 
 def _words(visit: Visit) -> str:

@@ -1,4 +1,4 @@
-"""PINs as they are tried and set: hashing is slow on purpose, and never stands in the way of the daemon's loop."""
+"""PINs as they are tried and set: hashing is slow on purpose, and never in the daemon's loop."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ TEXT: dict[str, Words] = {
     ),
     "claim_left": Words("Time left: {seconds} s", "剩余时间：{seconds} 秒"),
     "claim_test": Words(
-        "This one press is a test and calls nobody. If you need help, press again: every further press calls.",
-        "这一次按键只是测试，不会呼叫任何人。如需帮助，请再按一次：之后的每次按键都是呼叫。",
+        "This one press is a test and calls nobody. If you need help, press it again: that is a call.",
+        "这一次按键只是测试，不会呼叫任何人。如需帮助，请再按一次：那就是真正的呼叫。",
     ),
     "claim_two_minutes": Words(
         "You have two minutes for it once you have begun.", "开始后请在两分钟内按键。"
@@ -37,7 +37,7 @@ TEXT: dict[str, Words] = {
         "两分钟内没有收到按键。请站在主机旁重试。",
     ),
     "why_alarm": Words(
-        "That was taken as a call for help. If nobody needs help, say so when somebody answers. Then try again.",
+        "That was taken as a call for help. If nobody needs any, say so when you are asked. Then try again.",
         "该次按键已作为呼叫处理。如无需帮助，请在有人应答时说明，之后再试。",
     ),
     "why_refused_5": Words(
@@ -62,9 +62,10 @@ TEXT: dict[str, Words] = {
         "有人正在对这台主机进行其他测试，请过几分钟再试。",
     ),
     "why_other": Words(
-        "Another phone is setting up this hub right now. Wait {minutes} min. If you do not know of it, tell the "
-        "installer, and do not press the button until then.",
-        "另一部手机正在设置这台主机，请等待 {minutes} 分钟。如果您不知情，请告知安装人员，在此之前不要按键。",
+        "Another phone is setting up this hub right now. Wait {minutes} min, and do not press the button "
+        "until then. If it is nobody of yours, tell the installer.",
+        "另一部手机正在设置这台主机，请等待 {minutes} 分钟，在此之前不要按键。"
+        "如果不是家人操作，请告知安装人员。",
     ),
     "why_too_many": Words(
         "This was tried too often. Try again in {minutes} min.", "尝试次数过多，请 {minutes} 分钟后再试。"
@@ -79,8 +80,8 @@ TEXT: dict[str, Words] = {
     # The PIN
     "choose_title": Words("Choose a PIN", "设置密码"),
     "choose_what": Words(
-        "The hub's button was pressed. Now choose 6 to 12 digits. Everybody in the family uses the same ones, on "
-        "each phone once.",
+        "The hub's button was pressed. Now choose 6 to 12 digits. The whole family uses the same ones, once "
+        "on each phone.",
         "已收到主机按键。请设置 6 到 12 位数字密码。全家共用，每部手机只需输入一次。",
     ),
     "choose_note": Words("Write it down and keep it safe.", "请记下并妥善保管。"),
@@ -91,7 +92,7 @@ TEXT: dict[str, Words] = {
     "enter": Words("Enter", "进入"),
     "forgotten": Words("PIN forgotten?", "忘记密码？"),
     "forgotten_how": Words(
-        "On a phone that still gets in without it, choose another one under More, PIN and phones. Otherwise ask "
+        "On a phone that gets in without it, choose another one under More, PIN and phones. Otherwise ask "
         "whoever installed the hub.",
         "在仍可直接进入的手机上，打开“更多”中的“密码与手机”重新设置；否则请联系安装人员。",
     ),
