@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .adding import AddingPages
+from .data import DataPages
 from .entry import EntryPages
 from .home import HomePages
 from .log import LogPages
@@ -29,5 +30,6 @@ def pages(family: Family) -> list[Page]:
         AddingPages,
         TestingPages,
         ReadingsPages,
+        DataPages,
     )
     return [page for part in parts for page in part(family).routes()]

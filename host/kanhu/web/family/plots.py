@@ -173,7 +173,7 @@ def _scale(marks: Sequence[Mark], bands: Sequence[Limit]) -> tuple[float, float,
     wide = max(most - least, abs(most) * 0.04, 1e-6)
     raw = wide / (MOST_TICKS - 2)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10, 20) if power * factor >= raw)
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10, 20) if power * factor >= raw)
     low, high = math.floor(least / step) * step, math.ceil(most / step) * step
     if high - low < 2 * step:
         low, high = low - step, high + step
@@ -181,7 +181,7 @@ def _scale(marks: Sequence[Mark], bands: Sequence[Limit]) -> tuple[float, float,
 
 
 def _rows(low: float, high: float, step: float, y: Place) -> list[Markup]:
-    places = max(0, -math.floor(math.log10(step)))
+    places = next(few for few in range(9) if few == 8 or abs(round(step, few) - step) < step / 1e6)
     found = []
     for number in range(round((high - low) / step) + 1):
         value = low + number * step

@@ -172,7 +172,7 @@ class Curve:
             "whose": {
                 "hub": one.hub, "boot": one.boot, "seq": one.seq, "what": self._key,
                 "people": [person for person in people if person != who],
-            } if len(people) > 1 else None,
+            } if len(people) > 1 and (who is None or self._whose.was_said(one)) else None,
         }  # fmt: skip
 
 

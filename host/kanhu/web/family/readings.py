@@ -67,7 +67,7 @@ class ReadingsPages:
             raise Problem(w.NOT_A_READING, 404, ("readings",))
         if wearer not in people:
             raise Problem(w.NOT_A_WEARER, 400, ("readings",))
-        await self._family.keep(visit, "whose", hub, f"{one.boot}-{one.seq}")
+        await self._family.keep(visit, "family_whose", hub, f"{one.boot}-{one.seq}")
         self._family.families.set_wearer(hub, one.boot, one.seq, wearer, "family")
         return RedirectResponse(lines.link(visit, back if back in WHATS else "", who=wearer), 303)
 

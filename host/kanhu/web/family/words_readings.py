@@ -26,7 +26,7 @@ WHATS: dict[str, What] = {
         frozenset({11, 12, 13}),
     ),
     "oxygen": What(Words("Oxygen in the blood", "血氧"), (150456,), Words("%", "%"), frozenset({13})),
-    "temperature": What(Words("Temperature", "体温"), (150364,), Words("℃", "℃"), frozenset({14})),
+    "temperature": What(Words("Temperature", "体温"), (150364,), Words("°C", "°C"), frozenset({14})),
     "weight": What(Words("Weight", "体重"), (188736,), Words("kg", "公斤"), frozenset({15})),
     "glucose": What(
         Words("Blood glucose", "血糖"), (160184, 160212), Words("mmol/L", "毫摩尔/升"), frozenset({16})
@@ -75,7 +75,7 @@ TEXT: dict[str, Words] = {
     "newest": Words("The last one was on {day}", "最近一次在 {day}"),
     "limits": Words("Limits that were set", "已设定的限值"),
     "no_limits": Words(
-        "No limits are set here. Your doctor or the service that looks after this home can have them set.",
+        "No limits are set here. Ask your doctor or the service that looks after this home.",
         "未设定限值。可请医生或服务机构设定。",
     ),
     "no_meaning": Words(
