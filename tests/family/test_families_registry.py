@@ -274,7 +274,7 @@ def test_a_try_under_way_while_the_pin_is_set_anew_is_not_right(here: Here) -> N
     assert here.families.right(record) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2000)), min_size=1, max_size=40))
 def test_no_sequence_gets_more_tries_than_the_count_allows(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int]]
