@@ -179,15 +179,20 @@ class AddingPages:
 
     def _form(self, visit: Visit, hub: str, found: Heard, wrong: Words | None = None) -> Response:
         gone = self._gone(hub)
-        role = names.ROLES.get(found.role or 0, "")
-        chosen = visit.form.get("role", role)
-        offered = place(self.family, visit, None, None, chosen if chosen in words.ROLE else "")
+        role = visit.form.get("role", "") or visit.request.query_params.get("role", "")
+        role = role or names.ROLES.get(found.role or 0, "")
+        card = self._card(visit, hub, found)
+        if gone is None and role not in words.ROLE:
+            roles = [(key, visit.say(text)) for key, text in words.ROLE.items()]
+            return self.family.render(
+                visit, "family/add_kind.html", words.TEXT, here="sensors", hub=hub, found=card, roles=roles
+            )
+        offered = place(self.family, visit, None, None, role)
         if visit.form:
             offered["name"] = visit.form.get("name", offered["name"])[: offered["longest"]]
         return self.family.render(
             visit, "family/add_form.html", words.TEXT, 422 if wrong else 200, here="sensors", hub=hub,
-            found=self._card(visit, hub, found), place=offered, role=chosen,
-            roles=[(key, visit.say(text)) for key, text in words.ROLE.items()],
+            found=card, place=offered, role=role, kind=visit.say(kind(role)),
             wrong=visit.say(wrong) if wrong else "", gone=None if gone is None else self._name(visit, gone),
         )  # fmt: skip
 

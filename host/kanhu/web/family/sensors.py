@@ -165,7 +165,7 @@ def place(
     room = device.room.strip() if device is not None else ""
     known = known_room(room)
     worn = wearers_of(sensor.wearer) if sensor is not None else []
-    wearers = list(worn)
+    wearers = list(dict.fromkeys((*worn, *wearers_of(visit.home.name))))
     for hub in visit.hubs:
         for other in family.registry.sensors(hub):
             wearers += [name for name in wearers_of(other.wearer) if name not in wearers]

@@ -67,6 +67,7 @@ TEXT: dict[str, Words] = {
     "connecting": Words("Asking the hub to listen", "正在通知主机"),
     "listening": Words("The hub is listening", "主机正在搜索"),
     "time_left": Words("Time left", "剩余时间"),
+    "needs_key": Words("It needs its key.", "需要设备密钥。"),
     "press_it": Words(
         "Press the button of the new sensor once. Wake a monitor by measuring.",
         "请按一下新设备的按键；健康设备请开始测量一次。",
@@ -105,6 +106,7 @@ TEXT: dict[str, Words] = {
     "getting_ready": Words("One moment: the hub is being told", "请稍候，正在通知主机"),
     "do_not_press": Words("Do not press yet.", "请先不要按。"),
     "receipts": Words("What has arrived", "送达情况"),
+    "on_its_way": Words("It was heard. One moment more.", "已收到，请再稍等。"),
     "r_heard": Words("Heard by the hub", "主机已收到"),
     "r_stored": Words("Kept on the server", "服务器已保存"),
     "r_delivered": Words("Received by the city's platform", "城市平台已收到"),
@@ -372,4 +374,6 @@ def lit(count: int, of: int) -> Words:
     """How many sensors have seen somebody."""
     if count == of:
         return TEXT["walk_all"]
+    if not count:
+        return Words("None has seen you yet.", "还没有感应器看到您。")
     return Words(f"{count} of {of} have seen you.", f"{of} 个感应器中，{count} 个看到了您。")
