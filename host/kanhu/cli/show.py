@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kanhu.registry import Access, Registry
 
@@ -52,7 +53,8 @@ def show(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
             table.add_column(key.replace("_", " "), overflow="fold")  # an id cut short is of no use
         for row in rows:
             values = (", ".join(value) if isinstance(value, list) else value for value in row.values())
-            table.add_row(*("" if value is None else str(value) for value in values))
+            # What people called it is no markup.
+            table.add_row(*(Text("" if value is None else str(value)) for value in values))
         Console(width=None if sys.stdout.isatty() else MAX_WIDTH).print(table)
 
 
