@@ -32,11 +32,11 @@ from kanhu.config import Broker, Config
 from kanhu.counters import Counters
 from kanhu.downlink import Downlink
 from kanhu.ending import end
-from kanhu.errors import ConfigError
+from kanhu.errors import ConfigError, KanhuError
 from kanhu.intake import Intake, Receipts
-from kanhu.journal import Event, Journal, JournalError
+from kanhu.journal import Event, Journal
 from kanhu.journal.commands import Commands
-from kanhu.journal.retention import retire
+from kanhu.journal.retention import DAY_MS, retire
 from kanhu.links.hub_link import HubLink
 from kanhu.links.mqtt import MqttLink
 from kanhu.links.serial import SerialLink
@@ -45,6 +45,7 @@ from kanhu.orders import Orders
 from kanhu.pairing import Pairing
 from kanhu.pairing.requests import handler as pairing_requests
 from kanhu.registry import Registry
+from kanhu.registry.families import Families
 from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
@@ -327,9 +328,11 @@ class Daemon:
         await asyncio.sleep(RETIRE_FIRST_S)
         while True:
             try:
-                gone = await retire(self.journal, self.config.retention.days)
+                days = self.config.retention.days
+                gone = await retire(self.journal, days)
+                Families(self.registry).forget_wearers(self.journal.clock() - int(days * DAY_MS))
                 log.info("old events retired", events=gone)
-            except (JournalError, sqlite3.Error) as error:
+            except (KanhuError, sqlite3.Error) as error:
                 log.error("old events could not be retired; tried again tomorrow", error=str(error))
             await asyncio.sleep(RETIRE_EVERY_S)
 

@@ -68,7 +68,7 @@ async def test_a_family_claims_its_home_by_a_press(place: Place) -> None:
     client = place.phone(headers=EN)
     answer = await client.get(place.path())
     assert answer.status_code == 200
-    assert "press its call button" in answer.text
+    assert "when to press its call button" in answer.text
     assert "calls nobody" in answer.text
     shows_nothing(answer)
     answer = await claim_begun(place, client)

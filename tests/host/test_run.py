@@ -22,6 +22,8 @@ from kanhu.daemon import Daemon
 from kanhu.errors import LinkDown
 from kanhu.journal import Journal, JournalError
 from kanhu.metrics import _metrics
+from kanhu.registry import checks
+from kanhu.registry.families import Families
 
 
 @contextlib.asynccontextmanager
@@ -80,8 +82,12 @@ async def test_old_events_go_soon_after_a_start_and_an_error_there_ends_nothing(
         return 0
 
     monkeypatch.setattr(subject, "retire", retire)
-    async with running(tmp_path, free_port()) as (_, task):
+    async with running(tmp_path, free_port()) as (daemon, task):
+        hub, _ = daemon.registry.add_hub(daemon.registry.add_home())
+        old_ms = checks.now_ms() - 401 * 86_400_000
+        Families(daemon.registry, lambda: old_ms).set_wearer(hub, 1, 2, "grandmother", "family")
         await until(lambda: len(days) >= 3)
+        await until(lambda: not Families(daemon.registry).wearers(hub))
         assert not task.done()
     assert days[0] == 400
 

@@ -8,8 +8,9 @@ TEXT: dict[str, Words] = {
     # The first time
     "claim_title": Words("First visit", "首次使用"),
     "claim_what": Words(
-        "To begin, go to the hub and press its call button. This shows that you are in the home.",
-        "请到主机旁按一下呼叫键，以确认您就在家中。",
+        "Go to the hub and tap below. This page then says when to press its call button: that shows that you "
+        "are in the home.",
+        "请走到主机旁，点下面的按钮，然后按页面提示按一下主机上的呼叫键，以确认您就在家中。",
     ),
     "claim_begin": Words("I am at the hub: begin", "我在主机旁，开始"),
     "claim_press": Words("Press the call button on the hub once, now.", "请现在按一下主机上的呼叫键。"),
@@ -23,9 +24,7 @@ TEXT: dict[str, Words] = {
         "This one press is a test and calls nobody. If you need help, press it again: that is a call.",
         "这一次按键只是测试，不会呼叫任何人。如需帮助，请再按一次：那就是真正的呼叫。",
     ),
-    "claim_two_minutes": Words(
-        "You have two minutes for it once you have begun.", "开始后请在两分钟内按键。"
-    ),
+    "claim_two_minutes": Words("You have two minutes for that press.", "请在两分钟内完成按键。"),
     "try_again": Words("Try again", "重试"),
     # Why it has not worked
     "why_no_answer": Words(
