@@ -140,7 +140,7 @@ async def test_a_call_comes_first_until_a_person_has_closed_it(place: Place) -> 
     assert "紧急呼叫：门厅呼叫按钮" in page
     assert "尚无人受理" in page
     assert 'class="state attention"' in page
-    assert page.index("尚无人受理") < page.index('class="state')
+    assert page.index("有报警") < page.index("紧急呼叫") < page.index("主机最近联系")
     (alarm,) = place.alarms.live()
     await place.alarms.accept(alarm.name, "op-secret")
     page = (await client.get(place.path())).text

@@ -105,7 +105,7 @@ async def test_a_call_and_what_became_of_it(care: CareHost) -> None:
         ("The call is finished", "此次呼叫已处理完毕"),
         ("Somebody is there", "工作人员已到现场"),
         ("Somebody is on the way", "工作人员已出发"),
-        ("An operator answered, 40 s later", "值守员已受理，用时40 秒"),
+        ("An operator answered, 40 s later", "值守员已受理，40 秒后"),
         ("Emergency call: 床头按钮 (bedroom)", "紧急呼叫：床头按钮（卧室）"),
     ]
     page = Log(care.journal, care.registry).page([home.hub], WUHAN)
@@ -177,7 +177,7 @@ async def test_faults_are_read_from_the_book_of_faults(care: CareHost) -> None:
     await faults.close(faults.open(home.hub)[0].id, "op1", "changed the battery")
     said = [words[1] for words in told(care, home)]
     assert said[0] == "服务人员已处理：传感器失联"
-    assert said[1:4] == ["收不到信号：厨房人体感应", "主机恢复供电", "主机断电，正在用电池"]
+    assert said[1:4] == ["收不到信号：厨房人体感应", "主机恢复供电", "主机断电"]
 
 
 async def test_the_daily_test_call_is_one_line_a_day(care: CareHost) -> None:
@@ -275,6 +275,7 @@ async def test_all_that_is_read_is_found_by_an_index(care: CareHost) -> None:
         (log_page._CLOSED, ("h", 1, 1)),
         (log_page._MODES, ("h", 1, 1)),
         (log_page._VISITS, ("h", 1, 1)),
+        (log_page._AUDIT, ("h", 1, 1)),
     ):
         plan = [row[3] for row in care.journal.reader.rows(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert all(step.startswith("SEARCH") for step in plan), (sql, plan)

@@ -31,8 +31,8 @@ def test_in_the_morning_all_is_offered() -> None:
     assert [one.value for one in offered] == [
         "2026-11-22T20:00", "2026-11-23T08:00", "2026-11-23T20:00", "2026-11-25T20:00", "2026-11-29T20:00"
     ]  # fmt: skip
-    assert offered[1].words == ("tomorrow morning 8:00", "明天早上 8:00")
-    assert offered[3].words == ("in 3 days, 25/11 20:00", "3 天后，11月25日 20:00")
+    assert (offered[1].name.zh, offered[1].moment.zh) == ("明天早上", "8:00")
+    assert (offered[3].name.zh, offered[3].moment) == ("3 天后", ("25 Nov, 20:00", "11月25日 20:00"))
 
 
 def test_late_in_the_evening_this_evening_is_not() -> None:
@@ -136,8 +136,8 @@ async def test_a_family_sets_away_and_ends_it(place: Place) -> None:
     answer = await place.post(client, place.path("modes"), {"kind": "home"})
     assert answer.status_code == 303
     assert place.modes.at(place.hub, place.clock.now_ms) is None
-    rows = place.journal.reader.rows("SELECT operator, what FROM audit WHERE what LIKE 'mode %'")
-    assert rows == [("family", "mode away"), ("family", "mode home")]
+    rows = place.journal.reader.rows("SELECT operator, detail FROM audit WHERE what = 'family_mode'")
+    assert rows == [("family", "away"), ("family", "home")]
     assert place.journal.reader.rows("SELECT DISTINCT set_by FROM modes") == [("family",)]
 
 
@@ -202,7 +202,7 @@ async def test_away_quiets_the_rule_of_inactivity(place: Place, away: bool) -> N
     asked = [(alarm.kind, alarm.state) for alarm in place.alarms.live()]
     assert asked == ([] if away else [(k.INACTIVITY, k.PRE)])
     page = (await client.get(place.path())).text
-    assert ("外出，至 明天08:00" if away else "主机正在询问老人是否平安") in page
+    assert ("外出，至 明天08:00" if away else "正在询问老人是否平安") in page
 
 
 async def passes(place: Place, span_ms: int) -> None:

@@ -159,6 +159,7 @@ MIGRATIONS = (
     CREATE INDEX faults_closed ON faults (hub, closed_ms) WHERE closed_ms IS NOT NULL;
     CREATE INDEX visits_at ON visits (hub, at_ms);
     CREATE INDEX modes_at ON modes (hub, from_ms);
+    CREATE INDEX audit_family ON audit (hub, at_ms) WHERE operator = 'family';
     """,
 )
 

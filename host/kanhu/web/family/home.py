@@ -117,16 +117,7 @@ class HomePages:
             "state": how.state,
             "sentence": say(how.sentence),
             "reasons": [(_first(say(one.words)), self._since(visit, one, now_ms)) for one in how.reasons],
-            "alarms": [
-                {
-                    "what": say(self._alarm_words(alarm)),
-                    "since": say(time_words(alarm.opened_ms, now_ms, zone)),
-                    "answer": say(answer_words(alarm, now_ms, zone)),
-                    "answered": alarm.state in (k.ACCEPTED, k.DISPATCHED, k.ON_SCENE),
-                    "why": alarm.explanation and say(alarm.explanation),
-                }
-                for alarm in alarms
-            ],
+            "alarms": [self._alarm(visit, alarm, now_ms) for alarm in alarms],
             "facts": [(say(name), say(words)) for name, words in self._facts(visit, now_ms)],
             "mode": mode and say(mode_words(mode, now_ms, zone)),
         }
@@ -150,9 +141,20 @@ class HomePages:
             proven = w.NOT_PROVEN if proof is None else proof.words(now_ms, visit.zone)
             yield w.TEXT["last_proven"], Words(_first(proven.en), proven.zh)
 
+    def _alarm(self, visit: Visit, alarm: Alarm, now_ms: int) -> dict[str, Any]:
+        what, why = self._alarm_words(alarm), alarm.explanation
+        if alarm.state == k.PRE and why is not None:  # it is no alarm yet
+            what, why = why, None
+        return {
+            "what": _first(visit.say(what)),
+            "since": visit.say(time_words(alarm.opened_ms, now_ms, visit.zone)),
+            "answer": visit.say(answer_words(alarm, now_ms, visit.zone)),
+            "answered": alarm.state in (k.ACCEPTED, k.DISPATCHED, k.ON_SCENE),
+            "why": why and visit.say(why),
+        }
+
     def _alarm_words(self, alarm: Alarm) -> Words:
-        kind = k.PRE_ALARM if alarm.state == k.PRE else alarm.kind
-        form = TELLS.get(kind, TELLS[k.CALL])
+        form = TELLS.get(alarm.kind, TELLS[k.CALL])
         what = HUB
         for device in self._family.registry.devices_of(alarm.hub):
             if device.index == alarm.device:

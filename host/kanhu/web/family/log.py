@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from starlette.responses import Response
 
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
     from .family import Family
 
 SHOWN = 50  # lines of a page
-READ = 400  # things read for one page: more than its lines, because some are told together
+# Rows read of each table for one page: more where many of them are told together.
+READ = (100, 400, 1600)
 MAX_SKIP = 5_000
 NEWEST = Cursor(1 << 62)
 _CURSOR = re.compile(r"([0-9]{1,16})(?:-([0-9]{1,4}))?")
 
 # The words in NOT IN are the index's own (kanhu.journal.schema).
 _EVENTS = """
-SELECT n, boot, seq, class, plain, received_ms, link FROM events
+SELECT n, received_ms, boot, seq, plain FROM events
 WHERE hub=? AND kind=? AND kind NOT IN (192,193,194,195) AND received_ms <= ?
 ORDER BY received_ms DESC, n DESC LIMIT ?
 """
@@ -44,11 +46,11 @@ FROM alarm_history s JOIN alarms a USING (hub, boot, seq)
 WHERE s.hub=? AND s.at_ms <= ? ORDER BY s.at_ms DESC, s.id DESC LIMIT ?
 """
 _OPENED = """
-SELECT id, device, kind, opened_ms FROM faults
+SELECT id, opened_ms, device, kind FROM faults
 WHERE hub=? AND opened_ms <= ? ORDER BY opened_ms DESC, id DESC LIMIT ?
 """
 _CLOSED = """
-SELECT id, device, kind, closed_ms, closed_by FROM faults
+SELECT id, closed_ms, device, kind, closed_by FROM faults
 WHERE hub=? AND closed_ms IS NOT NULL AND closed_ms <= ? ORDER BY closed_ms DESC, id DESC LIMIT ?
 """
 _MODES = """
@@ -58,6 +60,10 @@ WHERE hub=? AND from_ms <= ? ORDER BY from_ms DESC, id DESC LIMIT ?
 _VISITS = """
 SELECT id, at_ms, what, who, via, span_ms FROM visits
 WHERE hub=? AND at_ms <= ? ORDER BY at_ms DESC, id DESC LIMIT ?
+"""
+_AUDIT = """
+SELECT id, at_ms, what FROM audit
+WHERE hub=? AND at_ms <= ? AND operator = 'family' ORDER BY at_ms DESC, id DESC LIMIT ?
 """
 _STEP_KINDS = {
     "accepted": k.ALARM_ACCEPTED,
@@ -91,20 +97,34 @@ class Log:
     def __init__(self, journal: Journal, registry: Registry) -> None:
         self._journal, self._registry = journal, registry
 
-    def page(self, hubs: Iterable[str], zone: Any, before: Cursor = NEWEST) -> Found:
+    def page(self, hubs: Sequence[str], zone: ZoneInfo, before: Cursor = NEWEST) -> Found:
         """At most SHOWN lines; costs the same however much is in the journal."""
-        things = [one for hub in hubs for one in self._of(hub, before.at_ms, READ + before.skip + 1)]
-        things.sort(key=lambda one: (one.kept_ms, one.order, one.hub), reverse=True)
-        things = things[before.skip :]
-        kept, taken = collapse(things[:READ], zone, SHOWN)
+        for limit in READ:
+            things, whole_ms = self._things(hubs, before, limit)
+            kept, taken = collapse(things, zone, SHOWN)
+            if taken < len(things) or not whole_ms:
+                break
         older = None
-        if taken < len(things):
-            last = things[taken - 1].kept_ms
+        if taken < len(things) or whole_ms:
+            last = things[taken - 1].kept_ms if things else max(0, whole_ms - 1)
             alike = sum(one.kept_ms == last for one in things[:taken])
             older = Cursor(last, alike + (before.skip if last == before.at_ms else 0))
-        now_ms = self._journal.clock()
-        name = self._names()
+        now_ms, name = self._journal.clock(), self._names()
         return Found(tuple(line(one, name(one.hub, one.device), zone, now_ms) for one in kept), older)
+
+    def _things(self, hubs: Sequence[str], before: Cursor, limit: int) -> tuple[list[Thing], int]:
+        """(things, the newest first, since when they are all; 0: there are no more)."""
+        things: list[Thing] = []
+        whole_ms = 0
+        limit += before.skip
+        for hub in hubs:
+            for found, rows, last_ms in self._of(hub, before.at_ms, limit):
+                things += found
+                if rows == limit:
+                    whole_ms = max(whole_ms, last_ms)
+        things = [one for one in things if one.kept_ms >= whole_ms]
+        things.sort(key=lambda one: (one.kept_ms, one.order, one.hub), reverse=True)
+        return things[before.skip :], whole_ms
 
     def _names(self) -> Callable[[str, int], Words]:
         known: dict[str, dict[int, Words]] = {}
@@ -126,59 +146,34 @@ class Log:
         # Those that are here come last, and so have the say.
         return {one.index: thing_words(one) for one in (*gone, *self._registry.devices_of(hub))}
 
-    def _of(self, hub: str, at_ms: int, limit: int) -> Iterator[Thing]:
-        for kind in w.OF_EVENTS:
-            yield from self._events(hub, kind, at_ms, limit)
+    def _of(self, hub: str, at_ms: int, limit: int) -> Iterator[tuple[list[Thing], int, int]]:
+        """(things, rows they were read from, when the oldest of these was kept) of each table."""
         rows = self._journal.reader.rows
-        for row in rows(_STEPS, (hub, at_ms, limit)):
-            yield from _step(hub, *row)
-        for n, device, kind, opened_ms in rows(_OPENED, (hub, at_ms, limit)):
-            if kind in w.TELLS:
-                yield Thing(opened_ms, opened_ms, hub, kind, (3, n), device)
-        for n, device, kind, closed_ms, closed_by in rows(_CLOSED, (hub, at_ms, limit)):
-            end = names.RESTORAL.get(kind, k.FAULT_CLOSED) if closed_by is None else k.FAULT_CLOSED
-            yield Thing(closed_ms, closed_ms, hub, end, (4, n), device, {k.DETAIL: kind})
-        for n, from_ms, mode, until_ms, by in rows(_MODES, (hub, at_ms, limit)):
-            fields = {k.MODE: mode, k.DUE_MS: until_ms}
-            note = w.SET_BY.get(by, w.SET_BY_OTHERS)
-            yield Thing(from_ms, from_ms, hub, k.MODE_SET, (5, n), fields=fields, note=note)
-        for row in rows(_VISITS, (hub, at_ms, limit)):
-            yield _visit(hub, *row)
-        if w.AUDIT:
-            marks = ",".join("?" * len(w.AUDIT))
-            found = rows(_AUDIT.format(marks), (hub, at_ms, *w.AUDIT, limit))
-            for n, kept_ms, what in found:
-                yield Thing(kept_ms, kept_ms, hub, 0, (7, n), words=w.AUDIT[what])
+        for kind in w.OF_EVENTS:
+            found = rows(_EVENTS, (hub, kind, at_ms, limit))
+            yield [self._event(hub, kind, *row) for row in found], len(found), found[-1][1] if found else 0
+        for sql, make in _TABLES.items():
+            found = rows(sql, (hub, at_ms, limit))
+            things = [one for row in found if (one := make(hub, *row)) is not None]
+            yield things, len(found), found[-1][1] if found else 0
 
-    def _events(self, hub: str, kind: int, at_ms: int, limit: int) -> Iterator[Thing]:
-        for n, boot, seq, cls, plain, received_ms, link in self._journal.reader.rows(
-            _EVENTS, (hub, kind, at_ms, limit)
-        ):
-            try:
-                fields = believed(plain)
-            except ValueError:
-                continue
-            event = Event(hub, boot, seq, cls, kind, b"", plain, fields, received_ms, link, n)
-            happened_ms = self._journal.moment(event)[0]
-            note = None
-            if kind == k.EVENTS_LOST and k.COUNT in fields:
-                note = Words(*(form.format(fields[k.COUNT]) for form in w.LOST))
-            yield Thing(
-                received_ms, received_ms if happened_ms is None else happened_ms, hub, kind, (1, n),
-                fields.get(k.DEVICE, 0), fields, note=note, sure=happened_ms is not None,
-            )  # fmt: skip
-
-
-_AUDIT = """
-SELECT id, at_ms, what FROM audit
-WHERE hub=? AND at_ms <= ? AND operator='family' AND what IN ({}) ORDER BY at_ms DESC, id DESC LIMIT ?
-"""
+    def _event(self, hub: str, kind: int, n: int, kept_ms: int, boot: int, seq: int, plain: bytes) -> Thing:
+        fields = believed(plain)
+        event = Event(hub, boot, seq, k.class_of(kind), kind, b"", plain, fields, kept_ms, "", n)
+        happened_ms = self._journal.moment(event)[0]
+        note = None
+        if kind == k.EVENTS_LOST and k.COUNT in fields:
+            note = Words(*(form.format(fields[k.COUNT]) for form in w.LOST))
+        return Thing(
+            kept_ms, kept_ms if happened_ms is None else happened_ms, hub, kind, (1, n),
+            fields.get(k.DEVICE, 0), fields, note=note, sure=happened_ms is not None,
+        )  # fmt: skip
 
 
 def _step(
     hub: str, n: int, at_ms: int, what: str, by: str | None, kind: int, device: int, opened_ms: int,
     raised_ms: int | None, presses: int, explanation: str | None,
-) -> Iterator[Thing]:  # fmt: skip
+) -> Thing | None:  # fmt: skip
     told = _STEP_KINDS.get(what)
     happened_ms, span_ms, words, note = at_ms, None, None, None
     if what in ("opened", "raised"):
@@ -198,8 +193,24 @@ def _step(
     elif what == "closed":
         told = k.PRE_ALARM_CANCELLED if by == "home" else k.ALARM_CLOSED
         words = {"movement": w.BY_MOVEMENT, "mode": w.BY_MODE}.get(by or "")
-    if told in w.TELLS:
-        yield Thing(at_ms, happened_ms, hub, told, (2, n), device, {}, span_ms, words, note)
+    if told not in w.TELLS:
+        return None
+    return Thing(at_ms, happened_ms, hub, told, (2, n), device, {}, span_ms, words, note)
+
+
+def _opened(hub: str, n: int, at_ms: int, device: int, kind: int) -> Thing | None:
+    return Thing(at_ms, at_ms, hub, kind, (3, n), device) if kind in w.TELLS else None
+
+
+def _closed(hub: str, n: int, at_ms: int, device: int, kind: int, by: str | None) -> Thing:
+    end = names.RESTORAL.get(kind, k.FAULT_CLOSED) if by is None else k.FAULT_CLOSED
+    return Thing(at_ms, at_ms, hub, end, (4, n), device, {k.DETAIL: kind})
+
+
+def _mode(hub: str, n: int, at_ms: int, mode: int, until_ms: int, by: str) -> Thing:
+    fields = {k.MODE: mode, k.DUE_MS: until_ms}
+    note = w.SET_BY.get(by, w.SET_BY_OTHERS)
+    return Thing(at_ms, at_ms, hub, k.MODE_SET, (5, n), fields=fields, note=note)
 
 
 def _visit(hub: str, n: int, at_ms: int, what: str, who: str, via: str, span_ms: int | None) -> Thing:
@@ -208,6 +219,17 @@ def _visit(hub: str, n: int, at_ms: int, what: str, who: str, via: str, span_ms:
     words = w.NOT_CHECKED_OUT if via == "bound" else None
     kind = k.CHECK_IN if what == "in" else k.CHECK_OUT
     return Thing(at_ms, at_ms, hub, kind, (6, n), device, {}, span_ms, words)
+
+
+def _done(hub: str, n: int, at_ms: int, what: str) -> Thing | None:
+    words = w.AUDIT.get(what)
+    return None if words is None else Thing(at_ms, at_ms, hub, 0, (7, n), words=words)
+
+
+# Each gives id, when it was kept, and more; and what that is.
+_TABLES: dict[str, Callable[..., Thing | None]] = {
+    _STEPS: _step, _OPENED: _opened, _CLOSED: _closed, _MODES: _mode, _VISITS: _visit, _AUDIT: _done
+}  # fmt: skip
 
 
 class LogPages:

@@ -18,6 +18,7 @@ from kanhu.journal import Journal
 
 from . import words_home as w
 from .visit import Page, Problem, Visit
+from .words_log import MONTHS
 
 if TYPE_CHECKING:
     from .family import Family
@@ -26,6 +27,8 @@ BY = "family"
 KINDS = {"away": AWAY, "visitor": VISITOR, "hospital": HOSPITAL}
 MORNING, EVENING = 8, 20  # hours of the home's clock
 OTHER = "other"
+SOONEST_MS = 3_600_000  # what ends sooner is not offered
+LAST_DAYS = MAX_MS // 86_400_000
 _MOMENT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2})(?::[0-9]{2})?")
 _NEWEST = "SELECT mode, from_ms, until_ms FROM modes WHERE hub=? ORDER BY id DESC LIMIT 1"
 
@@ -34,23 +37,26 @@ class Choice(NamedTuple):
     """Until when a mode may last: as a form says it (the home's local time), and as people do."""
 
     value: str
-    words: Words
+    name: Words
+    moment: Words
 
 
 def choices(now_ms: int, zone: ZoneInfo) -> Iterator[Choice]:
     """What is offered at a moment; all of it is later than that."""
-    now = datetime.fromtimestamp(now_ms / 1000, zone)
+    today = datetime.fromtimestamp(now_ms / 1000, zone).date()
     for name, days, hour in (
         ("evening", 0, EVENING), ("morning", 1, MORNING), ("tomorrow", 1, EVENING), ("days", 3, EVENING),
         ("week", 7, EVENING),
     ):  # fmt: skip
-        day = now.date() + timedelta(days=days)
+        day = today + timedelta(days=days)
         value = f"{day.isoformat()}T{hour:02}:00"
-        if utc_ms(value, zone) > now_ms + 3_600_000:
-            en, zh = f"{day.day}/{day.month}", f"{day.month}月{day.day}日"
-            time = f"{hour}:00"
-            form = w.UNTIL[name]
-            yield Choice(value, Words(form.en.format(day=en, time=time), form.zh.format(day=zh, time=time)))
+        if utc_ms(value, zone) > now_ms + SOONEST_MS:
+            moment = Words(f"{hour}:00", f"{hour}:00")
+            if days > 1:
+                moment = Words(
+                    f"{day.day} {MONTHS[day.month - 1][:3]}, {hour}:00", f"{day.month}月{day.day}日 {hour}:00"
+                )
+            yield Choice(value, w.UNTIL[name], moment)
 
 
 def utc_ms(local: str, zone: ZoneInfo) -> int:
@@ -121,10 +127,11 @@ class ModePages:
         chosen = next((one.value for one in offered if one.value.endswith(f"T{MORNING:02}:00")), "")
         return self._family.render(
             visit, "family/modes.html", w.TEXT, here="more",
-            kinds=[(name, visit.say(w.MODES[kind])) for name, kind in KINDS.items()],
+            kinds=[(name, visit.say(w.CHIPS[name])) for name in KINDS],
             kind=asked if asked in KINDS else "away", chosen=chosen,
-            choices=[(one.value, visit.say(one.words)) for one in offered], other_time=OTHER,
-            first=today.isoformat(), last=(today + timedelta(days=92)).isoformat(),
+            choices=[(one.value, visit.say(one.name), visit.say(one.moment)) for one in offered],
+            other_time=OTHER, first=today.isoformat(), next=(today + timedelta(days=1)).isoformat(),
+            last=(today + timedelta(days=LAST_DAYS)).isoformat(),
             mode=mode and visit.say(mode_words(mode, now_ms, visit.zone)),
         )  # fmt: skip
 
@@ -138,7 +145,7 @@ class ModePages:
             kind, until = KINDS[asked], until_ms(visit.form, now_ms, visit.zone)
         else:
             raise Problem(w.CHOOSE_KIND, back=("modes",))
+        await family.keep(visit, "family_mode", None, asked)
         for hub in visit.hubs:
             await family.sources.set_mode(hub, kind, until, BY)
-        await family.keep(visit, f"mode {asked}")
         return RedirectResponse(visit.path(), 303)

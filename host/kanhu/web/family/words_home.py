@@ -24,13 +24,13 @@ TEXT: dict[str, Words] = {
     "modes_what": Words("What is it?", "是哪种情况？"),
     "modes_until": Words("Until when?", "到什么时候？"),
     "modes_other": Words("Another time", "其他时间"),
+    "modes_choose": Words("you choose", "自己选"),
     "modes_date": Words("Date", "日期"),
     "modes_time": Words("Time", "时间"),
     "modes_effect": Words(
-        "Until then nobody is watched for long inactivity. The call button still works.",
-        "在此之前不再监测长时间无活动。呼叫按钮照常可用。",
+        "Until then nobody is watched for long inactivity. The call button still works. It ends by itself.",
+        "在此之前不监测长时间无活动；呼叫按钮照常可用；到时自动结束。",
     ),
-    "modes_ends": Words("It ends by itself.", "到时自动结束。"),
     "modes_start": Words("Start", "开始"),
     # More
     "more_title": Words("More", "更多"),
@@ -47,7 +47,7 @@ TEXT: dict[str, Words] = {
 SENTENCES: dict[str, Words] = {
     "well": Words("All is well", "一切平安"),
     "alarm": Words("There is an alarm", "有报警"),
-    "asking": Words("The hub is asking at home whether all is well", "主机正在询问老人是否平安"),
+    "asking": Words("The elder is being asked whether all is well", "正在询问老人是否平安"),
     "attention": Words("Something needs attention", "有情况需要留意"),
     "cannot_tell": Words("We cannot tell whether all is well", "现在无法判断是否平安"),
     "away": Words("Away: nobody is watched now", "外出中，暂停看护"),
@@ -76,16 +76,21 @@ MODES: dict[int, Words] = {
     4: Words("Visitors", "来客人"),
     5: Words("Asleep", "休息"),
 }
+CHIPS: dict[str, Words] = {
+    "away": Words("Away", "外出"),
+    "visitor": Words("Visitors", "来客人"),
+    "hospital": Words("Hospital", "住院"),
+}
 MODE_UNTIL = Words(
     "{mode} until {until}. The call button still works.", "{mode}，至 {until}。呼叫按钮照常可用。"
 )
 
 UNTIL: dict[str, Words] = {
-    "evening": Words("this evening {time}", "今天晚上 {time}"),
-    "morning": Words("tomorrow morning {time}", "明天早上 {time}"),
-    "tomorrow": Words("tomorrow evening {time}", "明天晚上 {time}"),
-    "days": Words("in 3 days, {day} {time}", "3 天后，{day} {time}"),
-    "week": Words("in a week, {day} {time}", "一周后，{day} {time}"),
+    "evening": Words("This evening", "今天晚上"),
+    "morning": Words("Tomorrow morning", "明天早上"),
+    "tomorrow": Words("Tomorrow evening", "明天晚上"),
+    "days": Words("In 3 days", "3 天后"),
+    "week": Words("In a week", "一周后"),
 }
 CHOOSE_KIND = Words("Choose what it is: away, visitors or hospital.", "请选择：外出、来客人或住院。")
 CHOOSE_UNTIL = Words("Choose until when: a date and a time.", "请选择结束的日期和时间。")

@@ -45,7 +45,7 @@ TELLS: dict[int, Words] = {
         "Nobody had answered yet: more people were asked", "仍无人受理：已通知更多值守人员"
     ),
     # Faults and their ends
-    k.MAINS_LOST: Words("The hub is without mains power", "主机断电，正在用电池"),
+    k.MAINS_LOST: Words("The hub is without mains power", "主机断电"),
     k.MAINS_BACK: Words("The hub has mains power again", "主机恢复供电"),
     k.BATTERY_LOW: Words("Battery low: {what}", "电池电量低：{what}"),
     k.BATTERY_OK: Words("Battery good again: {what}", "电池已恢复：{what}"),
@@ -124,8 +124,8 @@ OF_EVENTS: tuple[int, ...] = (
 )  # fmt: skip
 
 HUB = Words("the hub", "主机")
-AFTER = Words(", {} later", "，用时{}")
-STAYED = Words(" after {}", "，停留{}")
+AFTER = Words(", {} later", "，{}后")
+STAYED = Words(" after {}", "，停留 {}")
 NOT_CHECKED_OUT = Words("A carer did not check out", "护理人员未签退")
 BY_MOVEMENT = Words("There was movement again: nothing to worry about", "家中又有活动：无需担心")
 BY_MODE = Words("The question ended: the home is in another mode", "因居家模式改变，询问已结束")
@@ -150,7 +150,13 @@ SET_BY: dict[str, Words] = {
 SET_BY_OTHERS = Words("set by an operator", "由值守员设置")
 
 # What the family did on these pages, by its name in the audit.
-AUDIT: dict[str, Words] = {}
+AUDIT: dict[str, Words] = {
+    "family_claimed": Words("The family claimed this page and set its PIN", "家属启用本页并设置密码"),
+    "family_pin_changed": Words("The PIN of this page was changed", "本页密码已更改"),
+    "family_locked": Words("Wrong PIN several times: locked for a while", "多次输错密码，暂时锁定"),
+    "family_visits_ended": Words("All other phones were signed out", "其他手机均已退出"),
+    "family_export": Words("The data was exported", "数据已导出"),
+}
 
 BLOOD_PRESSURE = Words("Blood pressure", "血压")
 WEEKDAYS = tuple(
