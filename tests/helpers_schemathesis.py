@@ -54,8 +54,8 @@ def send_all(
     look: Callable[[Case, requests.Response], None],
     examples: int,
 ) -> dict[str, Counter[int]]:
-    """Make so many valid and so many invalid requests of each operation, always the same, and send each for every
-    visitor (their cookies by their names); look() judges each answer. How often each status came, by visitor."""
+    """Make so many valid and so many invalid requests of each operation, always the same, and send each for
+    every visitor (name: cookies); look() judges each answer. How often each status came, by visitor."""
     schema = schemathesis.openapi.from_dict(description)
     came: dict[str, Counter[int]] = {who: Counter() for who in visitors}
     with requests.Session() as client:

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from kanhu_protocol import names
+
 KANHU = str(Path(sys.executable).with_name("kanhu"))
 FAULTS = {"hub_power_cut", "broker_kill", "daemon_kill"}
 
@@ -34,6 +36,8 @@ def test_unattended_the_last_line_is_the_account() -> None:
     assert all(result["events_by_class"][name] for name in ("P1", "P2", "P3", "P4", "P5"))
     assert set(result["faults"]) == FAULTS
     assert all(result["faults"].values())
+    assert result["desk"].endswith("/desk")
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/f/[\w-]{22}", result["family"])
     assert result["ledger"]["balanced"]
     assert result["ledger"]["announced"] == result["ledger"]["delivered"] > result["presses"]
     assert result["press_to_delivered"]["n"] == result["presses"]
@@ -92,16 +96,42 @@ def log_in(url: str, password: str) -> None:
         assert b"<main" in page.read()
 
 
+def claim(terminal: Terminal, link: str) -> None:
+    """A family's first visit, from its link to the page where it chooses a PIN."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def read(path: str = "", form: dict[str, str] | None = None) -> str:
+        data = None if form is None else urllib.parse.urlencode(form).encode()
+        with opener.open(link + path, data, timeout=20) as page:
+            return str(page.read().decode())
+
+    key = re.search(r'name="key" value="([^"]+)"', read())
+    assert key
+    read("/claim", {"key": key[1]})
+    terminal.wait(names.LAMP["proving"][0], 20)
+    time.sleep(0.5)  # as long as it takes a person to see it: what comes with the lamp's change is a call
+    terminal.key("h")
+    end = time.monotonic() + 20
+    while 'action="' + urllib.parse.urlsplit(link).path + '/pin"' not in read("/claim"):
+        assert time.monotonic() < end, "the press on the hub does not claim it"
+        terminal.read(0.3)
+
+
 @pytest.mark.timeout(180)
 def test_in_a_terminal_a_call_is_answered_by_a_key() -> None:
     terminal = Terminal()
     try:
-        terminal.wait("no call waits", 40)
+        terminal.wait("no call waits", 60)
+        terminal.wait("q quit")  # the end of a picture
         found = re.search(r"http://127\.0\.0\.1:\d+/desk", terminal.text)
         assert found, "the desk's address is shown"
         password = re.search(r"operator demo, password ([0-9a-f-]{14})", terminal.text)
         assert password
         log_in(found[0], password[1])
+        family = re.search(r"http://127\.0\.0\.1:\d+/f/[\w-]{22}", terminal.text)
+        assert family, "the families' page's address is shown"
+        claim(terminal, family[0])
+        time.sleep(1.0)  # the finger is off the button again
         terminal.key("c")
         terminal.wait("nobody has answered")
         terminal.key("a")
@@ -116,7 +146,7 @@ def test_in_a_terminal_a_call_is_answered_by_a_key() -> None:
     finally:
         status = terminal.end()
     assert status == 0
-    assert "1 press, 0 lost, 0 doubled" in terminal.text
+    assert "2 presses, 0 lost, 0 doubled" in terminal.text
 
 
 @pytest.mark.timeout(120)

@@ -29,6 +29,15 @@ def test_a_missing_and_a_doubled_press_are_both_told() -> None:
     assert tally.compare([(HUB, 1), (HUB, 1), (HUB, 2)]) == (1, 2)
 
 
+def test_a_press_that_proves_a_button_has_arrived_too() -> None:
+    tally = Tally()
+    tally.add(Call("1-1", {"device": 1}, "test.press", "p4"))
+    tally.add(Call("1-2", {"device": 1}))
+    assert tally.compare([(HUB, 1), (HUB, 1)]) == (0, 0)
+    assert tally.compare([(HUB, 1)]) == (0, 1)
+    assert tally.calls == {(HUB, 1): 1}
+
+
 def test_an_identity_handed_out_twice_is_a_duplicate_even_if_the_counts_agree() -> None:
     tally = Tally()
     tally.add(Call("1-1", {"device": 1}))

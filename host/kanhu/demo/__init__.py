@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 
 from kanhu.demo.keys import keyboard
-from kanhu.demo.scenario import Scenario
+from kanhu.demo.scenario import HUBS_BUTTON, Scenario
 from kanhu.demo.view import draw
 
 FRAMES_PER_S = 8
@@ -109,9 +109,9 @@ def _attended(scenario: Scenario, seconds: float) -> int:
             key = read(1 / FRAMES_PER_S).lower()
             if key == "q":
                 break
-            if key == "c":
-                where = scenario.callers[turn % len(scenario.callers)]
-                turn += 1
+            if key in ("c", "h"):
+                where = HUBS_BUTTON if key == "h" else scenario.callers[turn % len(scenario.callers)]
+                turn += key == "c"
                 threading.Thread(target=scenario.call, args=(where,), daemon=True).start()
             elif key == "m":
                 where = scenario.monitors[measured % len(scenario.monitors)]

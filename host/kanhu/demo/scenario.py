@@ -16,7 +16,7 @@ from typing import Any
 from kanhu import ledger
 from kanhu.care import shown
 from kanhu.care.condition import Condition
-from kanhu.demo.desk import OPERATOR, DemoDesk
+from kanhu.demo.pages import OPERATOR, DemoPages
 from kanhu.install.firmware import source_dir
 from kanhu.sim.bench import Press
 from kanhu.sim.city import City
@@ -33,6 +33,8 @@ BLE_SAID_S = 2.0  # a BLE caller advertises one press for 1.5 s
 SETTLE_S = 40.0
 PRESS_EVERY_S = 1.1  # of an unattended run
 QUIET_S = 0.5  # a wired press is in flash long before
+UNPAIRED = "oximeter"  # of home north, for its family to add
+HUBS_BUTTON = "north/bedroom"  # the one on the hub's own wires
 
 
 class _Story(logging.Handler):
@@ -57,8 +59,8 @@ class Scenario:
     """Two homes, one on MQTT and one on a serial cable. Methods may be called from any thread."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.desk = DemoDesk()
-        self.town = Town(folder, heartbeat_s=HEARTBEAT_S, serial_homes=("south",), daemon=self.desk.settings)
+        self.pages = DemoPages()
+        self.town = Town(folder, heartbeat_s=HEARTBEAT_S, serial_homes=("south",), daemon=self.pages.settings)
         self.random = random.Random(seed)  # noqa: S311  # a script, not a secret
         self.city = City(self.town.platform_url, folder / "city.db", self.tell)
         self.faults: Counter[str] = Counter()
@@ -112,14 +114,18 @@ class Scenario:
             pirs={"hall": 5},
             sensors={"bracelet": "button", "sink": "moisture", "cabinet": "tamper"},
         )
-        self.desk.let_in(self.town.registry)
+        self.town.add_monitor(self.north, UNPAIRED, "pulse_oximeter", paired=False)
+        self.pages.open(self.town.registry, self.north.hub_id)
         self.town.start()
         self.city.start()
         if not self.city.up.wait(15) or self.city.error:
             raise RuntimeError(f"the city's side did not start: {self.city.error}")
         self.town.wait_ready()
         self.tell("broker, daemon, two hubs and the city are up")
-        self.tell(f"the call desk: {self.desk.url} (operator {OPERATOR}, password {self.desk.password})")
+        self.tell(f"the call desk: {self.pages.desk} (operator {OPERATOR}, password {self.pages.password})")
+        self.tell(
+            f"north's families' page: {self.pages.family} (claim it there, then press h for its button)"
+        )
 
     # What people do
 
@@ -131,7 +137,8 @@ class Scenario:
     def measure(self, where: str) -> None:
         """Take a measurement with a health monitor, named home/monitor."""
         self.town.bench.measure(where)
-        self.tell(f"{where}: measured")
+        known = where.partition("/")[2] != UNPAIRED
+        self.tell(f"{where}: measured" + ("" if known else "; no hub listens unless the family has added it"))
 
     @property
     def monitors(self) -> list[str]:
@@ -139,7 +146,7 @@ class Scenario:
 
     @property
     def callers(self) -> list[str]:
-        return ["north/bedroom", "south/bathroom", "north/pendant", "south/bracelet"]
+        return [HUBS_BUTTON, "south/bathroom", "north/pendant", "south/bracelet"]
 
     # Faults
 
@@ -327,6 +334,8 @@ class Scenario:
                         took[stage].append(seconds)
         return {
             "events_by_class": by_class,
+            "desk": self.pages.desk,
+            "family": self.pages.family,
             "presses": len(presses),
             "lost": lost,
             "duplicates": duplicates,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kanhu.care.condition import STATE_WORDS, Condition
-from kanhu.demo.desk import OPERATOR
+from kanhu.demo.pages import OPERATOR
 from kanhu.demo.scenario import Scenario
 from kanhu.platform import Event
 from kanhu.sim.town import Home
@@ -37,8 +37,8 @@ STAGE_WORDS = {
 }
 CLASS_COLOURS = {"p1": "bold red", "p2": "yellow", "p3": "magenta", "p4": "cyan", "p5": "bright_black"}
 KEYS = (
-    "c call 呼叫   a accept 受理   m measure 测量   b break the broker   d kill -9 the daemon   "
-    "p cut a hub's power   q quit"
+    "c call 呼叫   a accept 受理   m measure 测量   h hub's button 主机按钮   b broker down   "
+    "d daemon killed   p power cut   q quit"
 )
 
 
@@ -88,10 +88,11 @@ def _machine(scenario: Scenario) -> RenderableType:
     grid.add_row("broker (nats-server)", state(scenario.town.broker.running))
     grid.add_row("daemon (journal on disk)", state(scenario.town.daemon.running))
     faults = ", ".join(f"{name.replace('_', ' ')} x{count}" for name, count in scenario.faults.items())
-    grid.add_row("call desk", Text(scenario.desk.url, "bold"))
-    grid.add_row("", Text(f"operator {OPERATOR}, password {scenario.desk.password}", "bright_black"))
+    grid.add_row("call desk", Text(scenario.pages.desk, "bold"))
+    grid.add_row("", Text(f"operator {OPERATOR}, password {scenario.pages.password}", "bright_black"))
     grid.add_row("faults so far", Text(faults or "none", "bright_black"))
-    return Panel(grid, title="between", title_align="left")
+    family = Text.assemble("north's family  ", (scenario.pages.family, "bold"), no_wrap=True)
+    return Panel(Group(grid, family), title="between", title_align="left")
 
 
 def describe(event: Event, homes: dict[str, str]) -> Text:

@@ -32,6 +32,7 @@ class Tally:
 
     by_class: Counter[str] = field(default_factory=Counter)
     calls: Counter[tuple[str, int]] = field(default_factory=Counter)
+    tests: Counter[tuple[str, int]] = field(default_factory=Counter)  # presses that were to prove a button
     repeats: int = 0  # an identity handed out a second time
     _seen: set[tuple[str, str]] = field(default_factory=set)
 
@@ -45,14 +46,14 @@ class Tally:
         self.by_class[event.event_class.upper()] += 1
         if event.name == "call":
             self.calls[event.hub, event.data.get("device", 0)] += event.data.get("count", 1)
+        elif event.name == "test.press":
+            self.tests[event.hub, event.data.get("device", 0)] += 1
         return True
 
     def compare(self, pressed: Iterable[tuple[str, int]]) -> tuple[int, int]:
         """(lost, duplicates) against the bench's own list of presses as (hub_id, device index)."""
-        wanted = Counter(pressed)
-        keys = set(wanted) | set(self.calls)
-        lost = sum(max(0, wanted[key] - self.calls[key]) for key in keys)
-        doubled = sum(max(0, self.calls[key] - wanted[key]) for key in keys)
+        wanted, came = Counter(pressed), self.calls + self.tests
+        lost, doubled = (wanted - came).total(), (came - wanted).total()
         return lost, doubled + self.repeats
 
 
@@ -63,7 +64,7 @@ def arrivals(
     tells of it: a device's presses leave in order, several at once when an event counts them."""
     came: dict[tuple[str, int], list[tuple[tuple[int, ...], float]]] = {}
     for when, event in events:
-        if event.name == "call":
+        if event.name in ("call", "test.press"):
             identity = tuple(int(part) for part in event.id.split("-"))
             rows = came.setdefault((event.hub, event.data.get("device", 0)), [])
             rows += [(identity, when)] * event.data.get("count", 1)
