@@ -77,7 +77,8 @@ _CONVERT: dict[tuple[str, str], Callable[[float], float]] = {
 def comparable(code: int, mantissa: int, exponent: int, unit: int | None = None) -> tuple[int, float] | None:
     """An item of VALUES as (code that limits are set for, number in that quantity's own unit); None where
     the unit is none of the quantity's."""
-    number = mantissa * 10.0**exponent
+    # By a division 373 x 10^-1 is 37.3, and not above a limit of 37.3.
+    number = mantissa * 10.0**exponent if exponent >= 0 else mantissa / 10**-exponent
     if code in names.QUANTITIES:
         own = names.UNITS[names.QUANTITIES[code][1]]
         said = own if unit is None else names.UNITS.get(unit, "")

@@ -219,8 +219,10 @@ def _read(rows: Iterator[Any], anchors: _Anchors, zone: ZoneInfo) -> Iterator[Me
         if k.INVALID in fields:
             refused += tuple(map(tuple, fields[k.INVALID]))
         user, device = get(k.USER), get(k.DEVICE, 0)
+        if type(device) is not int or not 0 < device <= 255:
+            device = 0
         yield Measurement(
-            hub, boot, seq, kind, device if type(device) is int else 0, at_ms, clock, received_ms, values,
+            hub, boot, seq, kind, device, at_ms, clock, received_ms, values,
             refused, get(k.STATUS, 0), None if user == NOBODY else user, flags, get(k.DETAIL, 0),
             get(k.MEASURED_S),
         )  # fmt: skip
