@@ -167,8 +167,8 @@ async def large(tmp_path: Path) -> Path:
 
     with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
         db.executemany(
-            "INSERT INTO events (hub, boot, seq, class, kind, sealed, plain, received_ms, link, delivered_ms) "
-            "VALUES (?,?,?,?,?,?,?,?,?,?)",
+            "INSERT INTO events (hub, boot, seq, class, kind, sealed, plain, received_ms, link, "
+            "delivered_ms) VALUES (?,?,?,?,?,?,?,?,?,?)",
             rows(),
         )
         db.commit()

@@ -17,7 +17,7 @@ from kanhu_protocol import names
 
 from . import words_sensors as words
 from .seen import bars
-from .sensors import key_in, kind, line, place, room_in, title, wearer_in
+from .sensors import entered, key_in, kind, line, place, room_in, title, wearer_in
 from .visit import NotHere, Page, Problem, Visit
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ class AddingPages:
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._replacing: dict[str, tuple[Window, int]] = {}  # by hub: in this window, which one goes
+        self._replacing: dict[
+            str, tuple[int, int]
+        ] = {}  # by hub: in the window that ends then, which one goes
 
     def routes(self) -> list[Page]:
         """What is here."""
@@ -72,7 +74,7 @@ class AddingPages:
             raise problem(error, ("sensors",)) from None
         self._replacing.pop(hub, None)
         if gone is not None:
-            self._replacing[hub] = window, gone.index
+            self._replacing[hub] = window.ends_ms, gone.index
         return RedirectResponse(visit.path("add", hub), 303)
 
     async def close(self, visit: Visit) -> Response:
@@ -87,8 +89,9 @@ class AddingPages:
         hub = visit.hub_of_path()
         gone = self._gone(hub)
         return self.family.render(
-            visit, "family/add.html", words.TEXT, here="sensors", live=visit.path("add", hub, "live"),
-            hub=hub, parts=self._parts(visit, hub), gone=None if gone is None else self._name(visit, gone),
+            visit, "family/add.html", words.TEXT, here="sensors", hub=hub, parts=self._parts(visit, hub),
+            live=visit.path("add", hub, "live") if is_open(self.family, hub) else "",
+            gone=None if gone is None else self._name(visit, gone),
         )  # fmt: skip
 
     async def live(self, visit: Visit) -> Response:
@@ -153,8 +156,11 @@ class AddingPages:
 
     def _gone(self, hub: str) -> Sensor | None:
         """The sensor in whose place the new one is to come, if any."""
-        window, index = self._replacing.get(hub, (None, 0))
-        return self._sensor(hub, str(index)) if window is not None and window is self._window(hub) else None
+        ends_ms, index = self._replacing.get(hub, (0, 0))
+        window = self._window(hub)
+        if window is None or window.ends_ms != ends_ms:
+            return None
+        return next((one for one in self.family.registry.sensors(hub) if one.index == index), None)
 
     def _sensor(self, hub: str, index: str) -> Sensor:
         for one in self.family.registry.sensors(hub):
@@ -189,7 +195,7 @@ class AddingPages:
             )
         offered = place(self.family, visit, None, None, role)
         if visit.form:
-            offered["name"] = visit.form.get("name", offered["name"])[: offered["longest"]]
+            offered |= entered(visit, offered)
         return self.family.render(
             visit, "family/add_form.html", words.TEXT, 422 if wrong else 200, here="sensors", hub=hub,
             found=card, place=offered, role=role, kind=visit.say(kind(role)),

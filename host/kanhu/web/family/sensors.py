@@ -175,6 +175,7 @@ def place(
         "rooms": [(visit.say(text), known == key) for key, text in words.ROOM.items()],
         "other_room": "" if known in words.ROOM else room,
         "wearers": [(name, name in worn or (device is None and len(wearers) == 1)) for name in wearers],
+        "other_wearer": "",
         "longest": MAX_NAME,
     }  # fmt: skip
 
@@ -190,6 +191,19 @@ def _new_name(family: Family, visit: Visit, role: str) -> str:
 
 
 # What is entered
+
+
+def entered(visit: Visit, offered: dict[str, Any]) -> dict[str, Any]:
+    """What place() offers with what was entered, for a form that has to be sent once more."""
+    longest = offered["longest"]
+    said = set(visit.form.values())
+    return {
+        "name": visit.form.get("name", "")[:longest],
+        "rooms": [(room, room == visit.form.get("room")) for room, _ in offered["rooms"]],
+        "other_room": visit.form.get("room_other", "")[:longest],
+        "wearers": [(name, name in said) for name, _ in offered["wearers"]],
+        "other_wearer": visit.form.get("wearer_other", "")[:longest],
+    }
 
 
 def line(visit: Visit, what: str, back: tuple[object, ...]) -> str:

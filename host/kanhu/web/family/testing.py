@@ -74,9 +74,11 @@ class TestingPages:
     async def test(self, visit: Visit) -> Response:
         """What has arrived of it."""
         hub = visit.hub_of_path()
+        proof = self._proof(hub)
+        waits = proof is not None and not proof.over.is_set()
         return self.family.render(
-            visit, "family/test.html", words.TEXT, here="sensors", live=visit.path("test", hub, "live"),
-            hub=hub, parts=self._test_parts(visit, hub),
+            visit, "family/test.html", words.TEXT, here="sensors", hub=hub,
+            live=visit.path("test", hub, "live") if waits else "", parts=self._test_parts(visit, hub),
         )  # fmt: skip
 
     async def test_live(self, visit: Visit) -> Response:
@@ -127,7 +129,14 @@ class TestingPages:
 
     async def walk_live(self, visit: Visit) -> Response:
         """The same as it goes on."""
-        return self.family.live(visit, lambda: self._walk_parts(visit))
+
+        def parts() -> Mapping[str, str]:
+            walk = self._walks.get(visit.home.id)
+            found = self._walk_parts(visit)
+            # When it is over the page says so, and offers another.
+            return found if walk is not None and self._lasts(walk) else {**found, "_to": visit.path("walk")}
+
+        return self.family.live(visit, parts)
 
     async def set_out(self, visit: Visit) -> Response:
         """Begin, or end."""
@@ -172,12 +181,9 @@ class TestingPages:
             "summary": visit.say(words.lit(lit, len(rows))),
         }  # fmt: skip
         parts = ("left", "summary", "rooms")
-        found = {
+        return {
             part: self.family.part(visit, f"family/_walk_{part}.html", words.TEXT, **values) for part in parts
         }
-        if walk is not None and not lasts and walk.ends_ms <= now_ms < walk.ends_ms + 2000:
-            found["_to"] = visit.path("walk")  # which says that it is over, and offers another
-        return found
 
     def _take(self, events: list[Event]) -> None:
         if not self._walks:
