@@ -155,7 +155,7 @@ async def test_faults_modes_visits_readings_and_tests(care: CareHost) -> None:
     assert said == [
         "Test press, no call: call button 1",
         "Blood pressure 128/76 mmHg, pulse 71",
-        "Everyday mode again: the home is watched",
+        "Back to every day",
         said[3],
         "The hub started",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers_care import BEAT
-from helpers_family import Place, key_of
-from kanhu.care.modes import MAX_MS
+from helpers_family import Place
+from kanhu.care.modes import MAX_MS, ModeError
 from kanhu.care.rules.past import AWAY, HOSPITAL, VISITOR, Mode
+from kanhu.journal import JournalUnavailable
 from kanhu.registry.operators import RESERVED
 from kanhu.web.family.modes import choices, mode_words, until_ms, utc_ms
 from kanhu.web.family.visit import Problem
@@ -151,16 +154,40 @@ async def test_other_modes(place: Place, kind: str, mode: int) -> None:
     assert "现在结束" in (await client.get(place.path("modes"))).text
 
 
-@pytest.mark.parametrize(
-    "form",
-    [{}, {"kind": "sleep"}, {"kind": "away"}, {"kind": "away", "until": "2020-01-01T00:00"}, {"kind": "<b>"}],
-)
-async def test_bad_forms_change_nothing(place: Place, form: dict[str, str]) -> None:
+async def test_bad_forms_change_nothing(place: Place) -> None:
     client = await place.let_in()
+    over = {"kind": "away", "until": "2020-01-01T00:00"}
+    for form in ({}, {"kind": "sleep"}, {"kind": "away"}, {"kind": "<b>"}, over):
+        answer = await place.post(client, place.path("modes"), form)
+        assert answer.status_code == 400
+        assert f'href="{place.path("modes")}"' in answer.text
+    assert place.modes.of(place.hub) == []
+
+
+async def test_what_cannot_be_kept_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = await place.let_in()
+    form = {"kind": "away", "until": tomorrow(place)}
+
+    async def refuses(*args: object) -> None:
+        raise JournalUnavailable("the disk is full")
+
+    monkeypatch.setattr(place.family.audit, "record", refuses)
+    answer = await place.post(client, place.path("modes"), form)
+    assert answer.status_code == 503
+    assert "disk" not in answer.text
+    assert "暂时无法保存" in answer.text
+
+    async def over(*args: object) -> None:
+        raise ModeError("a mode ends later than now")
+
+    async def kept(*args: object) -> None:
+        return None
+
+    monkeypatch.setattr(place.family.audit, "record", kept)
+    monkeypatch.setattr(place.family, "sources", replace(place.family.sources, set_mode=over))
     answer = await place.post(client, place.path("modes"), form)
     assert answer.status_code == 400
-    assert place.path("modes") in answer.text
-    assert place.modes.of(place.hub) == []
+    assert "更晚的时间" in answer.text
 
 
 async def test_without_a_key_or_a_pin_nothing_changes(place: Place) -> None:
@@ -173,15 +200,28 @@ async def test_without_a_key_or_a_pin_nothing_changes(place: Place) -> None:
     assert place.modes.of(place.hub) == []
 
 
-@pytest.mark.parametrize("kind", ["away", "visitor", "hospital", "nonsense", ""])
-async def test_the_page_offers_what_was_asked_for(place: Place, kind: str) -> None:
+async def test_the_page_offers_what_was_asked_for(place: Place) -> None:
     client = await place.let_in()
-    page = (await client.get(place.path("modes"), params={"kind": kind, "language": "en"})).text
-    chosen = kind if kind in ("away", "visitor", "hospital") else "away"
-    assert f'value="{chosen}" checked' in page
-    assert page.count(" checked") == 2
-    assert "nobody is watched" in page
-    assert key_of(page)
+    for kind in ("away", "visitor", "hospital", "nonsense", ""):
+        page = (await client.get(place.path("modes"), params={"kind": kind, "language": "en"})).text
+        chosen = kind if kind in ("away", "visitor", "hospital") else "away"
+        assert f'value="{chosen}" checked' in page
+        assert page.count(" checked") == 2
+        assert "nobody is watched" in page
+
+
+async def test_away_until_tomorrow_is_two_taps(place: Place) -> None:
+    client = await place.let_in()
+    page = (await client.get(place.path())).text
+    link = re.search(r'href="([^"]*kind=away)"', page)
+    assert link is not None
+    page = (await client.get(link[1])).text
+    form = dict(re.findall(r'<input type="radio" name="(\w+)" value="([^"]+)" checked>', page))
+    form |= dict(re.findall(r'name="(date|time|key)"[^>]* value="([^"]*)"', page))
+    assert (await client.post(place.path("modes"), data=form)).status_code == 303
+    found = place.modes.at(place.hub, place.clock.now_ms)
+    assert found is not None
+    assert (found.mode, found.until_ms) == (AWAY, utc_ms(tomorrow(place), WUHAN))
 
 
 @pytest.mark.parametrize("away", [True, False])

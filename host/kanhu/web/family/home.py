@@ -98,7 +98,11 @@ class HomePages:
         """The same, as it changes."""
 
         def parts() -> Mapping[str, str]:
-            return {"state": self._family.part(visit, "family/_state.html", w.TEXT, **self._now(visit))}
+            now = self._now(visit)
+            return {
+                part: self._family.part(visit, f"family/_{part}.html", w.TEXT, **now)
+                for part in ("state", "facts")
+            }
 
         return self._family.live(visit, parts)
 
@@ -128,18 +132,21 @@ class HomePages:
         return visit.say(w.TEXT["since"]).format(visit.say(time_words(reason.since_ms, now_ms, visit.zone)))
 
     def _facts(self, visit: Visit, now_ms: int) -> Iterator[tuple[Words, Words]]:
-        for hub in visit.hubs:
+        for number, hub in enumerate(visit.hubs, 1):
+            of_it = number if len(visit.hubs) > 1 else 0
             newest = self._family.journal.reader.newest(hub)
             heard = w.NEVER_HEARD
             if newest is not None:
                 at = time_words(newest.received_ms, now_ms, visit.zone)
                 ago = ago_words(now_ms - newest.received_ms)
                 heard = Words(f"{ago.en} ({at.en})", f"{ago.zh}（{at.zh}）")
-            yield w.TEXT["last_heard"], heard
-        for hub in visit.hubs:
+            yield _numbered(w.TEXT["last_heard"], of_it), heard
             proof = self._family.sources.proof(hub)
             proven = w.NOT_PROVEN if proof is None else proof.words(now_ms, visit.zone)
-            yield w.TEXT["last_proven"], Words(_first(proven.en), proven.zh)
+            yield (
+                _numbered(w.TEXT["last_proven"], number if several else 0),
+                Words(_first(proven.en), proven.zh),
+            )
 
     def _alarm(self, visit: Visit, alarm: Alarm, now_ms: int) -> dict[str, Any]:
         what, why = self._alarm_words(alarm), alarm.explanation
@@ -168,6 +175,10 @@ class HomePages:
                 if device.role == "call":
                     return visit.path("sensors", hub, device.index, "test")
         return ""
+
+
+def _numbered(words: Words, number: int) -> Words:
+    return Words(f"{words.en} ({number})", f"{words.zh}（{number}）") if number else words
 
 
 def _first(text: str) -> str:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from starlette.responses import RedirectResponse, Response
 
-from kanhu.care.modes import MAX_MS
+from kanhu.care.modes import MAX_MS, ModeError
 from kanhu.care.rules.past import AWAY, HOME, HOSPITAL, VISITOR, Mode
 from kanhu.care.rules.values import Words
 from kanhu.care.rules.wording import time_words
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 BY = "family"
 KINDS = {"away": AWAY, "visitor": VISITOR, "hospital": HOSPITAL}
+LIKELY = {
+    "away": ("morning",),
+    "visitor": ("evening", "tomorrow"),
+    "hospital": ("week",),
+}  # what is offered first
 MORNING, EVENING = 8, 20  # hours of the home's clock
 OTHER = "other"
 SOONEST_MS = 3_600_000  # what ends sooner is not offered
@@ -124,11 +129,12 @@ class ModePages:
         asked = visit.request.query_params.get("kind", "")
         today = datetime.fromtimestamp(now_ms / 1000, visit.zone).date()
         offered = list(choices(now_ms, visit.zone))
-        chosen = next((one.value for one in offered if one.value.endswith(f"T{MORNING:02}:00")), "")
+        kind = asked if asked in KINDS else "away"
+        likely = [one.value for one in offered if one.name in (w.UNTIL[name] for name in LIKELY[kind])]
         return self._family.render(
             visit, "family/modes.html", w.TEXT, here="more",
             kinds=[(name, visit.say(w.CHIPS[name])) for name in KINDS],
-            kind=asked if asked in KINDS else "away", chosen=chosen,
+            kind=kind, chosen=likely[0],
             choices=[(one.value, visit.say(one.name), visit.say(one.moment)) for one in offered],
             other_time=OTHER, first=today.isoformat(), next=(today + timedelta(days=1)).isoformat(),
             last=(today + timedelta(days=LAST_DAYS)).isoformat(),
@@ -146,6 +152,9 @@ class ModePages:
         else:
             raise Problem(w.CHOOSE_KIND, back=("modes",))
         await family.keep(visit, "family_mode", None, asked)
-        for hub in visit.hubs:
-            await family.sources.set_mode(hub, kind, until, BY)
+        try:
+            for hub in visit.hubs:
+                await family.sources.set_mode(hub, kind, until, BY)
+        except ModeError:  # it was over meanwhile
+            raise Problem(w.TOO_SOON, back=("modes",)) from None
         return RedirectResponse(visit.path(), 303)

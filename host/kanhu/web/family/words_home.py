@@ -13,12 +13,9 @@ TEXT: dict[str, Words] = {
     "going_out": Words("Going out", "外出"),
     "visitors": Words("Visitors", "来客人"),
     "hospital": Words("Hospital", "住院"),
-    "modes_hint": Words("Nobody is home, or somebody visits?", "家里没人，或有客人？"),
     "test_button": Words("Test the call button", "测试呼叫按钮"),
     "add_sensor": Words("Add a sensor", "添加设备"),
-    "log_link": Words("What happened", "发生了什么"),
     "end_mode": Words("End this now", "现在结束"),
-    "mode_ended": Words("Watched again as on every day.", "已恢复日常看护。"),
     # Modes
     "modes_title": Words("Going out, visitors, hospital", "外出、来客、住院"),
     "modes_what": Words("What is it?", "是哪种情况？"),

@@ -137,7 +137,7 @@ FROM_MEMORY = Words("from the monitor's memory", "来自设备存储")
 ARRIVED = Words("the time it arrived; when it happened is not known", "此为收到时间，发生时间不详")
 LOST = Words("{} of them", "共 {} 条")
 MODES: dict[int, Words] = {
-    1: Words("Everyday mode again: the home is watched", "恢复日常看护"),
+    1: Words("Back to every day", "恢复日常模式"),
     2: Words("Away until {until}", "外出，至{until}"),
     3: Words("In hospital until {until}", "住院，至{until}"),
     4: Words("Visitors until {until}", "有访客，至{until}"),
