@@ -220,6 +220,7 @@ DETAILS = {
         3: "gave_nothing",  # three times in a row the connection ended before a whole measurement came
         4: "not_understood",  # service or characteristic missing, or malformed data
         5: "other_host",  # it keeps to another host
+        6: "floods",  # far more measurements than a person takes: for half an hour none is taken
     },
     k.PAIRING_CLOSED: {1: "expired", 2: "by_command", 3: "restarted", 4: "alarm", 5: "pressed"},
 }

@@ -22,7 +22,7 @@ def test_every_reason_has_words() -> None:
 def test_a_reason_is_what_happened_and_what_to_do(name: str) -> None:
     words = w.REASONS[name]
     assert len(re.findall(r"[.;](?: |$)", words.en)) >= 2, words.en
-    assert words.zh.count("。") >= 2, words.zh
+    assert len(re.findall("[。；]", words.zh)) >= 2, words.zh
     assert len(words.en) <= 160
     assert len(words.zh) <= 50
     assert not re.search("[a-zA-Z_]", words.zh)

@@ -23,7 +23,7 @@ _GET_SECRET = const(29)
 _SET_SECRET = const(30)
 
 _SLOTS = const(32)  # when full, what comes is counted and gone: a peripheral that floods harms itself
-_ENDS = const(6)  # slots that only the end of a connection takes: there are 4, and one being made
+_ENDS = const(6)  # slots that only a connection's begin and end take: there are 4, and one being made
 _FIELDS = const(6)  # event, connection, three numbers, length of the data
 _DATA = const(64)  # bytes; a measurement is at most 20 without a larger MTU
 _RESULTS = const(16)  # of one discovery
@@ -50,7 +50,7 @@ class Central:
         self._known = {}  # UUID: its number
         self._lock = asyncio.Lock()  # a controller makes one connection at a time
         self._made = asyncio.Event()
-        self._new = None
+        self._new = self._wanted = None
         self._handles = {}  # connection's number: Connection
         ble.config(bond=True, mitm=False, le_secure=True, io=_NO_KEYS)
         radio.other = self._irq
@@ -75,14 +75,16 @@ class Central:
             self._radio.resume()
         elif (event > _INDICATED and event != _ENCRYPTION) or event < _CONNECTED:
             return
-        if (self._tail - self._head - 1) % _SLOTS < _ENDS and event != _DISCONNECTED:
+        if (self._tail - self._head - 1) % _SLOTS < _ENDS and event > _DISCONNECTED:
             self._radio.overflows += 1
             return
         fields, at = self._fields, self._head * _FIELDS
         fields[at] = event
         fields[at + 1] = data[0]
         fields[at + 5] = 0
-        if event == _SERVICE:
+        if event == _CONNECTED:
+            self._keep(at, data[2])
+        elif event == _SERVICE:
             fields[at + 2], fields[at + 3] = data[1], data[2]
             fields[at + 4] = self._known.get(data[3], 0)
         elif event == _CHARACTERISTIC:
@@ -92,18 +94,20 @@ class Central:
             fields[at + 2] = data[1]
             fields[at + 4] = self._known.get(data[2], 0)
         elif event in (_READ, _NOTIFIED, _INDICATED):
-            value = data[2]
-            length = min(len(value), _DATA)
             fields[at + 2] = data[1]
-            fields[at + 5] = length
-            start = self._head * _DATA
-            self._view[start : start + length] = value[:length]
+            self._keep(at, data[2])
         elif event in (_READ_DONE, _WRITE_DONE):
             fields[at + 2] = data[2]
         elif event > _DISCONNECTED:
             fields[at + 2] = data[1]  # a discovery's status, or whether it is encrypted
         self._head = (self._head + 1) % _SLOTS
         self._flag.set()
+
+    def _keep(self, at, value):
+        length = min(len(value), _DATA)
+        self._fields[at + 5] = length
+        start = self._head * _DATA
+        self._view[start : start + length] = value[:length]
 
     async def run(self):
         """Never returns."""
@@ -124,8 +128,8 @@ class Central:
     def _happened(self, event, handle, numbers, data):
         if event == _CONNECTED:
             connection = self._handles[handle] = Connection(self, self._ble, handle)
-            if self._made.is_set():
-                connection.leave()  # too late
+            if self._made.is_set() or data != self._wanted:
+                connection.leave()  # too late: its measurements would be taken for another's
             else:
                 self._new = connection
                 self._made.set()
@@ -140,6 +144,7 @@ class Central:
         """A Connection; None when the peripheral did not answer within ms, OSError when none can be."""
         async with self._lock:
             self._new = None
+            self._wanted = address
             self._made.clear()
             self._radio.connecting = True
             try:
@@ -150,6 +155,8 @@ class Central:
             finally:
                 self._made.set()
                 self._radio.resume()
+                if not self._new:  # who only pretends to be there must not keep the hub from its callers
+                    await asyncio.sleep_ms(ms)
             return self._new
 
 

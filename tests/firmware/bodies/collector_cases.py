@@ -340,9 +340,11 @@ def test_bonds_outlive_a_restart_are_bounded_and_end_with_their_monitor():
     assert not bonds.facts
     assert bonds.get(10, 0, memoryview(b"irk"))
     for n in range(60):
-        bonds.put(2, bytes((n,)), b"x")
+        one = A[:5] + bytes((n,))
+        bonds.facts[one] = [True, 0, None, "", ""]
+        bonds.put(2, bytes(reversed(one)), b"x")
     assert not bonds.put(2, b"one more", b"x")
-    assert bonds.put(2, bytes((3,)), None)
+    assert bonds.put(2, bytes(reversed(A[:5] + b"\x03")), None)
     assert bonds.put(2, b"one more", b"x")
     for damaged in (b"", b"\xff", cbor.dumps([1]), cbor.dumps([[1, 2]]), cbor.dumps({})):
         store.replace(FOLDER + "/devices.bonds", damaged)

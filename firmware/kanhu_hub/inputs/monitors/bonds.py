@@ -6,6 +6,8 @@ from kanhu_hub import store
 from kanhu_protocol import cbor
 
 _MAX_BYTES = const(16384)  # of a file
+_ROW = const(6)  # address and facts of a monitor
+_OWN = const(10)  # kind of the stack's own secrets; those of bonds are 1 and 2
 _MAX_SECRETS = const(40)  # two of each of 16 monitors, and the stack's own; when full, more are refused
 
 
@@ -24,7 +26,8 @@ class Bonds:
             pass  # a monitor that wants its old key says so
         try:
             for row in cbor.loads(store.read(self._paths[1]) or b"\x80", _MAX_BYTES):
-                self.facts[row[0]] = row[1:]
+                if len(row) == _ROW:
+                    self.facts[row[0]] = row[1:]
         except (ValueError, TypeError, IndexError):
             pass
 
@@ -45,12 +48,20 @@ class Bonds:
         key = bytes(key)
         others = [row for row in self._secrets if row[0] != kind or row[1] != key]
         if value is not None:
-            if len(others) >= _MAX_SECRETS:
+            if len(others) >= _MAX_SECRETS and not self._make_room(others):
                 return False
             others.append([kind, key, bytes(value)])
         self._secrets = others
         self._new[0] = True
         return True
+
+    def _make_room(self, rows):
+        # A monitor may give itself another identity at each pairing.
+        for row in rows:
+            if row[0] < _OWN and not any(_of(row, address) for address in self.facts):
+                rows.remove(row)
+                return True
+        return False
 
     def has(self, address):
         """Whether there is a bond with a monitor."""

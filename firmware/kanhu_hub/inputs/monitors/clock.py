@@ -3,6 +3,7 @@
 from kanhu_protocol import kinds as k
 
 _CURRENT_TIME = 0x2A2B
+_LAST_S = 253402300799  # the end of the year 9999: what events can carry
 _DAYS = b"\x1f\x1c\x1f\x1e\x1f\x1e\x1f\x1f\x1e\x1f\x1e\x1f"
 
 
@@ -20,7 +21,7 @@ def date_time(data, at):
 def stamp(fields, data, at, minutes=0):
     """Put the Date Time at data[at], and minutes more, into an event's fields; nothing where it is none."""
     found = date_time(data, at)
-    if found is not None and found + minutes * 60 >= 0:
+    if found is not None and 0 <= found + minutes * 60 <= _LAST_S:
         fields[k.MEASURED_S] = found + minutes * 60
 
 

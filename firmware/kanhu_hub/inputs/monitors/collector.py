@@ -91,7 +91,7 @@ class Collector:
             if link:
                 await session.run(link)
                 await self._leave(link)
-                session.finish()
+                await session.finish()
         except Exception as error:
             print("monitor", monitor.device, repr(error))
             if link:

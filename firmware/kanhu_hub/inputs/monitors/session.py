@@ -28,6 +28,7 @@ _CURRENT_TIME = const(0x2A2B)
 _DATE_TIME = const(0x2A08)
 _GLUCOSE = const(16)  # role
 _ONE_HOST = const(8)  # quirks.ONE_HOST
+_AT_ONCE = const(4)  # events in a row: each is a write to flash, and calls wait meanwhile
 _OLD_S = const(600)  # ours: what was measured longer ago than this comes from the monitor's memory
 # ATT errors as NimBLE's status: insufficient authentication, authorization, key size, encryption
 _INSECURE = (0x105, 0x108, 0x10C, 0x10F)
@@ -86,6 +87,11 @@ class Session:
             self._records = Records(self, link, self._profile)
         try:
             await self._subscribe()
+            if self._bonds.has(self.monitor.address) and not link.encrypted:
+                # Whoever has only its address cannot encrypt: nothing is taken from them.
+                handles, self.handles = self.handles, {}
+                await self._secure()
+                self.handles = handles
             try:
                 await self._befriend()
             except (asyncio.TimeoutError, _Wrong):
@@ -98,12 +104,14 @@ class Session:
         except ValueError:
             self.malformed += 1
         except OSError:
-            pass  # it is gone
+            self._hung = True  # it is gone, or what it says makes no sense to the stack
         self._gone = link.gone
 
-    def finish(self):
+    async def finish(self):
         """The connection is over: what came at its very end, and what is wrong with the monitor."""
-        self.take()
+        while self._link.heard:
+            self.take()
+            await asyncio.sleep_ms(0)
         self._flush(0)
         if self._records:
             self._records.end()
@@ -244,9 +252,9 @@ class Session:
                 return
 
     def take(self):
-        """Read what has been heard so far."""
+        """Read some of what has been heard; link.news stays set where there is more."""
         link = self._link
-        while link.heard:
+        for _ in range(min(_AT_ONCE, len(link.heard))):
             handle, data = link.heard.pop(0)
             number = self.handles.get(handle)
             if not number:
@@ -262,6 +270,8 @@ class Session:
                 self._once(number, data, fields)
             elif fields:
                 self._stream(fields)
+        if link.heard:
+            link.news.set()
 
     def _stream(self, fields):
         self.gave = self.fine = True
@@ -290,6 +300,9 @@ class Session:
 
     def say(self, fields):
         """A measurement as an event: True when flash has it."""
+        if not self.monitor.may_say():
+            self.leave()
+            return False
         fields[k.DEVICE] = self.monitor.device
         if self._battery is not None:
             fields[k.BATTERY] = self._battery

@@ -34,6 +34,11 @@ FAULTS: dict[str, Words] = {
         "pairing mode near the hub, then measure once more.",
         "设备已与其他手机或应用配对。请先在那里删除配对，在主机附近让设备进入配对模式，再测一次。",
     ),
+    "floods": Words(
+        "The monitor sends readings without end. Take its battery out, put it in again; have it checked if "
+        "that does not help.",
+        "设备不停地发送读数。请取出电池再装上；若仍如此，请检查设备。",
+    ),
 }
 # names.SPECIALS: the monitor measured, and there is no number.
 READINGS: dict[str, Words] = {
