@@ -143,10 +143,7 @@ class HomePages:
             yield _numbered(w.TEXT["last_heard"], of_it), heard
             proof = self._family.sources.proof(hub)
             proven = w.NOT_PROVEN if proof is None else proof.words(now_ms, visit.zone)
-            yield (
-                _numbered(w.TEXT["last_proven"], number if several else 0),
-                Words(_first(proven.en), proven.zh),
-            )
+            yield _numbered(w.TEXT["last_proven"], of_it), Words(_first(proven.en), proven.zh)
 
     def _alarm(self, visit: Visit, alarm: Alarm, now_ms: int) -> dict[str, Any]:
         what, why = self._alarm_words(alarm), alarm.explanation
