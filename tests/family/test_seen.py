@@ -83,7 +83,8 @@ async def looked(place: Place) -> dict[int, seen.Seen]:
 async def here(place: Place) -> Place:
     """With the clock of this minute, as the registry's."""
     place.clock.now_ms = int(time.time() * 1000)
-    place.intake.notes.append(Faults(place.journal, lambda hub: None).note)
+    place.faults = Faults(place.journal, lambda hub: None)  # type: ignore[attr-defined]
+    place.intake.notes.append(place.faults.note)  # type: ignore[attr-defined]
     await place.start_hub()
     return place
 
@@ -116,6 +117,22 @@ async def test_what_the_journal_holds_of_each(here: Place) -> None:
     assert one.state == "attention"  # it is doubted
     await say(here, k.SENSOR_HEARD, now + 6000, plain, FLAGS=k.UNVERIFIED, ADDRESS=bytes(6))
     assert (await looked(here))[plain].heard_ms == now + 6000
+
+
+async def test_what_a_hub_no_longer_hears_is_not_well_whoever_closes_the_work(here: Place) -> None:
+    now = here.clock.now_ms
+    index = here.registry.add_sensor(here.hub, "motion", MAC, supervision_s=60)
+    here.registry._db.execute("UPDATE sensors SET added_ms=added_ms-?", (2 * DAY,))
+    here.watch.configure()
+    await here.watch.recall()
+    await say(here, k.MOTION, now - 1000, index)
+    await say(here, k.SENSOR_SILENT, now, index, SPAN_MS=180_000)
+    (task,) = here.faults.open(here.hub)
+    await here.faults.close(task.id, "op1", "seen to")
+    one = (await looked(here))[index]
+    assert (one.state, "no longer hears" in one.why.en) == ("attention", True)
+    await say(here, k.SENSOR_BACK, now + 1, index, SPAN_MS=200_000)
+    assert "no longer hears" not in (await looked(here))[index].why.en
 
 
 async def test_a_new_sensor_has_not_the_old_ones_evidence(here: Place) -> None:

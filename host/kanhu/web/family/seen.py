@@ -51,6 +51,7 @@ SELDOM = (
 SIGNS = frozenset(SELDOM) - {k.MONITOR_FAULT, k.BOOT} | {k.MOTION, k.MOTION_COUNT}
 WEAK = frozenset((k.BATTERY_LOW, k.SENSOR_UNPROVEN))  # it works, as far as anybody knows
 
+_TOLD = {"silent": k.SENSOR_SILENT, "stuck": k.CONTACT_STUCK, "line": k.LINE_FAULT, "tamper": k.TAMPER}
 _COLUMNS = "n, hub, boot, seq, class, kind, sealed IS NOT NULL, plain, received_ms, link, delivered_ms"
 _RECENT = f"SELECT {_COLUMNS} FROM events WHERE hub=? ORDER BY boot DESC, seq DESC LIMIT ?"  # noqa: S608  # fixed names
 _KIND = (
@@ -206,7 +207,7 @@ def _seen(
         battery=battery,
         faults=tuple(
             (kind, since_ms, detail if kind == k.MONITOR_FAULT else 0)
-            for kind, since_ms in traces.faults.get(device.index, ())
+            for kind, since_ms in traces.faults.get(device.index, []) + _standing(past, device.index, now_ms)
             if since_ms >= added_ms - SLACK_MS
         ),
         hub_heard_ms=traces.heard_ms,
@@ -217,6 +218,13 @@ def _seen(
     )  # fmt: skip
     state, why = judge(facts, now_ms)
     return Seen(hub, device, sensor, state, why, heard_ms, proven_ms, battery, rssi)
+
+
+def _standing(past: Past | None, device: int, now_ms: int) -> list[tuple[int, int]]:
+    """Faults whose end the hub has not said: they stand, though a person may have put the work aside."""
+    if past is None:
+        return []
+    return [(_TOLD[fault.why], fault.from_ms) for fault in past.faults(device, now_ms) if fault.why in _TOLD]
 
 
 def judge(facts: Facts, now_ms: int) -> tuple[State, Words]:
