@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 import structlog
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -19,6 +19,7 @@ from kanhu.journal import Journal, JournalError
 from kanhu.registry import Registry, RegistryError
 from kanhu.registry.families import Families
 from kanhu.web.audit import Audit
+from kanhu.web.guard import TooLarge, TooSlow
 from kanhu.web.site import static
 from kanhu.web.sources import Sources
 
@@ -92,7 +93,7 @@ class Family:
         )  # fmt: skip
 
     def live(self, visit: Visit, parts: Parts) -> StreamingResponse:
-        """Parts of a page that renew themselves, as long as the visitor may see them (kanhu.web.family.live)."""
+        """Parts of a page that renew themselves, as long as the visitor may see them (live.py)."""
 
         def still() -> bool:
             now = self.access.visit(visit.request, visit.token)
@@ -115,8 +116,8 @@ class Family:
             asked = request.query_params.get("language")
             if asked in words.LANGUAGES:
                 response.set_cookie(
-                    LANGUAGE_COOKIE, asked, max_age=LANGUAGE_S, path=visit.path(), samesite="lax", httponly=True,
-                    secure=self.access.secure,
+                    LANGUAGE_COOKIE, asked, max_age=LANGUAGE_S, path=visit.path(), samesite="lax",
+                    httponly=True, secure=self.access.secure,
                 )  # fmt: skip
             self.access.dress(visit, response)
             return response
@@ -146,6 +147,10 @@ class Family:
         except (JournalError, RegistryError) as error:
             log.error("a family's page could not be kept", error=str(error))
             return self._problem(visit, words.COMMON["not_saved"], 503)
+        except (TooLarge, TooSlow):
+            raise  # the site's to answer, and no failure of ours
+        except ClientDisconnect:
+            return Response(status_code=400)  # to nobody
         except Exception:
             log.exception("a family's page has failed", path=page.path)
             return self._problem(visit, words.COMMON["broken"], 500)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 
 import structlog
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from kanhu.web.stream import Ending
 
@@ -41,23 +42,25 @@ class Live:
         """What parts() says, {id of an element: its HTML}, now and whenever it changes, while still().
 
         "_to" in place of an id: the path at which the page goes on. Problem: too many are open."""
-        if self._open[visit.home.id] >= MAX_OF_HOME or self._open.total() >= MAX_STREAMS:
+        home = visit.home.id
+        if self._open[home] >= MAX_OF_HOME or self._open.total() >= MAX_STREAMS:
             raise Problem(COMMON["busy"], 503)
-        return Ending(
-            self._said(visit.home.id, parts, still),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
+        self._open[home] += 1  # from now on: many may be asked for at once
+        return _Counted(self._said(parts, still), lambda: self._over(home))
 
-    async def _said(self, home: str, parts: Parts, still: Callable[[], bool]) -> AsyncGenerator[str, None]:
-        self._open[home] += 1
+    def _over(self, home: str) -> None:
+        self._open[home] -= 1
+        if not self._open[home]:
+            del self._open[home]
+
+    async def _said(self, parts: Parts, still: Callable[[], bool]) -> AsyncGenerator[str, None]:
         shown: dict[str, str] = {}
         quiet_s = 0.0
         try:
             yield f"retry: {AGAIN_MS}\n\n"
             while still() and not self._closing.is_set():
                 found = parts()
-                new = {id: html for id, html in found.items() if shown.get(id) != html}
+                new = {name: html for name, html in found.items() if shown.get(name) != html}
                 if new:
                     shown.update(new)
                     quiet_s = 0.0
@@ -74,7 +77,19 @@ class Live:
                     continue
         except Exception:
             log.exception("a live page has failed")
+
+
+class _Counted(Ending):
+    """A stream of which somebody is told that it is over."""
+
+    def __init__(self, said: AsyncGenerator[str, None], over: Callable[[], None]) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(said, media_type="text/event-stream", headers=headers)
+        self._tell = over
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One stream (ASGI 3)."""
+        try:
+            await super().__call__(scope, receive, send)
         finally:
-            self._open[home] -= 1
-            if not self._open[home]:
-                del self._open[home]
+            self._tell()
