@@ -308,6 +308,21 @@ def test_any_number_is_short(mantissa: int, exponent: int) -> None:
     assert 0 < len(number(mantissa, exponent)) < 30
 
 
+READING = st.tuples(st.integers(1, 2**32 - 1), st.integers(-(2**31), 2**31 - 1), st.integers(-128, 127))
+WITH_UNIT = st.tuples(
+    st.sampled_from(sorted(names.QUANTITIES)), st.integers(0, 999), st.just(0), st.integers(1, 255)
+)
+
+
+@given(st.lists(READING | WITH_UNIT, min_size=1, max_size=16))
+def test_any_reading_can_be_said(values: list[tuple[int, ...]]) -> None:
+    shown = line(
+        Thing(1, 1, "h", k.VITALS, device=1, fields={k.VALUES: values}), Words("cuff", "血压计"), WUHAN, 2
+    )
+    assert all(shown.words)
+    assert shown.notes == (Words("cuff", "血压计"),)
+
+
 def test_sensors_are_called_as_the_family_does() -> None:
     assert thing_words(Device(3, "call", "卧室", "床头按钮")) == ("床头按钮 (bedroom)", "床头按钮（卧室）")
     assert thing_words(Device(3, "call", "卧室", "卧室床头")) == ("卧室床头", "卧室床头")

@@ -35,7 +35,8 @@ def test_in_the_morning_all_is_offered() -> None:
         "2026-11-22T20:00", "2026-11-23T08:00", "2026-11-23T20:00", "2026-11-25T20:00", "2026-11-29T20:00"
     ]  # fmt: skip
     assert (offered[1].name.zh, offered[1].moment.zh) == ("明天早上", "8:00")
-    assert (offered[3].name.zh, offered[3].moment) == ("3 天后", ("25 Nov, 20:00", "11月25日 20:00"))
+    assert (offered[3].name.zh, offered[3].moment) == ("3 天后", ("25 Nov, 20:00", "25日 20:00"))
+    assert list(choices(at("2026-11-29T09:00"), WUHAN))[4].moment.zh == "12月6日 20:00"
 
 
 def test_late_in_the_evening_this_evening_is_not() -> None:

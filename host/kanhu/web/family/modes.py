@@ -58,9 +58,8 @@ def choices(now_ms: int, zone: ZoneInfo) -> Iterator[Choice]:
         if utc_ms(value, zone) > now_ms + SOONEST_MS:
             moment = Words(f"{hour}:00", f"{hour}:00")
             if days > 1:
-                moment = Words(
-                    f"{day.day} {MONTHS[day.month - 1][:3]}, {hour}:00", f"{day.month}月{day.day}日 {hour}:00"
-                )
+                en, zh = MONTHS[day.month - 1][:3], f"{day.month}月" if day.month != today.month else ""
+                moment = Words(f"{day.day} {en}, {hour}:00", f"{zh}{day.day}日 {hour}:00")
             yield Choice(value, w.UNTIL[name], moment)
 
 
