@@ -11,6 +11,7 @@ from kanhu_hub import app as app_module
 from kanhu_hub import bulk, records, store, wiring
 from kanhu_hub.app import App
 from kanhu_hub.inputs.encrypted import Counters
+from kanhu_hub.pairing import Pairing
 from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
 
@@ -244,6 +245,23 @@ def _nearly_full(life):
         life.say(k.VITALS, DEVICE=3, VALUES=[[1, 5]])
 
 
+def _tested(life):
+    """A test press of the hub's own button: no call, and none is open after it."""
+    app = life.app
+    button = app.buttons[1]
+    Pairing(app).open(60000, 1)
+    life.pass_ms(1000)
+    button.pressed = button.due = True
+    app.emit(k.CALL, {k.DEVICE: 1})
+    life.power.check()
+    button.pressed = button.due = False
+    app.pairing.tick()
+    life.power.check()
+    said = [app.recorder.read(sealed)[k.KIND] for _, sealed in life.kept.values()]
+    assert k.TEST_PRESS in said
+    assert not app.alarms.alarms
+
+
 def _counted(life):
     life.press()
     life.press()
@@ -339,6 +357,7 @@ def _start_without_nvs(life):
 
 STEPS = (
     ("first start", _start, True),
+    ("a test press", _tested, False),
     ("a press opens an alarm", Life.press, False),
     ("presses while it is open", _counted, False),
     ("start with counted presses", _start, True),
@@ -383,7 +402,7 @@ def test_a_careless_write_is_seen():
 
     real, store.replace = store.replace, replace
     try:
-        _, totals = run(STEPS[:3])
+        _, totals = run(STEPS[:4])
     finally:
         store.replace = real
     assert totals[4], totals
@@ -393,7 +412,7 @@ def test_a_careless_write_is_seen():
 def test_a_boot_counter_that_is_not_kept_is_seen():
     real, CutNvs.set_i32 = CutNvs.set_i32, lambda self, key, value: None
     try:
-        _, totals = run(STEPS[:2])
+        _, totals = run(STEPS[:3])
     finally:
         CutNvs.set_i32 = real
     assert totals[3], totals
