@@ -1,4 +1,4 @@
-"""A home's data: all of it as a file, and its end; only for the PIN, and not while somebody waits for help."""
+"""A home's data: all of it as a file, and its end; only for the PIN, not while somebody waits for help."""
 
 from __future__ import annotations
 
