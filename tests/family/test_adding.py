@@ -209,6 +209,24 @@ async def test_the_new_one_takes_the_old_ones_place(place: Place, phone: httpx2.
     assert answer.status_code == 404
 
 
+async def test_two_phones_at_once_neither_add_what_was_to_replace_nor_the_other_way_round(
+    place: Place, phone: httpx2.AsyncClient
+) -> None:
+    old = place.registry.add_sensor(place.hub, "call", "A4:C1:38:00:00:09", name="pendant")
+    at = await opened(place, hub=place.hub, replace=str(old))
+    await hear(place, BUTTON, ROLE=1)
+    card = f"{at}/{BUTTON.hex()}"
+    added = {"role": "call", "name": "new one", "room": "kitchen"}
+    answer = await place.post(phone, card, added, form_at=card)  # of a phone that came to add one
+    assert answer.status_code == 200
+    assert "takes its name" in answer.text
+    await opened(place)
+    answer = await place.post(phone, card, form_at=card)  # of the phone that came to replace
+    assert answer.status_code == 200
+    assert "Where is it?" in answer.text
+    assert [(one.index, one.mac[-2:]) for one in place.registry.sensors(place.hub)] == [(old, "09")]
+
+
 @pytest.mark.parametrize(
     ("ends", "said"),
     [("time", "The time is over"), ("alarm", "There was a call"), ("refused", "clock is being set"),

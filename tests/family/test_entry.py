@@ -261,6 +261,26 @@ async def test_five_claims_an_hour(place: Place) -> None:
     assert answer.headers["location"] == place.path("claim")
 
 
+async def test_twelve_claims_a_day(place: Place) -> None:
+    """Whoever has found a label does not keep a hub taking presses for tests."""
+    await place.start_hub()
+    for n in range(12):
+        client = place.phone(headers=EN)
+        key = key_of((await client.get(place.path())).text)
+        answer = await client.post(place.path("claim"), data={"key": key})
+        assert answer.headers["location"] == place.path("claim"), n
+        await place.say(k.COMMAND_REFUSED, {k.COMMAND: place.down.said[-1].number, k.DETAIL: 5})
+        place.clock.now_ms += 3_600_000
+    key = key_of((await client.get(place.path())).text)
+    answer = await client.post(place.path("claim"), data={"key": key})
+    answer = await client.get(answer.headers["location"], follow_redirects=True)
+    assert "Try again in 720 min" in answer.text
+    place.clock.now_ms += 12 * 3_600_000
+    key = key_of((await client.get(place.path())).text)
+    answer = await client.post(place.path("claim"), data={"key": key})
+    assert answer.headers["location"] == place.path("claim")
+
+
 async def test_a_hub_without_a_button_of_its_own(place: Place) -> None:
     place.registry.set_settings(place.hub, {"buttons": [], "pirs": []})
     await place.start_hub()

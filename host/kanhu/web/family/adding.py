@@ -108,6 +108,8 @@ class AddingPages:
         """Into the hub's table with it, and on to its test."""
         hub, found = self._found(visit)
         gone = self._gone(hub)
+        if (gone is None) != ("role" in visit.form):
+            return self._form(visit, hub, found)  # another phone has begun something else since
         key = None
         if found.advertised is not None:
             key = key_in(visit.form.get("secret", ""))

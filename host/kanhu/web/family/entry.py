@@ -223,7 +223,7 @@ def _claim_page(family: Family, visit: Visit, problem: str) -> Response:
 def _refusal(visit: Visit) -> str:
     asked = visit.request.query_params
     code, wait = asked.get("why", ""), asked.get("wait", "")
-    minutes = int(wait) if wait.isascii() and wait.isdecimal() and len(wait) < 4 else 1
+    minutes = int(wait) if wait.isascii() and wait.isdecimal() and len(wait) < 5 else 1
     return why(visit, code, minutes) if f"why_{code}" in TEXT else ""
 
 

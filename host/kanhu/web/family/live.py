@@ -19,6 +19,7 @@ from .words import COMMON
 log = structlog.get_logger("kanhu.family")
 
 LOOK_EVERY_S = 0.5
+LOOKS = 100  # pages a second that are looked at, whoever looks: alarms go first in this process
 PING_S = 10.0
 AGAIN_MS = 2000  # a browser that lost us asks again after this
 MAX_STREAMS = 200
@@ -70,9 +71,10 @@ class Live:
                 elif quiet_s >= PING_S:
                     quiet_s = 0.0
                     yield "event: ping\ndata: \n\n"
-                quiet_s += LOOK_EVERY_S
+                pause_s = max(LOOK_EVERY_S, self._open.total() / LOOKS)
+                quiet_s += pause_s
                 try:
-                    await asyncio.wait_for(self._closing.wait(), LOOK_EVERY_S)
+                    await asyncio.wait_for(self._closing.wait(), pause_s)
                 except TimeoutError:
                     continue
         except Exception:

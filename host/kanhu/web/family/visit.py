@@ -1,4 +1,4 @@
-"""One request of somebody who has a hub's link: to which home it leads, in which language, and what it may."""
+"""One request of somebody who has a hub's link: to which home it leads, in which language, what it may."""
 
 from __future__ import annotations
 
