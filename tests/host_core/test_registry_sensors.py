@@ -149,3 +149,22 @@ async def test_a_table_changed_in_an_older_registry_is_above_the_hubs(tmp_path: 
     assert registry.device_table(HUB)[0] == 9
     await host.journal.close()
     registry.close()
+
+
+def test_owners_of_an_address_follow_every_change(registry: Registry, home: str) -> None:
+    one, other = (registry.add_hub(home)[0] for _ in range(2))
+    mac = bytes.fromhex("A4C1380B5E9D")
+    assert registry.owners(mac) == []
+    index = registry.add_sensor(one, "call", MAC)
+    registry.add_sensor(other, "call", MAC)
+    assert [sensor.hub for sensor in registry.owners(mac)] == [one, other]
+    version, _ = registry.device_table(one)
+    registry.tables_confirmed({one: version})
+    assert registry.owners(mac)[0].paired_ms is not None
+    registry.replace_sensor(one, index, "A4:C1:38:0B:5E:01")
+    assert [sensor.hub for sensor in registry.owners(mac)] == [other]
+    again = Registry.open(registry.path.parent)
+    again.remove_sensor(other, again.sensors(other)[0].index)
+    again.close()
+    registry.refresh()
+    assert registry.owners(mac) == []

@@ -23,6 +23,9 @@ MONITORS = range(11, 17)  # roles (names.ROLES) whose clocks the hub sets by the
 class SensorTable(RegistryFile):
     """The registry's device tables. Each change is one transaction, and a new version of the hub's table."""
 
+    _held_version = -1  # of the registry that _held was made of
+    _held: dict[bytes, list[str]]  # address: hubs
+
     def sensor(self, hub_id: str, index: int) -> Sensor:
         """One sensor; RegistryError when the hub has none of this index."""
         for sensor in self.sensors(hub_id):
@@ -32,7 +35,13 @@ class SensorTable(RegistryFile):
 
     def owners(self, address: bytes) -> list[Sensor]:
         """Whoever has a sensor of this address: at most one a hub."""
-        return [one for sensors in self._sensors.values() for one in sensors if one.address == address]
+        if self._held_version != self.version:  # a page asks this of all that a hub hears, twice a second
+            self._held_version, self._held = self.version, {}
+            for hub, sensors in self._sensors.items():
+                for one in sensors:
+                    self._held.setdefault(one.address, []).append(hub)
+        hubs = self._held.get(address, ())
+        return [one for hub in hubs for one in self._sensors.get(hub, ()) if one.address == address]
 
     def sensor_history(self, hub_id: str) -> list[dict[str, Any]]:
         """All sensors a hub has ever had, without their keys, as plain values."""
