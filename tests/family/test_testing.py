@@ -232,6 +232,21 @@ async def test_a_walk_ends_after_five_minutes_and_by_hand(place: Place, phone: h
     assert "Begin the walk" in await see(place, at)
 
 
+async def test_an_erased_home_leaves_no_walk(place: Place, phone: httpx2.AsyncClient) -> None:
+    second = place.add_hub(place.registry.add_home())
+    await place.start_hub(second)
+    await set_out(place)
+    (pages,) = {
+        one.__self__
+        for one in place.journal.on_stored
+        if isinstance(getattr(one, "__self__", None), testing.TestingPages)
+    }
+    assert place.home in pages._walks
+    place.registry.forget_home(place.home, discard=True)
+    await place.say(k.MOTION, {k.UTC_MS: place.clock.now_ms, k.CLOCK: 1, k.DEVICE: 2}, second)
+    assert not pages._walks
+
+
 async def test_each_home_walks_alone(place: Place, phone: httpx2.AsyncClient) -> None:
     far_home = place.registry.add_home()
     far = place.add_hub(far_home)

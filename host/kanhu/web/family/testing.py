@@ -32,6 +32,7 @@ STEP_S = 5  # in which "seen .. s ago" goes on: a page that changes each second 
 class Walk:
     """One walk through a home; times are host UTC ms."""
 
+    hub: str  # from whose label it was begun
     begun_ms: int
     ends_ms: int
     seen: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # (hub, device): count, last
@@ -147,7 +148,7 @@ class TestingPages:
         if not self._sensors(visit):
             raise NotHere
         await self.family.keep(visit, "walk")
-        self._walks[home] = Walk(now_ms, now_ms + WALK_MS)
+        self._walks[home] = Walk(visit.hub.id, now_ms, now_ms + WALK_MS)
         return RedirectResponse(visit.path("walk"), 303)
 
     def _lasts(self, walk: Walk) -> bool:
@@ -189,8 +190,9 @@ class TestingPages:
         if not self._walks:
             return
         now_ms = self.family.journal.clock()
-        for home in [one for one, walk in self._walks.items() if now_ms >= walk.ends_ms + KEPT_MS]:
-            del self._walks[home]
+        for home, one in list(self._walks.items()):
+            if now_ms >= one.ends_ms + KEPT_MS or not self.family.registry.knows(one.hub):  # erased
+                del self._walks[home]
         for event in events:
             if event.kind in (k.MOTION, k.MOTION_COUNT) and event.sealed is not None:
                 home_of = self.family.registry.home_of(event.hub)
