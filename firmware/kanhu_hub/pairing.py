@@ -12,9 +12,11 @@ from kanhu_protocol import kinds as k
 EXPIRED, BY_COMMAND, ALARM, PRESSED = 1, 2, 4, 5  # DETAIL of pairing.closed; 3 is the host's to say
 LATE, ALARM_STANDS, NO_DEVICE, PRESSED_NOW = 4, 5, 6, 7  # DETAIL of command.refused
 
-_AGAIN_MS = const(3000)  # contracts.md section 12, as are the next seven
+_AGAIN_MS = const(3000)  # contracts.md section 12, as are the next nine
 _SAME_MS = const(15000)  # what says nothing new
 _STRANGERS = const(30)
+_GONE_MS = const(45000)  # who was not told of for so long is heard no more
+_NEAR = const(-45)  # dBm: within reach of the hand at the hub
 _PROVE_MS = const(120000)
 _SEEN_MS = const(250)  # a wired press sooner than this after the lamp's change began before it
 _HELD_MS = const(2000)  # whoever holds a wired button for longer calls
@@ -81,8 +83,8 @@ class Pairing:
 
     def __init__(self, app):
         self._app = app
-        self._seen = {}  # address: [ms told of, what was told, ms heard, what was heard]
-        self._strangers = 0
+        self._seen = {}  # address: [ms told of, what was told, ms heard, what was heard, not in the table]
+        self._near_ms = 0  # when one was told of only because it is near
         self._over = 0  # why, once it is
         self._closed = True
         self._until_ms = 0
@@ -214,7 +216,7 @@ class Pairing:
             service = None
         row = self._seen.get(address)
         if row and service:
-            row[2:] = (now, service)
+            row[2:4] = (now, service)
         if (
             self.device
             or self._over
@@ -222,11 +224,9 @@ class Pairing:
         ):
             return
         fields = _look(data, service)
-        if not fields or (not row and not sensor and self._strangers >= _STRANGERS):
+        if not fields or not (row or sensor or self._room(now, rssi)):
             return
-        if not row:
-            self._strangers += not sensor
-        self._seen[address] = [now, service, now, service]
+        self._seen[address] = [now, service, now, service, not sensor]
         fields[k.ADDRESS] = address
         fields[k.FLAGS] = k.UNVERIFIED
         if rssi != _NO_RSSI:
@@ -235,6 +235,19 @@ class Pairing:
             fields[k.DEVICE] = sensor.device
             fields[k.ROLE] = sensor.role
         self._app.recorder.record(k.SENSOR_HEARD, fields)
+
+    def _room(self, now, rssi):
+        # Whether a stranger more is told of. Whoever fills the air keeps none out that is held to the hub.
+        strangers = [(row[0], address) for address, row in self._seen.items() if row[4]]
+        if len(strangers) < _STRANGERS:
+            return True
+        told_ms, address = min(strangers)
+        if now - told_ms < _GONE_MS:
+            if not _NEAR <= rssi < _NO_RSSI or now - self._near_ms < _AGAIN_MS:
+                return False
+            self._near_ms = now
+        del self._seen[address]
+        return True
 
 
 def _look(data, service):

@@ -75,7 +75,7 @@ class House(Home):
     def pair(self, ms, device=None, late=0):
         self.order(k.PAIR, {k.PAIR_MS: ms, k.TIME_MS: (self.utc() or UTC_MS) + ms - late, k.PROVE: device})
 
-    def advertise(self, address, service, times=1, uuids=b"", name=b"", gap_ms=200):
+    def advertise(self, address, service, times=1, uuids=b"", name=b"", gap_ms=200, rssi=-50):
         data = b"\x02\x01\x06"
         if service:
             data += bytes((len(service) + 3, 0x16)) + b"\xd2\xfc" + service
@@ -84,7 +84,7 @@ class House(Home):
         if name:
             data += bytes((len(name) + 1, 9)) + name
         for _ in range(times):
-            self.radio.waiting.append((address, -50, data))
+            self.radio.waiting.append((address, rssi, data))
             self.run(gap_ms)
 
     def push(self, packet_id, code=1, address=BUTTON, times=3):
@@ -199,6 +199,33 @@ def test_strangers_are_bounded_and_what_is_malformed_costs_nothing():
     home.push(1)
     assert len(home.said(k.CALL)) == 1  # and its press is a call
     assert home.closed() == [4]
+
+
+def flood(home, first, many):
+    for number in range(first, first + many):
+        home.advertise(b"\x02\x00\x00\x00" + number.to_bytes(2, "big"), b"\x44\x00\x01\x3a\x01", gap_ms=50)
+
+
+def test_strangers_in_the_air_keep_no_sensor_out():
+    home = House()
+    home.pair(600000)
+    for _ in range(40):  # two minutes of thirty that never fall silent
+        flood(home, 0, 30)
+        home.run(1500)
+    heard = [event[k.ADDRESS] for event in home.said(k.SENSOR_HEARD)]
+    assert len(set(heard)) == 30
+    home.advertise(BUTTON, b"\x44\x00\x01\x3a\x01", rssi=-80)
+    assert BUTTON not in [event[k.ADDRESS] for event in home.said(k.SENSOR_HEARD)]
+    home.advertise(BUTTON, b"\x44\x00\x01\x3a\x01", rssi=-40)  # held to the hub
+    assert home.said(k.SENSOR_HEARD)[-1][k.ADDRESS] == BUTTON
+    before = len(home.said(k.SENSOR_HEARD))
+    for number in range(100, 200):  # who pretends to be near is told of every 3 s at most
+        address = b"\x02\x00\x00\x00\x01" + bytes((number,))
+        home.advertise(address, b"\x44\x00\x01\x3a\x01", gap_ms=50, rssi=-20)
+    assert len(home.said(k.SENSOR_HEARD)) <= before + 3
+    home.run(46000)  # silence
+    home.advertise(OTHER, b"\x44\x00\x01\x3a\x01", rssi=-90)
+    assert home.said(k.SENSOR_HEARD)[-1][k.ADDRESS] == OTHER
 
 
 def test_the_press_that_a_sensor_is_picked_by_is_no_call():
