@@ -406,7 +406,7 @@ def test_limits_are_those_of_the_rule() -> None:
     assert found[150023] == Limit(70, None)
     assert lines.limits_of({}) == {}
     words = lines.limit_words(w.WHATS["blood_pressure"], found)
-    assert words == Words("upper 90 to 140; lower at most 90", "高压90 至 140；低压不高于 90")
+    assert words == Words("upper 90 to 140; lower at most 90", "高压 90 至 140；低压不高于 90")
 
 
 def test_half_a_pair_is_shown_and_not_drawn() -> None:

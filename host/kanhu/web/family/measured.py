@@ -76,7 +76,10 @@ class Measurement(NamedTuple):
 
     def value(self, *codes: int) -> Value | None:
         """The first number of one of these quantities."""
-        return next((one for one in self.values if one.code in codes), None)
+        for one in self.values:
+            if one.code in codes:
+                return one
+        return None
 
 
 def between(
@@ -199,9 +202,10 @@ def _read(rows: Iterator[Any], anchors: _Anchors, zone: ZoneInfo) -> Iterator[Me
         fields: dict[int, Any] = cbor2.loads(plain)
         get = fields.get
         utc_ms: Any = get(k.UTC_MS)
-        for key in fields.keys() - _PLAIN:
-            if key in VALID and not VALID[key](fields[key]):
-                del fields[key]
+        if fields.keys() != _PLAIN:
+            for key in fields.keys() - _PLAIN:
+                if key in VALID and not VALID[key](fields[key]):
+                    del fields[key]
         flags = get(k.FLAGS, 0)
         if flags & k.TEST:
             continue  # of no person

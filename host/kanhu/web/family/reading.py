@@ -46,7 +46,8 @@ class Curve:
     ) -> None:  # fmt: skip
         """found: what was measured in these days, by anybody."""
         self._visit, self._key, self._what, self._days = visit, key, WHATS[key], days
-        self._found, self._whose, self._limits = found, whose, limits
+        self._found = [(one, whose.of(one)) for one in found]
+        self._whose, self._limits = whose, limits
         self._today = _today(now_ms, visit.zone)
         self._chosen = UNNAMED
 
@@ -55,7 +56,7 @@ class Curve:
         people = self._people()
         self._chosen = asked if asked in people else people[0]
         who = None if self._chosen == UNKNOWN else self._chosen
-        mine = [one for one in self._found if self._whose.of(one) == who]
+        mine = [one for one, of in self._found if of == who]
         drawn = lines.marks(self._what, mine, self._limits) if who is not None else []
         thin = plots.thinned(drawn, self._days)
         say = self._visit.say
@@ -80,7 +81,7 @@ class Curve:
 
     def _people(self) -> list[str]:
         found = self._whose.people(self._what.roles)
-        measured = [self._whose.of(one) for one in self._found]
+        measured = dict.fromkeys(of for _, of in self._found)
         people = list(dict.fromkeys([*found, *(one for one in measured if one is not None)])) or [UNNAMED]
         people.sort(key=lambda one: one == UNNAMED)
         return [*people, UNKNOWN] if None in measured else people

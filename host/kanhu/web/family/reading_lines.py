@@ -123,17 +123,25 @@ def limit_words(what: What, limits: Limits) -> Words | None:
 def marks(what: What, found: Iterable[Measurement], limits: Limits) -> list[Mark]:
     """What can be drawn: readings of a known moment that can be relied on."""
     drawn = []
+    known: dict[tuple[Value, ...], tuple[Dot, ...]] = {}  # a strap says the same few numbers all day
     for one in found:
         if one.at_ms is None or not one.relied_on:
             continue
-        if what.is_pair:
-            values = [value for code in what.codes if (value := one.value(code))]
-        else:
-            values = [value] if (value := one.value(*what.codes)) else []
-        dots = tuple(Dot(value.number, beyond(value, limits) or 0) for value in values)
-        if len(dots) == (2 if what.is_pair else 1):
+        dots = known.get(one.values)
+        if dots is None:
+            dots = known[one.values] = _dots(what, one, limits)
+        if dots:
             drawn.append(Mark(one.at_ms, dots))
     return drawn
+
+
+def _dots(what: What, one: Measurement, limits: Limits) -> tuple[Dot, ...]:
+    """One, or those of a whole pair; none where there is nothing to draw."""
+    codes = [(code,) for code in what.codes] if what.is_pair else [what.codes]
+    values = [value for group in codes if (value := one.value(*group))]
+    if len(values) < len(codes):
+        return ()
+    return tuple(Dot(value.number, beyond(value, limits) or 0) for value in values)
 
 
 def told(what: What, drawn: Sequence[Mark], limits: Limits) -> Words:
@@ -190,7 +198,8 @@ def time_of(at_ms: int, zone: ZoneInfo) -> str:
 
 def _named(code: int, words: Words) -> Words:
     name = w.PARTS[code]
-    return Words(f"{name.en} {words.en}", f"{name.zh}{words.zh}")
+    space = " " if words.zh[:1].isdigit() else ""
+    return Words(f"{name.en} {words.en}", f"{name.zh}{space}{words.zh}")
 
 
 def _format(words: Words, **values: object) -> Words:

@@ -40,7 +40,7 @@ TEXT: dict[str, Words] = {
         "删除后，主机将不再呼叫任何人，按下按钮也无人应答。",
     ),
     "erase_all": Words(
-        "Deleted for ever: everything under “Your data”, the PIN, and this page. Nobody can bring it back.",
+        "Deleted for ever: everything under Your data, the PIN, and this page. Nobody can bring it back.",
         "“我的数据”中的全部内容、密码和本页面将被永久删除，无法恢复。",
     ),
     "erase_rest": Words(

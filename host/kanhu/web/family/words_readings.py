@@ -72,7 +72,7 @@ TEXT: dict[str, Words] = {
     "today": Words("Today", "今天"),
     "yesterday": Words("Yesterday", "昨天"),
     "nothing": Words("No readings in these days.", "这段时间没有数据。"),
-    "newest": Words("The last one was on {day}", "最近一次在 {day}"),
+    "newest": Words("Last reading: {day}", "最近一次：{day}"),
     "limits": Words("Limits that were set", "已设定的限值"),
     "no_limits": Words(
         "No limits are set here. Ask your doctor or the service that looks after this home.",
