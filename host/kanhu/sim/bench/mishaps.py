@@ -1,0 +1,60 @@
+"""What goes wrong: wires, power, network, flash."""
+
+from __future__ import annotations
+
+from kanhu.sim import net
+from kanhu.sim.hub import Hub
+
+from .stand import BenchError, Stand
+
+
+class Mishaps(Stand):
+    """And is mended again."""
+
+    def unplug(self, name: str, hub: Hub | str | None = None) -> None:
+        """Cut the wire of an input: nothing drives its pin, and the hub's own pull decides."""
+        self._plug(name, hub, plugged=False)
+
+    def plug(self, name: str, hub: Hub | str | None = None) -> None:
+        """Mend the wire again."""
+        self._plug(name, hub, plugged=True)
+
+    def cut_power(self, hub: Hub | str | None = None) -> None:
+        """The hub is dead when this returns (SIGKILL in whatever it was doing)."""
+        self._wait(self._hub(hub)._cut_power())
+
+    def power(self, hub: Hub | str | None = None) -> None:
+        """Power is back; returns when boot.py begins."""
+        self._wait(self._hub(hub)._start())
+
+    def wifi(self, on: bool, hub: Hub | str | None = None) -> None:
+        """The home's access point. Off: connections stall, as on the air."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._set_network(wifi=on))
+
+    def link_fault(self, hub: Hub | str | None = None, fault: net.Fault | None = None) -> None:
+        """stall: bytes stop; cut: connections are reset, now and anew; refuse: only new ones are; None."""
+        if fault not in (None, *net.FAULTS):
+            raise BenchError(f"a link fault is one of {', '.join(net.FAULTS)} or None, not {fault!r}")
+        owner = self._hub(hub)
+        self._do(lambda: owner._set_network(fault=fault or "none"))
+
+    def fill_flash(self, full: bool, hub: Hub | str | None = None) -> None:
+        """A file takes all the room there is on the hub's flash, until full is False; power cuts or not."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._fill_flash(full))
+
+    def mains(self, on: bool, hub: Hub | str | None = None) -> None:
+        owner = self._hub(hub)
+        sense = next((w for w in owner.wires.values() if w.kind == "mains"), None)
+        if sense is None:
+            raise BenchError(
+                f"hub {owner.hub_id} has no mains sense pin: put `mains` into its config or wiring"
+            )
+        sense.pressed = on
+        self._do(lambda: owner._show(sense))
+
+    def _plug(self, name: str, hub: Hub | str | None, *, plugged: bool) -> None:
+        owner, contact = self._wire(name, hub)
+        contact.plugged = plugged
+        self._do(lambda: owner._show(contact))
