@@ -34,6 +34,7 @@ FAILED = 4
 ASKED_MS = 14 * DAY_MS  # and whose a reading was is asked for so long
 ASKED = 5  # at once
 NUMBER = 15  # digits
+READING = 2  # pages whose readings are read at a time: each keeps a processor busy
 P = ParamSpec("P")
 T = TypeVar("T")
 Failure = tuple[Measurement, bool]  # and whether it is over
@@ -44,6 +45,7 @@ class ReadingsPages:
 
     def __init__(self, family: Family) -> None:
         self._family = family
+        self._turns = asyncio.Semaphore(READING)
 
     def routes(self) -> list[Page]:
         """Where they are."""
@@ -61,7 +63,7 @@ class ReadingsPages:
         back = visit.form.get("what", "")
         one = None
         if visit.owns(hub) and boot is not None and seq is not None:
-            one = await _read(measured.find, self._family.journal.path, hub, boot, seq, visit.zone)
+            one = await self._read(measured.find, self._family.journal.path, hub, boot, seq, visit.zone)
         people = self._whose(visit).sharing(one) if one is not None else []
         if one is None or len(people) < 2:
             raise Problem(w.NOT_A_READING, 404, ("readings",))
@@ -78,17 +80,17 @@ class ReadingsPages:
         now_ms = self._family.journal.clock()
         days = asked_days(asked.get("on", ""), asked.get("span", ""), now_ms, visit.zone)
         path = self._family.journal.path
-        found = await _read(
+        found = await self._read(
             measured.between, path, visit.hubs, days.edges[0], days.edges[-1], visit.zone, what.codes
         )
         newest = None
         if not found:
-            latest = await _read(measured.newest, path, visit.hubs, visit.zone, what.codes)
+            latest = await self._read(measured.newest, path, visit.hubs, visit.zone, what.codes)
             newest = next((one for one in latest if one.at_ms is not None), None)
         curve = Curve(visit, key, days, found, self._whose(visit), self._limits(visit), now_ms)
         return self._family.render(
             visit, "family/reading.html", w.TEXT, here="readings",
-            **await asyncio.to_thread(curve.values, asked.get("who"), newest),
+            **await self._read(curve.values, asked.get("who"), newest),
         )  # fmt: skip
 
     # Everything
@@ -97,7 +99,9 @@ class ReadingsPages:
         whose = self._whose(visit)
         limits = self._limits(visit)
         known = {key: what for key, what in WHATS.items() if what.roles & whose.roles}
-        found, failed, unknown = await _read(self._newest, visit, known, whose, self._family.journal.clock())
+        found, failed, unknown = await self._read(
+            self._newest, visit, known, whose, self._family.journal.clock()
+        )
         more = len(unknown) - ASKED
         return self._family.render(
             visit, "family/readings.html", w.TEXT, here="readings",
@@ -183,6 +187,15 @@ class ReadingsPages:
 
     # Inside
 
+    async def _read(self, look: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
+        """Read the journal in a thread; Problem when it cannot be read."""
+        try:
+            async with self._turns:
+                return await asyncio.to_thread(look, *given, **more)
+        except sqlite3.Error as error:
+            log.error("readings could not be read", error=str(error))
+            raise Problem(COMMON["broken"], 503) from None
+
     def _whose(self, visit: Visit) -> Whose:
         return Whose(self._family.registry, self._family.families, visit.hubs)
 
@@ -199,15 +212,6 @@ class ReadingsPages:
         now_ms = self._family.journal.clock()
         at, ago = clock_words(one.at_ms, now_ms, visit.zone), ago_words(max(0, now_ms - one.at_ms))
         return visit.say(Words(f"{at.en} ({ago.en})", f"{at.zh}（{ago.zh}）"))
-
-
-async def _read(look: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
-    """Read the journal in a thread; Problem when it cannot be read."""
-    try:
-        return await asyncio.to_thread(look, *given, **more)
-    except sqlite3.Error as error:
-        log.error("readings could not be read", error=str(error))
-        raise Problem(COMMON["broken"], 503) from None
 
 
 def _number(text: str) -> int | None:
