@@ -307,7 +307,7 @@ def test_junk_that_never_ends_does_not_hold_a_connection():
                 await asyncio.sleep_ms(20)
 
     home = world(Junk, (3, CUFF, A))
-    home.live(620_000)
+    home.live(65_000)
     assert home.links[0].gone
     assert details(home) == [NOT_UNDERSTOOD]
 

@@ -12,6 +12,7 @@ _STEP_MS = const(4000)  # ours: one request; the answer takes two connection int
 _PAIR_MS = const(15_000)  # ours; the protocol's own limit is 30 s
 _FIRST_MS = const(30_000)  # ours: until a first measurement: some connect while the cuff is still pumping
 _QUIET_MS = const(5000)  # ours: after a measurement nothing came for so long
+_NOTHING_MS = const(60_000)  # ours: of a session in which nothing but nonsense came
 _LONGEST_MS = const(600_000)  # ours: of a session that is no stream
 _SAID = const(32)  # measurements remembered, oldest out first
 _MINUTE_MS = const(60_000)  # a stream's newest valid value is said this often
@@ -243,7 +244,10 @@ class Session:
         link, now = self._link, self.app.clock.now_ms
         if self._records:
             return await self._records.collect()
-        while not link.gone and (self._minute_ms is not None or now() - self.began_ms < _LONGEST_MS):
+        while not link.gone and (
+            self._minute_ms is not None
+            or now() - self.began_ms < (_LONGEST_MS if self.fine else _NOTHING_MS)
+        ):
             link.news.clear()
             self.take()
             try:
