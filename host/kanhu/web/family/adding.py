@@ -67,7 +67,7 @@ class AddingPages:
         gone = self._sensor(hub, old) if old else None
         if gone is None and len(family.registry.sensors(hub)) >= MAX_SENSORS:
             raise Problem(words.PAIRING["full"], 409, ("sensors",))
-        await family.keep(visit, "pair.open", hub)
+        await family.keep(visit, "family_pair_open", hub)
         try:
             window = await family.pairing.open(hub, WINDOW_S)
         except PairingError as error:
@@ -136,7 +136,7 @@ class AddingPages:
         monitor = checks.role(role) in MONITORS
         name, room = line(visit, "name", back), room_in(visit, back)
         wearer = wearer_in(visit, back) if monitor else ""
-        await self.family.keep(visit, "pair", hub, role)
+        await self.family.keep(visit, "family_pair", hub, role)
         return self.family.pairing.pair(
             hub, found.mac, role, name or visit.say(kind(role)), "" if monitor else room, wearer, key,
             SUPERVISION_S.get(role, 0),
@@ -145,7 +145,7 @@ class AddingPages:
     async def _replace(self, visit: Visit, gone: Sensor, found: Heard, key: bytes | None) -> Sensor:
         if found.role not in (None, gone.role):
             raise PairingError("the page was given another role", "another_kind")
-        await self.family.keep(visit, "replace", gone.hub, f"device {gone.index}")
+        await self.family.keep(visit, "family_replace", gone.hub, f"device {gone.index}")
         return self.family.pairing.replace(gone.hub, gone.index, found.mac, key)
 
     # What is heard

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from kanhu.care.rules.past import Device
 from kanhu.care.rules.values import Words
 from kanhu.care.rules.wording import known_room, room_words
-from kanhu.registry import Sensor
+from kanhu.registry import Sensor, checks
 from kanhu.registry.families import wearers_of
 from kanhu.registry.sensors import MONITORS
 from kanhu.web.person import ago_words, clock_words
@@ -23,7 +23,7 @@ from .visit import NotHere, Page, Problem, Visit
 if TYPE_CHECKING:
     from .family import Family
 
-MAX_NAME = 40  # characters of a name, a room, a person: what fits a card
+MAX_NAME = 40  # characters of a name, a room, a person that a form takes: what fits a card
 ALARMS = ("smoke", "gas", "carbon_monoxide", "moisture", "fall")
 _KEY = re.compile(r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{32}(?![0-9A-Fa-f])")
 _SPACED_KEY = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[\s:-]+){15}[0-9A-Fa-f]{2}(?![0-9A-Fa-f])")
@@ -77,12 +77,12 @@ class SensorPages:
             key = key_in(visit.form["secret"])
             if key is None:
                 raise Problem(words.PAIRING["key_needed"], 422, ("sensors", hub, device.index))
-            await family.keep(visit, "key", hub, f"device {device.index}")
+            await family.keep(visit, "family_key", hub, f"device {device.index}")
             family.registry.set_bind_key(hub, device.index, key)
         else:
             back = ("sensors", hub, device.index)
             name, room = line(visit, "name", back), room_in(visit, back)
-            await family.keep(visit, "rename", hub, f"device {device.index}")
+            await family.keep(visit, "family_rename", hub, f"device {device.index}")
             if sensor is not None:
                 wearer = wearer_in(visit, back) if sensor.role in MONITORS else sensor.wearer
                 room = sensor.room if sensor.role in MONITORS else room
@@ -111,7 +111,7 @@ class SensorPages:
         hub, device, sensor = self._which(visit)
         if sensor is None:
             raise NotHere
-        await self.family.keep(visit, "unpair", hub, f"device {device.index}")
+        await self.family.keep(visit, "family_unpair", hub, f"device {device.index}")
         self.family.pairing.unpair(hub, device.index)
         return RedirectResponse(visit.path("sensors"), 303)
 
@@ -209,7 +209,7 @@ def entered(visit: Visit, offered: dict[str, Any]) -> dict[str, Any]:
 def line(visit: Visit, what: str, back: tuple[object, ...]) -> str:
     """One line of text of a form; Problem."""
     text = " ".join(visit.form.get(what, "").split())
-    if len(text) > MAX_NAME or not text.isprintable():
+    if len(text) > checks.MAX_TEXT or not text.isprintable():  # an installer may have given a longer one
         raise Problem(words.LONG, 422, back)
     return text
 
@@ -224,7 +224,7 @@ def wearer_in(visit: Visit, back: tuple[object, ...]) -> str:
     chosen = [line(visit, what, back) for what in visit.form if what.startswith("wearer_")]
     found = dict.fromkeys(name for text in chosen for name in wearers_of(text))
     wearer = "、".join(found)
-    if len(wearer) > MAX_NAME * 3:
+    if len(wearer) > checks.MAX_TEXT:
         raise Problem(words.LONG, 422, back)
     return wearer
 

@@ -61,7 +61,7 @@ class TestingPages:
     async def begin(self, visit: Visit) -> Response:
         """Wait for its sign."""
         hub, device, _ = which(self.family, visit)
-        await self.family.keep(visit, "prove", hub, f"device {device.index}")
+        await self.family.keep(visit, "family_prove", hub, f"device {device.index}")
         return await prove(self.family, visit, hub, device.index)
 
     async def end(self, visit: Visit) -> Response:
@@ -147,7 +147,7 @@ class TestingPages:
             return RedirectResponse(visit.path("sensors"), 303)
         if not self._sensors(visit):
             raise NotHere
-        await self.family.keep(visit, "walk")
+        await self.family.keep(visit, "family_walk")
         self._walks[home] = Walk(visit.hub.id, now_ms, now_ms + WALK_MS)
         return RedirectResponse(visit.path("walk"), 303)
 

@@ -156,6 +156,9 @@ AUDIT: dict[str, Words] = {
     "family_locked": Words("Wrong PIN several times: locked for a while", "多次输错密码，暂时锁定"),
     "family_visits_ended": Words("All other phones were signed out", "其他手机均已退出"),
     "family_export": Words("The data was exported", "数据已导出"),
+    "family_rename": Words("A sensor was given another name or place", "设备名称或位置已更改"),
+    "family_key": Words("A sensor was given a new key", "设备密钥已更换"),
+    "family_walk": Words("A walk test was begun", "已开始走动测试"),
 }
 
 BLOOD_PRESSURE = Words("Blood pressure", "血压")
