@@ -245,8 +245,7 @@ class Session:
         if self._records:
             return await self._records.collect()
         while not link.gone and (
-            self._minute_ms is not None
-            or now() - self.began_ms < (_LONGEST_MS if self.fine else _NOTHING_MS)
+            self._minute_ms is not None or now() - self.began_ms < (_LONGEST_MS if self.fine else _NOTHING_MS)
         ):
             link.news.clear()
             self.take()
