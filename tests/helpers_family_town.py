@@ -54,9 +54,13 @@ class Phone(Seat):
             device_scale_factor=scale, **more,
         )  # fmt: skip
         self.url, self.token, self.language = url, token, language
+        self.scripts = more.get("java_script_enabled", True)
         self.taps = 0
         self.responses: list[Response] = []
-        self.page.on("response", self.responses.append)
+        self.page.on("response", self._came)
+
+    def _came(self, response: Response) -> None:
+        self.responses.append(response)
 
     def path(self, *parts: object) -> str:
         """Below the label's link."""
@@ -71,12 +75,10 @@ class Phone(Seat):
         return words.zh if self.language == "zh" else words.en
 
     def control(self, words: Words | str) -> Locator:
-        """The button, link or choice of that name."""
+        """The button or link of that name."""
         name = words if isinstance(words, str) else self.say(words)
-        found = self.page.get_by_role("button", name=name)
-        for role in ("link", "radio", "checkbox"):
-            found = found.or_(self.page.get_by_role(role, name=name))  # type: ignore[arg-type]
-        return found.first
+        found = self.page.get_by_role("button", name=name, exact=True)
+        return found.or_(self.page.get_by_role("link", name=name, exact=True)).first
 
     def tap(self, what: Words | str | Locator) -> None:
         """One touch of a finger."""
@@ -87,7 +89,7 @@ class Phone(Seat):
     def heading(self, words: Words | str) -> None:
         """Wait for the page of that name."""
         name = words if isinstance(words, str) else self.say(words)
-        expect(self.page.locator("h1")).to_have_text(name)
+        expect(self.page.locator("h1")).to_contain_text(name)
 
     def faults(self) -> list[str]:
         """What is wrong with the page: for axe, for a finger, in a narrow window, in large letters."""
