@@ -238,6 +238,8 @@ async def test_when_the_window_closes_the_page_says_why(
     answer = await place.post(phone, place.path("add"), form_at=place.path("sensors"))
     at = answer.headers["location"]
     assert "Asking the hub to listen" in await see(place, at)
+    place.clock.now_ms += 11_000
+    assert "does not answer yet" in await see(place, at)
     if ends == "refused":
         await place.say(k.COMMAND_REFUSED, {k.COMMAND: place.down.said[-1].number, k.DETAIL: 4})
     else:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 # after three of them, so after a day (EN 50134-2). Buttons, doors and monitors may be silent for longer.
 SUPERVISION_S = dict.fromkeys(("motion", "smoke", "gas", "carbon_monoxide", "moisture"), 28_800)
 
+SLOW_S = 10  # ours: a hub that is connected has answered by then
+
 
 class AddingPages:
     """From the open window to a sensor in the hub's table."""
@@ -221,6 +223,7 @@ class AddingPages:
         why = "" if state != "closed" else visit.say(words.window_over(window.why if window else ""))
         left_s = max(0, (window.ends_ms - now_ms + 999) // 1000) if window is not None else 0
         values: dict[str, Any] = {
+            "slow": WINDOW_S - left_s >= SLOW_S,
             "hub": hub, "state": state, "why": why, "left": f"{left_s // 60}:{left_s % 60:02}",
             "cards": [card for card in cards if not card["whose"]],
             "others": [card for card in cards if card["whose"]], "gone": gone,

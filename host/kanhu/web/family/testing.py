@@ -15,7 +15,7 @@ from kanhu.pairing import PairingError, Proof
 from kanhu_protocol import kinds as k
 
 from . import words_sensors as words
-from .adding import prove
+from .adding import SLOW_S, prove
 from .sensors import title, which
 from .visit import NotHere, Page, Visit
 
@@ -105,6 +105,7 @@ class TestingPages:
         left_s = max(0, (proof.ends_ms - self.family.journal.clock() + 999) // 1000)
         why = visit.say(words.pairing(getattr(proof.why, "code", "")))
         values: dict[str, Any] = {
+            "slow": self.family.journal.clock() - proof.asked_ms >= SLOW_S * 1000,
             "hub": hub, "index": device.index, "state": proof.state, "role": device.role,
             "title": title(visit, device), "ready": visit.say(words.ready(device.role)),
             "steps": _steps(visit, proof),

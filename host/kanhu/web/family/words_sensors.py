@@ -67,6 +67,10 @@ TEXT: dict[str, Words] = {
     "connecting": Words("Asking the hub to listen", "正在通知主机"),
     "listening": Words("The hub is listening", "主机正在搜索"),
     "time_left": Words("Time left", "剩余时间"),
+    "no_answer_yet": Words(
+        "The hub does not answer yet. Look whether its lamp is on and it has network.",
+        "主机还没有回应。请查看主机是否通电、联网。",
+    ),
     "needs_key": Words("It needs its key.", "需要设备密钥。"),
     "press_it": Words(
         "Press the button of the new sensor once. Wake a monitor by measuring.",
