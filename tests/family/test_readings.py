@@ -192,6 +192,25 @@ async def test_a_strap_all_day_is_drawn_as_stretches(place: Place) -> None:
     assert page.count("<tr>") < 12
 
 
+async def test_a_page_full_of_readings_stays_light(place: Place) -> None:
+    device = await cuff(place, f"{WANG}、{LI}")
+    voice, plain = place.voices[place.hub], []
+    for n in range(400):  # more than are listed, and none is certain to be of anybody
+        at_ms = place.clock.now_ms - n * 60_000
+        fields = {k.DEVICE: device, k.UTC_MS: at_ms, k.CLOCK: 1, k.VALUES: PRESSURE, k.STATUS: 7}
+        plain.append(voice.say(k.VITALS, fields, at_ms // 1000))
+    for first in range(0, len(plain), 10):
+        await place.intake.submit(place.hub, b"".join(plain[first : first + 10]), "mqtt")
+    page = await look(place, what="blood_pressure", who="?")
+    assert w.TEXT["cut"].zh in told(page)
+    assert len(page.encode()) < 80_000
+    assert len(await look(place)) < 20_000
+    place.registry.rename_sensor(place.hub, device, wearer=WANG)
+    page = await look(place, what="blood_pressure")
+    assert len(page.encode()) < 30_000  # as stretches
+    assert w.TEXT["cut"].zh not in told(page)
+
+
 async def test_another_homes_readings_are_nowhere(place: Place) -> None:
     await cuff(place)
     other = place.add_hub(place.registry.add_home("cn/42/01"))

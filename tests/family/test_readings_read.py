@@ -282,9 +282,12 @@ async def test_another_homes_readings_are_not_ours(book: Book) -> None:
 
 async def test_the_newest_of_each_wearer(book: Book) -> None:
     for n in range(50):
-        book.say({k.VALUES: [[147842, 70 + n, 0]], k.DEVICE: 8}, NOW_MS - n * 60_000)
+        book.say({k.VALUES: [[147842, 70 + n, 0]], k.DEVICE: 8 + n % 2}, NOW_MS - n * 60_000)
     book.say({k.VALUES: [[149546, 66, 0]], k.DEVICE: CUFF}, NOW_MS - 3 * HOUR)
-    found = measured.newest(await book.write(), [HUB], ZONE, PULSE, people=2)
+    people = {8: "Wang", 9: "Wang", CUFF: "Li"}
+    found = measured.newest(
+        await book.write(), [HUB], ZONE, PULSE, lambda one: people[one.device], ["Wang", "Li"]
+    )
     assert found[0].values[0].number == 70
     assert next(one for one in found if one.device == CUFF).values[0].number == 66
 

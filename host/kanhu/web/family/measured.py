@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -105,24 +105,25 @@ def between(
 
 
 def newest(
-    path: Path, hubs: Sequence[str], zone: ZoneInfo, codes: Collection[int], people: int = 1
-) -> list[Measurement]:
-    """The latest measurements of these quantities by when they came, the latest first: for each hub until
-    so many devices and users were seen and nothing newer can follow, or MAX_ROWS."""
+    path: Path, hubs: Sequence[str], zone: ZoneInfo, codes: Collection[int],
+    whose: Callable[[Measurement], str | None] = lambda one: "", people: Collection[str] = (),
+) -> list[Measurement]:  # fmt: skip
+    """The latest measurements of these quantities, the latest first: of each hub so many that the newest of
+    each of these people (or of anybody) is among them, or MAX_ROWS."""
     sql = f"{_ROWS} AND {_of(codes)} ORDER BY received_ms DESC LIMIT {MAX_ROWS}"
     found: list[Measurement] = []
     with closing(_open(path)) as db:
         for hub in hubs:
-            seen: dict[tuple[int, int | None], int] = {}
-            rows = db.execute(sql, (hub, k.VITALS, 0))
-            for one in _read(rows, _Anchors(db, hub), zone):
-                if len(seen) >= people and one.received_ms + AHEAD_MS < min(seen.values()):
-                    break
+            seen: dict[str | None, int] = {}
+            for one in _read(db.execute(sql, (hub, k.VITALS, 0)), _Anchors(db, hub), zone):
+                wanted = people or seen
+                if wanted and all(one.received_ms + AHEAD_MS < seen.get(who, 0) for who in wanted):
+                    break  # nothing that came before can be newer
                 if one.value(*codes) is None:
                     continue
                 found.append(one)
                 if one.at_ms is not None:
-                    who = one.device, one.user
+                    who = whose(one)
                     seen[who] = max(one.at_ms, seen.get(who, 0))
     found.sort(key=lambda one: (one.at_ms is not None, one.at_ms or one.received_ms), reverse=True)
     return _once(found)

@@ -22,7 +22,8 @@ DEFAULT: plots.Span = "week"
 FIRST_DAY = date(2025, 1, 1).toordinal()  # before this project existed
 UNKNOWN = "?"  # in a link: readings of whom nobody knows
 OPEN = 12  # lines of the table that are shown without being asked for
-MOST_LINES = 400
+MOST_LINES = 220  # beyond them a page would be slow on a telephone
+MOST_ASKED = 50  # lines that each have a form
 
 
 def asked_days(on: str, span: str, now_ms: int, zone: ZoneInfo) -> plots.Days:
@@ -59,6 +60,7 @@ class Curve:
         mine = [one for one, of in self._found if of == who]
         drawn = lines.marks(self._what, mine, self._limits) if who is not None else []
         thin = plots.thinned(drawn, self._days)
+        most = MOST_ASKED if who is None else MOST_LINES
         say = self._visit.say
         said = lines.limit_words(self._what, self._limits)
         return {
@@ -75,7 +77,8 @@ class Curve:
             "limits": said and say(said),
             "is_unknown": who is None,
             "is_open": len(mine) <= OPEN,
-            "table": self._table(mine, thin if len(thin) < len(drawn) else None),
+            "is_cut": len(thin) == len(drawn) and len(mine) > most,
+            "table": self._table(mine, thin if len(thin) < len(drawn) else None, most),
             **self._period(newest),
         }
 
@@ -133,7 +136,7 @@ class Curve:
     # The same as numbers
 
     def _table(
-        self, mine: Sequence[Measurement], thin: Sequence[plots.Mark] | None
+        self, mine: Sequence[Measurement], thin: Sequence[plots.Mark] | None, most: int
     ) -> list[tuple[str, list[dict[str, Any]]]]:
         """(day, lines) newest first; of what is drawn as stretches, the stretches."""
         say, zone = self._visit.say, self._visit.zone
@@ -150,7 +153,7 @@ class Curve:
         else:
             known = [one for one in mine if one.at_ms is not None]
             unknown = [one for one in mine if one.at_ms is None]
-            rows = [(_day(one, zone), self._row(one)) for one in [*unknown, *reversed(known)][:MOST_LINES]]
+            rows = [(_day(one, zone), self._row(one)) for one in [*unknown, *reversed(known)][:most]]
         return [
             (
                 say(lines.day_words(day, self._today)) if day else say(w.TEXT["time_unknown"]),

@@ -117,7 +117,7 @@ class ReadingsPages:
         """In a thread: the newest of each quantity, failures, and readings of whom nobody knows."""
         path, hubs, zone = self._family.journal.path, visit.hubs, visit.zone
         found = {
-            key: measured.newest(path, hubs, zone, what.codes, max(1, len(whose.people(what.roles))))
+            key: measured.newest(path, hubs, zone, what.codes, whose.of, whose.people(what.roles))
             for key, what in known.items()
         }
         said = measured.failures(path, hubs, now_ms - FAILED_MS, zone)

@@ -83,6 +83,9 @@ TEXT: dict[str, Words] = {
         "以上为仪器的测量值，含义请咨询医生。",
     ),
     "as_numbers": Words("All these as numbers", "查看全部数值"),
+    "cut": Words(
+        "These are the newest; choose fewer days for the rest.", "仅列出较新的数据，缩短日期范围可查看其余。"
+    ),
     "when": Words("When", "时间"),
     "key": Words("What the signs mean", "图例"),
     "key_dot": Words("reading", "测量值"),
