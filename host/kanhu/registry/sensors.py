@@ -43,6 +43,11 @@ class SensorTable(RegistryFile):
         hubs = self._held.get(address, ())
         return [one for hub in hubs for one in self._sensors.get(hub, ()) if one.address == address]
 
+    def added_ms(self, hub_id: str) -> dict[int, int]:
+        """When each BLE sensor that a hub has came to its index, host UTC."""
+        sql = "SELECT device, added_ms FROM sensors WHERE hub=? AND removed_ms IS NULL"
+        return dict(self._db.execute(sql, (hub_id,)).fetchall())
+
     def sensor_history(self, hub_id: str) -> list[dict[str, Any]]:
         """All sensors a hub has ever had, without their keys, as plain values."""
         rows = self._db.execute(

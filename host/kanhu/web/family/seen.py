@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,7 +151,11 @@ def bars(rssi: int | None) -> int:
 
 
 async def look(
-    registry: Registry, journal: Journal, hubs: Iterable[str], past_of: Any, now_ms: int
+    registry: Registry,
+    journal: Journal,
+    hubs: Iterable[str],
+    past_of: Callable[[str], Past | None],
+    now_ms: int,
 ) -> list[Seen]:
     """All sensors of these hubs, those that need a person first. past_of: kanhu.web.sources.Sources.past."""
     found: list[Seen] = []
@@ -159,11 +163,9 @@ async def look(
         sensors = {one.index: one for one in registry.sensors(hub)}
         plain = frozenset(one.index for one in sensors.values() if not one.encrypted)
         traces = await asyncio.to_thread(read, journal.path, hub, plain)
-        past: Past | None = past_of(hub)
+        past = past_of(hub)
         proven = {one.index: one.proven_ms for one in (*registry.wired_inputs(hub), *sensors.values())}
-        added = {
-            one["index"]: one["added_ms"] for one in registry.sensor_history(hub) if not one["removed_ms"]
-        }
+        added = registry.added_ms(hub)
         lines = {row[0] for row in registry.settings(hub).get("buttons", ()) if row[2] is not None}
         for device in registry.devices_of(hub):
             index = device.index

@@ -60,7 +60,9 @@ class SensorPages:
         hub, device, sensor = self._which(visit)
         now_ms = family.journal.clock()
         found = await seen.look(family.registry, family.journal, [hub], family.sources.past, now_ms)
-        (this,) = [one for one in found if one.device.index == device.index]
+        this = next((one for one in found if one.device.index == device.index), None)
+        if this is None:  # gone meanwhile
+            raise NotHere
         return family.render(
             visit, "family/sensor.html", words.TEXT, here="sensors", this=row(visit, this, now_ms),
             place=place(family, visit, device, sensor), wired=sensor is None,
