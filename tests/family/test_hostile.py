@@ -265,3 +265,35 @@ async def test_a_phone_looks_at_few_live_pages_at_a_time(place: Place, phone: ht
             break
         await asyncio.sleep(0.1)
     assert not place.family._live._open  # and they are given back
+
+
+@pytest.mark.parametrize("what", ["signed out", "renewed", "revoked", "reset", "forgotten"])
+async def test_who_may_not_look_any_longer_sees_no_more(
+    place: Place, phone: httpx2.AsyncClient, what: str
+) -> None:
+    """A page that is looked at ends with the right to look, not when the phone is put away."""
+    ended = asyncio.Event()
+    first = asyncio.Event()
+
+    async def look() -> None:
+        async with phone.stream("GET", place.path("live")) as answer:
+            async for line in answer.aiter_lines():
+                if line.startswith("data: {"):
+                    first.set()
+        ended.set()
+
+    looking = asyncio.ensure_future(look())
+    async with asyncio.timeout(20):
+        await first.wait()
+        if what == "signed out":
+            place.families.end_visits(place.home)
+        elif what == "renewed":
+            place.families.renew(place.hub)
+        elif what == "revoked":
+            place.registry.revoke_hub(place.hub)
+        elif what == "reset":
+            place.families.reset(place.home)
+        else:
+            place.registry.forget_home(place.home, False)
+        await ended.wait()
+        await looking
