@@ -43,6 +43,9 @@ def ask(data_dir: Path, request: dict[str, Any]) -> dict[str, Any]:
                     raise DataError(answer["error"])
                 return answer
             time.sleep(0.05)
+        with contextlib.suppress(FileNotFoundError):
+            asked.unlink()  # nobody has taken it, and nobody does any more
+            raise DataError(f"no daemon answers in {data_dir}: is it running? Nothing was done")
     except OSError as error:
         raise DataError(f"{folder}: {error.strerror}; run this as the daemon's user") from None
     finally:

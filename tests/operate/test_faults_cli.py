@@ -119,8 +119,26 @@ async def test_a_running_daemon_is_asked(data: Path, kanhu: Kanhu) -> None:
 
 def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "ANSWER_S", 0.2)
-    with pytest.raises(DataError, match="has not answered"):
+    with pytest.raises(DataError, match="no daemon answers"):
         requests.ask(tmp_path, {"do": "nothing"})
     assert list((tmp_path / "requests").iterdir()) == []
+
+
+async def test_a_request_that_was_taken_may_have_been_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(request: dict[str, object]) -> dict[str, object]:
+        await asyncio.Event().wait()
+        return {}
+
+    monkeypatch.setattr(requests, "ANSWER_S", 2.0)
+    watching = asyncio.ensure_future(requests.watch(tmp_path, never))
+    with pytest.raises(DataError, match="look whether it was done"):
+        await asyncio.to_thread(requests.ask, tmp_path, {"do": "nothing"})
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+
+
+def test_nobody_may_ask_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="as the daemon's user"):
         requests.ask(tmp_path / "nowhere", {"do": "nothing"})
