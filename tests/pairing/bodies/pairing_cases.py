@@ -708,3 +708,14 @@ def test_a_ble_button_under_the_wired_ones_number_is_a_call():
     home.push(1)
     assert home.devices(k.CALL) == [WIRED]
     assert home.said(k.TEST_PRESS) == []
+
+
+def test_a_window_that_nobody_has_closed_yet_is_over_all_the_same():
+    for device in (WIRED, 5):
+        home = House(table=[CALLER])
+        home.pair(30000, device)
+        home.app.pairing.tick = lambda: None  # a hub that is busy
+        home.run(30000)
+        home.press() if device == WIRED else home.push(1)
+        assert home.devices(k.CALL) == [device]
+        assert home.said(k.TEST_PRESS) == []
