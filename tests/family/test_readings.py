@@ -318,6 +318,11 @@ async def test_only_what_is_asked_can_be_said(place: Place) -> None:
         form = {"hub": hub, "boot": str(boot), "seq": str(seq), "wearer": LI, **change}
         answer = await place.post(place.client, place.path("readings", "whose"), form, place.path("readings"))
         assert answer.status_code == status, change
+    alone = await cuff(place, WANG, address="A4:C1:38:00:00:09")
+    hub, boot, seq = await measure(place, alone, PRESSURE)
+    form = {"hub": hub, "boot": str(boot), "seq": str(seq), "wearer": WANG}
+    answer = await place.post(place.client, place.path("readings", "whose"), form, place.path("readings"))
+    assert answer.status_code == 404  # of a monitor that nobody shares
     assert Families(place.registry).wearers(hub) == {}
 
 
