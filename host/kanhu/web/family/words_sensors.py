@@ -100,6 +100,11 @@ TEXT: dict[str, Words] = {
         "32 letters and digits from its app or its QR code. You may paste the whole text.",
         "设备应用或二维码中的 32 位字母数字，可粘贴整段文字。",
     ),
+    "scan": Words("Photograph its code", "拍摄二维码"),
+    "scan_none": Words(
+        "No code was found in the picture. Go closer, or type the key.",
+        "照片中未找到二维码，请靠近再拍，或直接输入密钥。",
+    ),
     "save_test": Words("Save and test", "保存并测试"),
     # Testing
     "testing": Words("Test", "测试"),
