@@ -146,6 +146,7 @@ class Port:
         self._timer.cancel()
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
-        os.close(self._master)
+        # First the link: the name of a pty that is closed is another's at once.
         if self.link.is_symlink() and os.readlink(self.link) == self.name:
             self.link.unlink()
+        os.close(self._master)
