@@ -1,4 +1,4 @@
-"""A key read out of a photograph, in a browser that can; desktop ones cannot: the reading itself is played."""
+"""A key read out of a photograph, in a browser that can; desktop ones cannot, so the reading is played."""
 
 from __future__ import annotations
 
