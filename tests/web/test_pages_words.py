@@ -17,7 +17,7 @@ WEB = files("kanhu.web")
 SCRIPTS_JS = "\n".join(
     one.read_text(encoding="utf-8") for one in (WEB / "static").iterdir() if one.name.endswith(".js")
 )
-TEMPLATES = "\n".join(one.read_text(encoding="utf-8") for one in (WEB / "templates").iterdir())
+TEMPLATES = "\n".join(one.read_text(encoding="utf-8") for one in (WEB / "templates").glob("*.html"))
 # Keys that the scripts put together (say(`over_${late}`), say(`${stands}_field`)), errors that the log-in is
 # asked to show, and states of a home.
 MADE = {
