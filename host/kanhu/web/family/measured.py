@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import cbor2
 
 from kanhu.care.rules import vitals
+from kanhu.journal.plain import believed
 from kanhu.journal.times import AHEAD_MS, EARLIEST_MS, Anchor, resolve
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
@@ -200,7 +201,10 @@ def _read(rows: Iterator[Any], anchors: _Anchors, zone: ZoneInfo) -> Iterator[Me
         if kind not in _KINDS:
             continue
         # What is on disk has been through the protocol's own, strict and slower, reader (kanhu.intake).
-        fields: dict[int, Any] = cbor2.loads(plain)
+        try:
+            fields: dict[int, Any] = cbor2.loads(plain)
+        except cbor2.CBORDecodeError:  # where the two should ever disagree
+            fields = believed(plain)
         get = fields.get
         utc_ms: Any = get(k.UTC_MS)
         if fields.keys() != _PLAIN:
