@@ -261,6 +261,26 @@ async def test_five_claims_an_hour(place: Place) -> None:
     assert answer.headers["location"] == place.path("claim")
 
 
+async def test_a_claim_is_forgotten_when_it_is_over_or_its_home_is_erased(place: Place) -> None:
+    await place.start_hub()
+    claims = place.family.access.claims
+    for ends in ("time", "erased"):
+        client = place.phone(headers=EN)
+        key = key_of((await client.get(place.path())).text)
+        await client.post(place.path("claim"), data={"key": key})
+        claims.look()
+        assert set(claims._claims) == {place.home}
+        assert set(claims._begun) == {place.hub}
+        if ends == "erased":
+            place.registry.forget_home(place.home, False)
+        else:
+            place.clock.now_ms += 86_400_000
+            await until_over(place)
+        claims.look()
+        assert not claims._claims
+        assert not claims._begun
+
+
 async def test_twelve_claims_a_day(place: Place) -> None:
     """Whoever has found a label does not keep a hub taking presses for tests."""
     await place.start_hub()

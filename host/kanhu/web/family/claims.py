@@ -81,6 +81,16 @@ class Claims:
         async with self._turn:
             return await self._begin(visit, visit.hub.id, self._family.journal.clock())
 
+    def look(self) -> None:
+        """Forget what is over, and whoever has been erased; call it now and again."""
+        registry = self._family.registry
+        self._forget(self._family.journal.clock())
+        for home, claim in list(self._claims.items()):
+            if not registry.remembers(claim.proof.sensor.hub):
+                del self._claims[home]
+        for hub in [one for one in self._begun if not registry.remembers(one)]:
+            del self._begun[hub]
+
     def done(self, home: str) -> None:
         """The PIN is set."""
         self._claims.pop(home, None)
@@ -115,7 +125,10 @@ class Claims:
 
     def _forget(self, now: int) -> None:
         for home, claim in list(self._claims.items()):
-            if claim.stage(now) == "failed" and claim.ends_ms(now) <= now - PIN_MS:
+            ended_ms = max(claim.proof.ends_ms, claim.proof.stored_ms or 0)
+            if (
+                claim.stage(now) == "failed" and now >= ended_ms + PIN_MS
+            ):  # why it failed can be read till then
                 del self._claims[home]
         for hub, begun in list(self._begun.items()):
             while begun and begun[0] + MAX_CLAIMS[-1][1] <= now:

@@ -40,6 +40,7 @@ log = structlog.get_logger("kanhu.family")
 BY = "family"  # who did it, in histories and in the audit
 MAX_FIELDS = 50  # of a form
 LANGUAGE_S = 365 * 86_400
+LOOK_EVERY_S = 60.0  # for what can be forgotten
 LANGUAGE_COOKIE = "kanhu_language"
 
 
@@ -64,7 +65,9 @@ class Family:
     async def run(self) -> None:
         """Until cancelled; then what is looked at ends."""
         try:
-            await asyncio.Event().wait()
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                self.access.claims.look()
         finally:
             self._live.close()
 
