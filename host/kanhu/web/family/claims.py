@@ -126,9 +126,8 @@ class Claims:
     def _forget(self, now: int) -> None:
         for home, claim in list(self._claims.items()):
             ended_ms = max(claim.proof.ends_ms, claim.proof.stored_ms or 0)
-            if (
-                claim.stage(now) == "failed" and now >= ended_ms + PIN_MS
-            ):  # why it failed can be read till then
+            # Why it failed can be read till then.
+            if claim.stage(now) == "failed" and now >= ended_ms + PIN_MS:
                 del self._claims[home]
         for hub, begun in list(self._begun.items()):
             while begun and begun[0] + MAX_CLAIMS[-1][1] <= now:
