@@ -66,9 +66,10 @@ class Phone(Seat):
         """Below the label's link."""
         return "/".join(("/f", self.token, *map(str, parts)))
 
-    def open(self, *parts: object) -> None:
-        """Type or scan an address."""
-        self.page.goto(self.path(*parts))
+    def open(self, *parts: object) -> int:
+        """Type or scan an address; the status of the answer."""
+        answer = self.page.goto(self.path(*parts))
+        return answer.status if answer is not None else 0
 
     def say(self, words: Words) -> str:
         """In the language of this phone."""
@@ -112,7 +113,7 @@ class Phone(Seat):
         """Bytes of everything loaded since responses was last emptied, by URL; streams and pictures of data
         are left out."""
         return {
-            one.url: len(one.body())
+            one.url: one.request.sizes()["responseBodySize"]
             for one in self.responses
             if not one.url.startswith("data:")
             and not one.headers.get("content-type", "").startswith("text/event-stream")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import requests
@@ -50,24 +50,26 @@ def describe(
 def send_all(
     description: dict[str, Any],
     url: str,
-    visitors: Mapping[str, Mapping[str, str]],
-    look: Callable[[Case, requests.Response], None],
+    visitors: Sequence[str],
+    dress: Callable[[str, dict[str, Any]], None],
+    look: Callable[[str, Case, requests.Response], None],
     examples: int,
 ) -> dict[str, Counter[int]]:
     """Make so many valid and so many invalid requests of each operation, always the same, and send each for
-    every visitor (name: cookies); look() judges each answer. How often each status came, by visitor."""
+    every visitor: dress() gives it (arguments of requests) their cookies, look() judges the answer. How often
+    each status came, by visitor."""
     schema = schemathesis.openapi.from_dict(description)
     came: dict[str, Counter[int]] = {who: Counter() for who in visitors}
     with requests.Session() as client:
 
         def send(case: Case) -> None:
-            for who, cookies in visitors.items():
+            for who in visitors:
                 asked = case.as_transport_kwargs(base_url=url)
-                asked["cookies"] = {**(asked.get("cookies") or {}), **cookies}
+                dress(who, asked)
                 answer = client.request(**asked, allow_redirects=False, timeout=LIMIT_S)
                 client.cookies.clear()
                 came[who][answer.status_code] += 1
-                look(case, answer)
+                look(who, case, answer)
 
         for found in schema.get_all_operations():
             operation = found.ok()

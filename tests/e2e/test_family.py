@@ -1,4 +1,4 @@
-"""The families' page on a phone, over a real daemon, broker and simulated hubs: a home is set up and looked at."""
+"""The families' page on a phone, over a real daemon, broker and hub: a home is set up and looked after."""
 
 from __future__ import annotations
 
@@ -216,6 +216,7 @@ def set_up_and_live(seat: Phone, town: Town, city: City, home: Home) -> None:
     bench.press("pendant")
     shows(seat, at_home.SENTENCES["alarm"])
     check(seat)
+    city.close_after_s = 600
     city.accept_all()
     expect(seat.page.locator(".alarm.answered")).to_be_visible()
     for page in ("log", "more", "data", "settings", "sensors"):
@@ -224,9 +225,17 @@ def set_up_and_live(seat: Phone, town: Town, city: City, home: Home) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize(
+    ("language", "scripts"),
+    [("zh", True), ("en", True), ("en", False)],
+    ids=["zh", "en", "en, no scripts: pages reload themselves"],
+)
 def test_a_family_sets_its_home_up_and_looks_after_it(
-    browser: Browser, make_town: Callable[..., Town], make_city: Callable[..., City], language: str
+    browser: Browser,
+    make_town: Callable[..., Town],
+    make_city: Callable[..., City],
+    language: str,
+    scripts: bool,
 ) -> None:
     town, url = town_with_page(make_town)
     home = town.add_home(
@@ -238,5 +247,5 @@ def test_a_family_sets_its_home_up_and_looks_after_it(
     describe(town, home)
     city = make_city(town)
     town.wait_ready(40)
-    with phone(browser, url, label_of(town, home), language) as seat:
+    with phone(browser, url, label_of(town, home), language, java_script_enabled=scripts) as seat:
         set_up_and_live(seat, town, city, home)

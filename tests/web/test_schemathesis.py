@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 import requests
 from schemathesis import Case
 
@@ -12,9 +13,10 @@ from helpers_desk import Place
 from helpers_schemathesis import describe, send_all
 from kanhu_protocol import names
 
-EXAMPLES = 10
+EXAMPLES = 6
 
 
+@pytest.mark.timeout(300)
 async def test_no_request_makes_it_fail_or_tell_of_another_region(place: Place) -> None:
     mine, hub = place.add_home("cn/42/01", "Wang Xiulan", address="3-2-1")
     theirs, other = place.add_home("cn/42/02", "Zhao Tiezhu", address="7-8-9")
@@ -54,14 +56,18 @@ async def test_no_request_makes_it_fail_or_tell_of_another_region(place: Place) 
         },
     )
 
-    def look(case: Case, answer: requests.Response) -> None:
-        assert answer.status_code < 500, f"{case.as_curl_command()}: {answer.status_code} {answer.text}"
-        for secret in ("Zhao Tiezhu", "7-8-9", "cn/42/02", theirs):
-            asked = secret in case.as_curl_command()
-            assert asked or secret not in answer.text, f"{case.as_curl_command()}: {answer.text}"
+    cookies = {who.id: {place.desk.sessions.cookie: place.cookie(who)} for who in operators} | {"nobody": {}}
 
-    visitors = {who.id: {place.desk.sessions.cookie: place.cookie(who)} for who in operators} | {"nobody": {}}
-    came = await asyncio.to_thread(send_all, description, place.url, visitors, look, EXAMPLES)
-    assert came["lina"][200] > 20  # much of it is understood
+    def dress(who: str, asked: dict[str, Any]) -> None:
+        asked["cookies"] = {**(asked.get("cookies") or {}), **cookies[who]}
+
+    def look(who: str, case: Case, answer: requests.Response) -> None:
+        request = f"{who}: {case.as_curl_command()}"
+        assert answer.status_code < 500, f"{request}: {answer.status_code} {answer.text}"
+        for secret in ("Zhao Tiezhu", "7-8-9", "cn/42/02", theirs):
+            assert secret in request or secret not in answer.text, f"{request}: {answer.text}"
+
+    came = await asyncio.to_thread(send_all, description, place.url, list(cookies), dress, look, EXAMPLES)
+    assert came["lina"][200] > 12  # much of it is understood
     assert came["zhang"][403]
     assert came["nobody"][401]
