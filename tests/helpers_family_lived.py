@@ -72,13 +72,12 @@ async def furnish(place: Place) -> dict[str, int]:
             await say_at(place, at_ms, k.VITALS, found["cuff"], values=values, user=1, battery=80)
             await say_at(place, at_ms + 60_000, k.MOTION, found["motion"], battery=96, rssi=-62)
             await say_at(place, at_ms + 90_000, k.MOTION, found["kitchen"])
-            await say_at(place, at_ms + 120_000, k.DOOR_OPEN, found["door"], battery=11, rssi=-81)
+            await say_at(place, at_ms + 120_000, k.DOOR_OPEN, found["door"], battery=57, rssi=-81)
             temperature = [[150364, 364 + (day * 3 + evening) % 5, -1]]
             await say_at(place, at_ms + 180_000, k.VITALS, found["thermometer"], values=temperature)
     ago = now_ms - 3 * HOUR
     await say_at(place, ago, k.VITALS, found["cuff"], values=[[150021, 118, 0], [150022, 74, 0]])  # of whom?
     await say_at(place, ago + 60_000, k.VITALS_INVALID, found["thermometer"], invalid=[[150364, 1]])
-    await say_at(place, ago + 120_000, k.BATTERY_LOW, found["door"], battery=11, rssi=-81)
     await say_at(place, ago + 180_000, k.TEST_PRESS, found["pendant"], battery=88, rssi=-58, flags=k.TEST)
     await say_at(place, now_ms - 20 * 60_000, k.MOTION, found["motion"], battery=96, rssi=-62)
     await say_at(place, now_ms - 60_000, k.PATH_PROVEN, span_ms=640)

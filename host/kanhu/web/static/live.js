@@ -1,11 +1,12 @@
 // Puts what the server says of parts of this page in their place; without it the page reloads itself.
 const path = document.body.dataset.live;
 const lost = document.getElementById("lost");
+let leaving = false; // somebody has tapped, and is led nowhere else
 
 function put(parts) {
   for (const [id, html] of Object.entries(parts)) {
     if (id === "_to") {
-      location.replace(html);
+      if (!leaving) location.replace(html);
       continue;
     }
     const place = document.getElementById(id);
@@ -19,6 +20,8 @@ function put(parts) {
 }
 
 if (path && "EventSource" in window) {
+  for (const event of ["submit", "beforeunload"]) addEventListener(event, () => { leaving = true; });
+  addEventListener("pageshow", () => { leaving = false; });
   const source = new EventSource(path);
   source.addEventListener("open", () => { lost.hidden = true; });
   source.addEventListener("parts", (event) => put(JSON.parse(event.data)));
