@@ -128,7 +128,7 @@ def test_a_button_is_paired_proven_replaced_and_unpaired(town: Town, city: City)
     town.bench.press("new")
     time.sleep(1.0)
     assert len(named(city, home, "call")) == before
-    code, _, err = kanhu(town, home.hub_id, "--address", "A4:C1:38:77:00:07", "--seconds", 2)
+    code, _, err = kanhu(town, home.hub_id, "--address", "A4:C1:38:77:00:07", "--seconds", 8)
     assert code != 0
     assert "nothing was heard" in err or f"others were: {OTHER}" in err  # that press may still be on the air
 
