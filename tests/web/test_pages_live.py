@@ -1,4 +1,4 @@
-"""Never a stale list that looks fresh; sound and title, in a browser."""
+"""Never a stale list that looks fresh; title and mute, in a browser."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from fixtures_desk_pages import row
 from helpers_browser import WALL, Seat
-from helpers_desk_stage import CALL, INCIDENT, OTHERS, SMOKE, Stage, alarm, all_sorts
+from helpers_desk_stage import CALL, INCIDENT, Stage, alarm, all_sorts
 
 
 def test_a_lost_connection_is_said_at_once_and_comes_back(stage: Stage, sit: Callable[..., Seat]) -> None:
@@ -62,30 +62,6 @@ def test_when_the_log_in_has_ended_the_page_asks_for_it(stage: Stage, sit: Calla
     stage.back()
     desk.page.wait_for_url(re.compile(r"/desk/login\?error=session_over&next=%2Fdesk$"))
     expect(desk.page.get_by_role("alert")).to_have_text("Your session has ended. Sign in again.")
-
-
-def test_a_waiting_call_sounds_until_muted_and_a_new_one_ends_the_mute(
-    stage: Stage, sit: Callable[..., Seat]
-) -> None:
-    stage.show(alarm(CALL, 5))
-    for _ in range(3):  # seldom the browser lets a window sound at once, for what was clicked in others
-        desk = sit()
-        page, sound = desk.page, desk.page.locator("#sound")
-        expect(sound).to_have_attribute("data-state", re.compile("blocked|on"))
-        if sound.get_attribute("data-state") == "blocked":
-            break
-    expect(sound).to_have_text("Sound is blocked: click to allow")  # no click or key yet on this page
-    sound.click()
-    expect(sound).to_have_attribute("data-playing", "waiting")
-    page.keyboard.press("m")
-    expect(sound).to_have_attribute("data-state", "muted")
-    expect(sound).to_have_text(re.compile(r"Muted for [12]:\d\d: click to undo"))
-    expect(sound).to_have_attribute("data-playing", "")
-    stage.show(alarm(CALL, 65), alarm(SMOKE, 1, kind="smoke"))
-    expect(sound).to_have_attribute("data-playing", "urgent")
-    expect(page.locator("#announce")).to_have_text("New: Smoke, cn/42/01/06/03")
-    stage.show(alarm(CALL, 65, state="accepted", **OTHERS))
-    expect(sound).to_have_attribute("data-playing", "")
 
 
 def test_a_mute_ends_by_itself(stage: Stage, sit: Callable[..., Seat]) -> None:
