@@ -41,7 +41,8 @@ TIMED=(tests/benchmarks tests/e2e tests/faults tests/tls tests/firmware/test_loa
 if [ $# -gt 0 ]; then
     pytest --durations=15 "$@" || status=1
 else
-    pytest --numprocesses=auto --dist=loadfile --durations=8 tests "${TIMED[@]/#/--ignore=}" || status=1
+    # In order: xdist would keep the files with the fewest tests, which are the longest ones, for the end.
+    pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=8 tests "${TIMED[@]/#/--ignore=}" || status=1
     printf '== tests that measure time\n'
     pytest --durations=15 "${TIMED[@]}" || status=1
 fi
