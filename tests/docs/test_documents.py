@@ -135,8 +135,7 @@ def test_the_check_runs_each_test_once_or_those_of_the_arguments() -> None:
     assert all((ROOT / path).exists() for path in timed[1].split())
     assert re.findall(r"^ *(pytest .*) \|\| status=1$", script, re.MULTILINE) == [
         'pytest --durations=15 "$@"',
-        "pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=8 tests "
-        '"${TIMED[@]/#/--ignore=}"',
+        'pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=8 tests "${TIMED[@]/#/--ignore=}"',
         'pytest --durations=15 "${TIMED[@]}"',
     ]
     assert script.splitlines()[-1] == "exit $status"
