@@ -130,22 +130,21 @@ def test_a_button_is_paired_proven_replaced_and_unpaired(town: Town, city: City)
     assert len(named(city, home, "call")) == before
     code, _, err = kanhu(town, home.hub_id, "--address", "A4:C1:38:77:00:07", "--seconds", 8)
     assert code != 0
-    assert "nothing was heard" in err or f"others were: {OTHER}" in err  # that press may still be on the air
+    # Either may say by itself how its battery is.
+    assert "nothing was heard" in err or f"others were: {OTHER}" in err or f"others were: {ADDRESS}" in err
 
 
 def ask(town: Town, home: Home, do: str, **more: Any) -> dict[str, Any]:
     return requests.ask(town.daemon.data_dir, {"do": f"pair.{do}", "hub": home.hub_id, **more})
 
 
-def hub_has(home: Home) -> list[Any]:
-    """The device table in the hub's flash, and what it has said of it."""
+def hub_has(home: Home) -> list[Any] | None:
+    """The device table in the hub's flash; None as long as it has not said of it what there is to say."""
     files = home.hub.flash_files()
     raw, told = files.get("/data/devices"), files.get("/data/devices.told")
     assert raw, files.keys()
-    assert told
-    table = [row[:3] for row in cbor.loads(raw[:-4], 16384)[1]]
-    assert cbor.loads(told[:-4]) == table
-    return table
+    table: list[Any] = [row[:3] for row in cbor.loads(raw[:-4], 16384)[1]]
+    return table if told and cbor.loads(told[:-4]) == table else None
 
 
 def test_kills_and_power_cuts_leave_the_old_or_the_new_pairing(town: Town, city: City) -> None:
@@ -164,7 +163,7 @@ def test_kills_and_power_cuts_leave_the_old_or_the_new_pairing(town: Town, city:
     def both_agree() -> None:
         town.registry.refresh()
         wanted = [entry[:3] for entry in town.registry.device_table(home.hub_id)[1]]
-        wait_for(lambda: home.hub.flash_files().get("/data/devices.told") and hub_has(home) == wanted, 40)
+        wait_for(lambda: hub_has(home) == wanted, 40)
         wait_for(lambda: {one.state for one in sensors(town, home).values()} <= {"paired", "proven"}, 20)
 
     def cut_hub() -> None:
