@@ -17,9 +17,9 @@ class Devices:
         if raw:
             try:
                 row = cbor.loads(raw, 16384)
-                self.version, self.entries = row[0] + 0, row[1] + []
-                self.zone_s = row[2] if row[2:] else None  # a table of before had no zone
-            except (ValueError, TypeError, IndexError):
+                zone_s = row[2] if row[2:] else None  # a table of before had no zone
+                self.version, self.entries, self.zone_s = row[0] + 0, row[1] + [], zone_s
+            except (ValueError, TypeError, LookupError):
                 pass  # the host sees version 0 in the boot event and sends the table again
 
     def all(self):

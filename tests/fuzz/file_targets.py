@@ -97,14 +97,17 @@ def settings() -> Run:
 
 
 def hub_files() -> Run:
-    """The hub's flash files: a record is whole or skipped; a device table is the last one that was whole."""
+    """The hub's flash files: a record is whole or skipped; a device table is the last one that was whole,
+    and so is what is kept of monitors."""
     import shim
 
     shim.install()
     from kanhu_hub import records, store
     from kanhu_hub.devices import Devices
+    from kanhu_hub.inputs.monitors.bonds import Bonds
 
     path = str(room() / "devices")
+    table, *others = [Path(path + suffix) for suffix in ("", ".bonds", ".monitors")]
 
     def run(data: bytes) -> None:
         end = 0
@@ -116,7 +119,10 @@ def hub_files() -> Run:
             store.replace(path, data[1:])
             assert store.read(path) == data[1:]
         else:
-            Path(path).write_bytes(data)
+            table.write_bytes(data)
+        for other in others:
+            other.write_bytes(table.read_bytes())
+        assert isinstance(Bonds(path).facts, dict)
         found = Devices(path)
         assert isinstance(found.all(), list)
         assert isinstance(found.version, int)

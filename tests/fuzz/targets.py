@@ -222,7 +222,12 @@ TARGETS = {
     ),
     "hub-files": Target(
         file_targets.hub_files,
-        ("kanhu_hub.records", "kanhu_hub.store:load", "kanhu_hub.devices:Devices.__init__"),
+        (
+            "kanhu_hub.records",
+            "kanhu_hub.store:load",
+            "kanhu_hub.devices:Devices.__init__",
+            "kanhu_hub.inputs.monitors.bonds:Bonds.__init__",
+        ),
         75,
         packages=("kanhu_protocol", "kanhu_hub"),
     ),

@@ -346,9 +346,11 @@ def test_bonds_outlive_a_restart_are_bounded_and_end_with_their_monitor():
     assert not bonds.put(2, b"one more", b"x")
     assert bonds.put(2, bytes(reversed(A[:5] + b"\x03")), None)
     assert bonds.put(2, b"one more", b"x")
-    for damaged in (b"", b"\xff", cbor.dumps([1]), cbor.dumps([[1, 2]]), cbor.dumps({})):
-        store.replace(FOLDER + "/devices.bonds", damaged)
-        store.replace(FOLDER + "/devices.monitors", damaged)
+    damaged = [b"", b"\xff", cbor.dumps([1]), cbor.dumps([[1, 2]]), cbor.dumps({})]
+    damaged += [cbor.dumps([dict.fromkeys(range(1, 1 + size), 0)]) for size in range(1, 8)]
+    for one in damaged:
+        store.replace(FOLDER + "/devices.bonds", one)
+        store.replace(FOLDER + "/devices.monitors", one)
         assert not Bonds(FOLDER + "/devices").has(A)
 
 
@@ -361,6 +363,8 @@ def test_a_table_of_before_has_no_zone_and_a_newer_one_keeps_it():
     assert Devices(path).zone_s == 28800
     assert devices.replace(9, [])
     assert Devices(path).zone_s is None
-    store.replace(path, cbor.dumps([7]))
-    assert Devices(path).version == 0 or not Devices(path).all()
+    for odd in ([7], {0: 7}, {0: 7, 1: [[1, 11, A, 0]]}, {}, [7, {}], "7", 7, None):
+        store.replace(path, cbor.dumps(odd))
+        devices = Devices(path)
+        assert (devices.version, devices.all(), devices.zone_s) == (0, [], None), odd
     assert sorted(os.listdir(FOLDER)) == ["devices"]

@@ -21,14 +21,14 @@ class Bonds:
         self._new = [False, False]  # secrets, facts
         try:
             for kind, key, value in cbor.loads(store.read(self._paths[0]) or b"\x80", _MAX_BYTES):
-                self._secrets.append([kind, key, value])
+                self._secrets.append([kind, key + b"", value + b""])
         except (ValueError, TypeError):
             pass  # a monitor that wants its old key says so
         try:
             for row in cbor.loads(store.read(self._paths[1]) or b"\x80", _MAX_BYTES):
                 if len(row) == _ROW:
                     self.facts[row[0]] = row[1:]
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, LookupError):
             pass
 
     def get(self, kind, index, key):
