@@ -59,7 +59,9 @@ CUFF = replace(BLE, role="blood_pressure")
         (replace(WIRED, heard_ms=NOW - 32 * DAY), "cannot_tell", "Not pressed for a month"),
         (replace(WIRED, watched_wire=True), "well", "wire"),
         (replace(WIRED, watched_wire=True, faults=((k.LINE_FAULT, NOW, 1),)), "attention", "wire is broken"),
-        (replace(WIRED, role="motion"), "well", "wire"),
+        (replace(WIRED, role="motion"), "cannot_tell", "Never heard"),
+        (replace(WIRED, role="motion", heard_ms=NOW - 6 * DAY), "well", "wire"),
+        (replace(WIRED, role="motion", heard_ms=NOW - 8 * DAY), "cannot_tell", "Last heard"),
     ],
 )
 def test_what_a_sensor_is_said_to_be(facts: Facts, state: str, says: str) -> None:
@@ -157,8 +159,18 @@ async def test_a_press_that_reached_the_platform_proves_a_wired_button(here: Pla
     assert (await looked(here))[1].proven_ms == here.clock.now_ms
 
 
+async def test_a_wired_movement_sensor_that_says_nothing_is_not_well(here: Place) -> None:
+    assert (await looked(here))[2].state == "cannot_tell"  # its wire may be cut
+    await say(here, k.MOTION, here.clock.now_ms, 2)
+    assert (await looked(here))[2].state == "well"
+    here.clock.now_ms += 8 * DAY
+    await say(here, k.CALL, here.clock.now_ms, 1)  # the hub is heard
+    assert (await looked(here))[2].state == "cannot_tell"
+
+
 async def test_nothing_is_well_when_the_hub_is_not_heard(here: Place) -> None:
     await say(here, k.CALL, here.clock.now_ms, 1)
+    await say(here, k.MOTION, here.clock.now_ms, 2)
     await here.deliver()
     assert {one.state for one in (await looked(here)).values()} == {"well"}
     here.clock.now_ms += 2 * HOUR

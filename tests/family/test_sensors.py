@@ -44,6 +44,7 @@ async def test_who_needs_a_person_stands_first(place: Place, phone: httpx2.Async
     button = place.registry.add_sensor(place.hub, "call", "A4:C1:38:00:00:02", name="pendant")
     await has_table(place)
     await say(place, k.CALL, 1)
+    await say(place, k.MOTION, 2)
     await say(place, k.CALL, button, BATTERY=9, RSSI=-80)
     await place.deliver()
     page = await see(place, "sensors")

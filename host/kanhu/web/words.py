@@ -413,8 +413,8 @@ def page(language: Language) -> dict[str, Any]:
     }
 
 
-def language_of(accept: str) -> Language:
-    """The language of an Accept-Language header, for who has not signed in yet; English when none fits."""
+def language_of(accept: str, default: Language = "en") -> Language:
+    """The language of an Accept-Language header, for who has not signed in yet; default when none fits."""
     found: list[tuple[float, int, Language]] = []
     for place, part in enumerate(accept.lower().split(",")):
         tag, _, rest = part.strip().partition(";")
@@ -425,4 +425,4 @@ def language_of(accept: str) -> Language:
         main = tag.split("-")[0]
         if main in LANGUAGES and weight > 0:
             found.append((-weight, place, "zh" if main == "zh" else "en"))
-    return min(found)[2] if found else "en"
+    return min(found)[2] if found else default

@@ -22,6 +22,7 @@ from kanhu.web.audit import Audit
 from kanhu.web.guard import TooLarge, TooSlow
 from kanhu.web.site import static
 from kanhu.web.sources import Sources
+from kanhu.web.words import language_of as accepted
 
 from . import words
 from .access import Access
@@ -182,7 +183,7 @@ def language_of(request: Request) -> words.Language:
         for language in words.LANGUAGES:
             if asked == language:
                 return language
-    return words.language_of(request.headers.get("accept-language", ""))
+    return accepted(request.headers.get("accept-language", ""), "zh")
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -37,6 +37,7 @@ UNHEARD_MS = DAY_MS
 UNUSED_MS = 7 * DAY_MS
 # Ours, as telecare asks of its users: one test press a month, where nothing else watches the wire.
 UNTESTED_MS = 31 * DAY_MS
+UNMOVED_MS = 7 * DAY_MS  # as long as rules rely on a wired movement sensor that says nothing (proven_hours)
 LOW_PERCENT = 15  # as the hub's own battery.low (its sensor.py)
 SLACK_MS = 15_000  # a hub's clock is behind ours by so much at most, as in kanhu.pairing
 
@@ -251,16 +252,18 @@ def judge(facts: Facts, now_ms: int) -> tuple[State, Words]:
 
 def _by_evidence(facts: Facts, now_ms: int) -> tuple[State, Words]:
     known_ms = facts.known_ms
-    if not facts.radio:
-        if facts.role != CALL or facts.watched_wire:
+    if not facts.radio and facts.role == CALL:
+        if facts.watched_wire or (known_ms is not None and now_ms - known_ms <= UNTESTED_MS):
             return "well", words.WIRED
-        if known_ms is None or now_ms - known_ms > UNTESTED_MS:
-            return "cannot_tell", words.UNTESTED
-        return "well", words.WIRED
+        return "cannot_tell", words.UNTESTED
     if known_ms is None:
         return "cannot_tell", words.NEVER if facts.since_ms is None else words.not_since(
             ago_words(now_ms - facts.since_ms)
         )
+    if not facts.radio:  # a wire that is cut says as little as an empty room
+        if now_ms - known_ms > UNMOVED_MS:
+            return "cannot_tell", words.unheard(ago_words(now_ms - known_ms))
+        return "well", words.WIRED
     monitor = facts.role in {names.ROLES[role] for role in MONITORS}
     limit_ms = facts.supervision_s * MISSED_MS or (UNUSED_MS if monitor else UNHEARD_MS)
     unheard_ms = now_ms - known_ms

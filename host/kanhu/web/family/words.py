@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from kanhu.care.rules.values import Words
-
-Language = Literal["zh", "en"]
-LANGUAGES: tuple[Language, ...] = ("zh", "en")
-HTML_LANG = {"en": "en", "zh": "zh-Hans"}  # BCP 47, for the lang attribute
+from kanhu.web.words import HTML_LANG as HTML_LANG
+from kanhu.web.words import LANGUAGES as LANGUAGES
+from kanhu.web.words import Language as Language
 
 COMMON: dict[str, Words] = {
     "product": Words("Kanhu", "看护"),
@@ -50,13 +48,3 @@ COMMON: dict[str, Words] = {
 def text(more: Mapping[str, Words], language: Language) -> dict[str, str]:
     """What a template says: COMMON and the page's own, in one language."""
     return {key: words.zh if language == "zh" else words.en for key, words in {**COMMON, **more}.items()}
-
-
-def language_of(accept: str) -> Language:
-    """What an Accept-Language header asks for first, of what there is; Chinese otherwise."""
-    for part in accept.split(","):
-        tag = part.partition(";")[0].strip().lower()
-        for language in LANGUAGES:
-            if tag == language or tag.startswith(f"{language}-"):
-                return language
-    return "zh"
