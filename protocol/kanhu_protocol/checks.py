@@ -59,6 +59,8 @@ def _span(value):
 
 _u32 = _int(0, _U32)
 _percent = _int(0, 100)
+_dbm = _int(-128, 127)
+_HEX = set("0123456789abcdef")
 _name = _list(_int(1, _U32), _u32)
 
 _VALUE = (_int(1, _U32), _int(-0x80000000, 0x7FFFFFFF), _int(-128, 127))
@@ -72,7 +74,7 @@ VALID = {
     k.DEVICE: _int(1, 255),
     k.FLAGS: _int(1, 0xFFFF),
     k.BATTERY: _percent,
-    k.RSSI: _int(-128, 127),
+    k.RSSI: _dbm,
     k.ALARM: _name,
     k.COUNT: _int(2, _U32),
     k.ATTEMPT: _int(1, _U32),
@@ -115,6 +117,13 @@ VALID = {
     k.ROLE: _int(1, 255),
     k.NAME: _text(MAX_TEXT),
     k.ADVERTISED: lambda value: isinstance(value, bytes) and 0 < len(value) <= 31,  # legacy advertising
+    k.OFFSET: _u32,
+    k.SIZE: _int(1, _U32),
+    k.SLOT: _list(_int(1, 3), _int(1, 3)),
+    k.INTERVAL_MS: _int(1, _U32),
+    k.LEVELS_DBM: _list(_dbm, _dbm, _dbm),
+    k.RECORD: lambda value: isinstance(value, str) and len(value) == 64 and set(value) <= _HEX,
+    k.VERDICT: _int(1, 255),
 }
 
 _SINCE = (k.SPAN_MS,)
@@ -179,6 +188,12 @@ REQUIRED = {
     k.PAIRING_CLOSED: _WHY,
     k.SENSOR_HEARD: (k.ADDRESS,),
     k.UNPAIRED: (k.ADDRESS,),
+    k.UPDATE_FAILED: (k.FIRMWARE, k.DETAIL),
+    k.UPDATE_PROGRESS: (k.FIRMWARE, k.OFFSET, k.SIZE),
+    k.UPDATE_DONE: (k.FIRMWARE,),
+    k.SURVEY: _SINCE,
+    k.PROVISIONED: _WHY,
+    k.INSTALLATION_ACCEPTED: (k.SUBJECT, k.OPERATOR, k.VERDICT, k.RECORD),
     k.HEARTBEAT: (
         k.RESET,
         k.HEAP,

@@ -56,6 +56,9 @@ SENSOR_UNPROVEN = 98  # it is heard, but nothing shows that it still sees
 SENSOR_PROVEN = 99
 MONITOR_FAULT = 100  # a health monitor that is here gives nothing: see key DETAIL
 MONITOR_OK = 101
+UPDATE_FAILED = 102  # a release was refused, or gave up and the one before runs again: see key DETAIL
+SAFE_MODE = 104  # no installed release starts: the one of the factory runs
+SAFE_MODE_ENDED = 105
 # P4 service: 128..191
 BOOT = 128  # the first event of every boot, seq 0
 COMMAND_DONE = 129
@@ -94,6 +97,11 @@ PAIRING_OPENED = 161  # for SPAN_MS the hub tells of every sensor it hears
 PAIRING_CLOSED = 162  # see key DETAIL
 SENSOR_HEARD = 163  # while pairing is open: one that is not, or is, this home's
 UNPAIRED = 164
+UPDATE_PROGRESS = 165  # of the release FIRMWARE the hub holds OFFSET of SIZE bytes, and wants the next
+UPDATE_DONE = 166  # a release has proven its path and stays
+SURVEY = 167  # how one paired sensor was heard during a survey
+PROVISIONED = 168  # new network settings are in force: see key DETAIL
+INSTALLATION_ACCEPTED = 169  # raised by the host: somebody has checked a home, and signs for what was found
 # P5 information: 192..255
 HEARTBEAT = 192
 MOTION = 193  # motion began after stillness
@@ -153,6 +161,13 @@ ADDRESS = 46  # of a sensor: 6 bytes as printed, or the pin in 1
 ROLE = 47  # number, see names.ROLES
 NAME = 48  # text that a sensor advertises
 ADVERTISED = 49  # BTHome service data of one that encrypts: the host tries its key on it
+OFFSET = 50  # bytes of a release that the hub holds
+SIZE = 51  # bytes in all
+SLOT = 52  # [running, permanent]: 1 a, 2 b, 3 safe; absent: [1, 1]
+INTERVAL_MS = 53  # the usual time between two advertisements of a sensor, as it was heard
+LEVELS_DBM = 54  # [weakest, median, strongest] RSSI of a survey
+RECORD = 55  # SHA-256 of a signed record, hexadecimal
+VERDICT = 56  # number, see names.VERDICTS
 
 # Flags
 TEST = 1
@@ -186,6 +201,12 @@ ASK_KIND = 11  # the kind of event that follows when nobody cancels
 PAIR_MS = 12  # how long pairing is open; 0 closes it
 ZONE_S = 13  # the home's local time ahead of UTC, s
 PROVE = 14  # device: its next press is a test
+RELEASE = 15  # version text of a release
+RELEASE_SIZE = 16  # bytes of its archive; 0: give the update up
+RELEASE_DIGEST = 17  # SHA-256 of its archive, 32 bytes
+CHUNK_OFFSET = 18
+CHUNK_DATA = 19
+SURVEY_MS = 20  # how long a survey lasts
 
 STORED = 1
 DELIVERED = 2
@@ -196,6 +217,9 @@ PING = 6
 DEVICES = 7
 ASK = 8  # pre-alarm in the home
 PAIR = 9
+UPDATE = 10  # fetch a release and try it
+CHUNK = 11  # a piece of it; not confirmed, has no NUMBER
+SURVEY_FOR = 12  # count what is heard of each paired sensor
 
 # States of an alarm, in ALARM_IS and STATE
 OPEN = 1

@@ -54,6 +54,9 @@ KINDS = {
     k.SENSOR_PROVEN: "sensor.proven",
     k.MONITOR_FAULT: "monitor.fault",
     k.MONITOR_OK: "monitor.ok",
+    k.UPDATE_FAILED: "update.failed",
+    k.SAFE_MODE: "safe_mode",
+    k.SAFE_MODE_ENDED: "safe_mode.ended",
     k.BOOT: "boot",
     k.COMMAND_DONE: "command.done",
     k.CLOCK_SET: "clock.set",
@@ -83,6 +86,11 @@ KINDS = {
     k.PAIRING_CLOSED: "pairing.closed",
     k.SENSOR_HEARD: "sensor.heard",
     k.UNPAIRED: "unpaired",
+    k.UPDATE_PROGRESS: "update.progress",
+    k.UPDATE_DONE: "update.done",
+    k.SURVEY: "survey",
+    k.PROVISIONED: "provisioned",
+    k.INSTALLATION_ACCEPTED: "installation.accepted",
     k.SMOKE_CLEAR: "smoke.clear",
     k.GAS_CLEAR: "gas.clear",
     k.CARBON_MONOXIDE_CLEAR: "carbon_monoxide.clear",
@@ -153,6 +161,13 @@ KEYS = {
     k.ROLE: "role",
     k.NAME: "name",
     k.ADVERTISED: "advertised",
+    k.OFFSET: "offset",
+    k.SIZE: "size",
+    k.SLOT: "slot",
+    k.INTERVAL_MS: "interval_ms",
+    k.LEVELS_DBM: "levels_dbm",
+    k.RECORD: "record",
+    k.VERDICT: "verdict",
 }
 
 FLAGS = {k.TEST: "test", k.HISTORICAL: "historical", k.UNVERIFIED: "unverified", k.NOT_SAVED: "not_saved"}
@@ -181,6 +196,8 @@ STATES = {
     k.PRE: "pre_alarm",
 }
 LEVELS = {1: "community", 2: "street", 3: "district", 4: "city"}
+SLOTS = {1: "a", 2: "b", 3: "safe"}
+VERDICTS = {1: "passed", 2: "passed_with_remarks", 3: "failed"}
 MODES = {1: "home", 2: "away", 3: "hospital", 4: "visitor", 5: "sleep"}
 # DETAIL by kind; where a kind speaks of another, DETAIL is that one's number.
 DETAILS = {
@@ -212,7 +229,20 @@ DETAILS = {
         5: "alarm_stands",
         6: "no_such_device",
         7: "pressed",  # PAIR with PROVE of a wired button that is pressed already
+        8: "not_newer",  # UPDATE to a release that is not above the one that runs
+        9: "busy",
     },
+    k.UPDATE_FAILED: {
+        1: "not_signed",  # by none of the keys that the hub trusts
+        2: "damaged",  # not the archive, or not the files, that were announced
+        3: "not_newer",
+        4: "no_room",
+        5: "did_not_start",
+        6: "not_proven",  # no test call of it came through in time
+        7: "not_for_this_board",
+        8: "given_up",  # by command
+    },
+    k.PROVISIONED: {1: "serial", 2: "ble", 3: "improv"},
     k.SENSOR_DOUBTED: {1: "counter_went_back", 2: "repeated", 3: "not_encrypted", 4: "forged", 5: "no_key"},
     k.MONITOR_FAULT: {
         1: "bond_lost",  # it wants the old key: unpair it there, and pair it again

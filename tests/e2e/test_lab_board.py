@@ -36,7 +36,7 @@ def test_a_bare_board_becomes_a_hub(town: Town, tmp_path: Path) -> None:
     folder = tmp_path / "kanhu-firmware"
     written = {f"/{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*.*py")}
     assert board.flash_files() == written
-    assert {"/boot.py", "/main.py", "/lib/kanhu_hub/app.mpy"} <= written.keys()
+    assert {"/boot.py", "/main.py", "/a/kanhu_hub/app.mpy"} <= written.keys()
 
     home = json.loads(run("kanhu", "registry", "home", "add", "--json"))["home"]
     hub = json.loads(run("kanhu", "registry", "hub", "add", home, "--json"))["hub"]

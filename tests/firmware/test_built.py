@@ -18,7 +18,7 @@ from kanhu.install.trim import trim
 BODIES = ("hub_cases", "delivery_cases", "upkeep_cases")
 HERE = Path(__file__).parent
 SOURCES = {
-    f"/lib/{package}/{name}": data
+    f"/a/{package}/{name}": data
     for package, folder in (
         ("kanhu_hub", source_dir() / "kanhu_hub"),
         ("kanhu_protocol", Path(kanhu_protocol.__file__).parent),
@@ -35,14 +35,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the built packages, and the test bodies with the same constants put in."""
     folder = tmp_path_factory.mktemp("built")
     for path, data in build_files().items():
-        if path.startswith("/lib/"):
-            file = folder / path.removeprefix("/lib/")
+        if path.startswith("/a/"):
+            file = folder / path.removeprefix("/a/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
     # The host's half of the protocol is not built: the fake host has the sources, under another name.
     for path, data in SOURCES.items():
-        if path.startswith("/lib/kanhu_protocol/"):
-            file = folder / path.removeprefix("/lib/").replace("kanhu_protocol", "host_protocol")
+        if path.startswith("/a/kanhu_protocol/"):
+            file = folder / path.removeprefix("/a/").replace("kanhu_protocol", "host_protocol")
             file.parent.mkdir(exist_ok=True)
             file.write_bytes(data)
     known, short = collect(SOURCES), shorten(SOURCES)
@@ -76,12 +76,12 @@ def test_the_real_sources_lose_only_constants_and_imports() -> None:
             type(node) for node in after.body if not isinstance(node, ast.Assign | ast.ImportFrom)
         ]
         assert len(made[path]) > 0
-    assert b"kinds" not in made["/lib/kanhu_hub/faults.py"]
+    assert b"kinds" not in made["/a/kanhu_hub/faults.py"]
     assert compact(SOURCES) == made  # the same every time
 
 
 def compacted(**modules: str) -> dict[str, str]:
-    made = compact({f"/lib/p/{name}.py": text.encode() for name, text in modules.items()})
+    made = compact({f"/a/p/{name}.py": text.encode() for name, text in modules.items()})
     return {path[7:-3]: text.decode().strip() for path, text in made.items()}
 
 
@@ -134,7 +134,7 @@ def test_private_data_is_short_and_functions_keep_their_names() -> None:
 
 
 def joined(**modules: str) -> dict[str, str]:
-    sources = {f"/lib/p/{name}.py": text.encode() for name, text in modules.items()}
+    sources = {f"/a/p/{name}.py": text.encode() for name, text in modules.items()}
     return {path[7:-3]: text.decode() for path, text in merge(sources).items()}
 
 
@@ -205,7 +205,7 @@ def test_a_name_with_two_meanings_is_told_apart(a: str, b: str, result: object) 
 
 def started(**modules: str) -> dict[str, str]:
     """What is made of modules when a script imports p.main."""
-    sources = {f"/lib/p/{name}.py": text.encode() for name, text in modules.items()}
+    sources = {f"/a/p/{name}.py": text.encode() for name, text in modules.items()}
     return {path[7:-3]: text.decode() for path, text in merge(sources, [b"import p.main\n"]).items()}
 
 
@@ -248,7 +248,7 @@ def test_what_nothing_refers_to_is_left_out_and_arguments_are_short() -> None:
         "def again():\n    return forgotten()\n"
     )
     script = b"from p.a import used\nprint(used(1, key=2))\n"
-    made = trim({"/lib/p/a.py": text.encode()}, [script])["/lib/p/a.py"].decode()
+    made = trim({"/a/p/a.py": text.encode()}, [script])["/a/p/a.py"].decode()
     assert "forgotten" not in made
     assert "again" not in made
     space: dict[str, Any] = {}
@@ -259,5 +259,5 @@ def test_what_nothing_refers_to_is_left_out_and_arguments_are_short() -> None:
 
 
 def test_what_scripts_import_stays() -> None:
-    sources = {"/lib/p/a.py": b"ONE = 1\nTWO = 2\n"}
-    assert compact(sources, [b"from p.a import TWO\nprint(TWO)\n"]) == {"/lib/p/a.py": b"TWO = 2\n"}
+    sources = {"/a/p/a.py": b"ONE = 1\nTWO = 2\n"}
+    assert compact(sources, [b"from p.a import TWO\nprint(TWO)\n"]) == {"/a/p/a.py": b"TWO = 2\n"}

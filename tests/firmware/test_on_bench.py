@@ -95,7 +95,7 @@ def test_watchdog_brings_back_a_hub_that_was_left_at_the_prompt(bench: Bench) ->
 @pytest.mark.parametrize("missing", ["kanhu_hub/app", "kanhu_hub/board/radio"])
 def test_watchdog_restarts_a_hub_that_cannot_be_imported(bench: Bench, missing: str) -> None:
     firmware = build_files()
-    del firmware[f"/lib/{missing}.mpy"]
+    del firmware[f"/a/{missing}.mpy"]
     hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, speed=20, files=firmware)
     hub.wait_log("ImportError")
     end = time.monotonic() + 15

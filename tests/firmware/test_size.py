@@ -50,7 +50,7 @@ def test_loaded_code_fits(run_case, link: str) -> None:
     if link == "mqtt":
         used.add(WIFI)
     built = build_files()  # what is copied to a board
-    every = {name[5:-4]: len(data) for name, data in built.items() if name.startswith("/lib/")}
+    every = {name[3:-4]: len(data) for name, data in built.items() if name.startswith("/a/")}
     for name, size in sorted(every.items(), key=lambda item: -item[1]):
         print(f"{size:6} {'' if name in used else '(not loaded)':13} {name}")
     total = sum(every.get(name, 0) for name in used)  # some stand in the file of their only user

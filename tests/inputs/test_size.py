@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kanhu.install.firmware import build_files
 
-INPUTS = "/lib/kanhu_hub/inputs/"
+INPUTS = "/a/kanhu_hub/inputs/"
 LIMIT = 6_500  # bytes of .mpy, of the 40 kB for everything
 # Loaded by homes that need them: a button whose line is supervised, a sensor that encrypts.
 ON_DEMAND = {"line": 450, "encrypted": 1_720}

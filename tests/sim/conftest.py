@@ -24,8 +24,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def firmware(source: str, **modules: str) -> dict[str, bytes]:
-    """Throw-away firmware: main.py and modules under /lib."""
-    files = {f"/lib/{name}.py": textwrap.dedent(text).encode() for name, text in modules.items()}
+    """Throw-away firmware: main.py and modules under /a."""
+    files = {f"/a/{name}.py": textwrap.dedent(text).encode() for name, text in modules.items()}
     return {"/main.py": textwrap.dedent(source).encode(), **files}
 
 

@@ -41,10 +41,10 @@ def test_scripts_stay_source_and_modules_are_compiled(sources: Path) -> None:
     assert set(files) == {
         "/boot.py",
         "/main.py",
-        "/lib/kanhu_hub/app.mpy",
-        "/lib/kanhu_hub/inputs/pir.mpy",
-        "/lib/kanhu_protocol/__init__.mpy",
-        "/lib/kanhu_protocol/frame.mpy",
+        "/a/kanhu_hub/app.mpy",
+        "/a/kanhu_hub/inputs/pir.mpy",
+        "/a/kanhu_protocol/__init__.mpy",
+        "/a/kanhu_protocol/frame.mpy",
     }
     assert files["/boot.py"] == b"print('boot')\n"
     for path, data in files.items():
@@ -67,7 +67,7 @@ def test_a_changed_file_is_compiled_again(sources: Path) -> None:
     first = build_files(sources, sources.parent / "protocol")
     (sources / "kanhu_hub" / "app.py").write_text("print('other')\n")
     second = build_files(sources, sources.parent / "protocol")
-    assert {p for p in first if first[p] != second[p]} == {"/lib/kanhu_hub/app.mpy"}
+    assert {p for p in first if first[p] != second[p]} == {"/a/kanhu_hub/app.mpy"}
 
 
 @pytest.mark.parametrize("path", ["kanhu_hub/inputs/pir.py", "main.py"])
@@ -96,7 +96,7 @@ def test_the_real_firmware_builds_quickly_the_second_time() -> None:
     start = time.monotonic()
     files = build_files()
     assert time.monotonic() - start < 1
-    assert "/lib/kanhu_hub/links/mqtt.mpy" in files
+    assert "/a/kanhu_hub/links/mqtt.mpy" in files
     assert "/main.py" in files
 
 

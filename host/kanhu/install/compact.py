@@ -17,12 +17,12 @@ Constants = dict[str, dict[str, int]]  # module -> name -> number
 
 
 def collect(sources: Mapping[str, bytes]) -> Constants:
-    """The constants of modules by their device path under /lib; SyntaxError with that path as filename."""
+    """The constants of modules by their device path under /a; SyntaxError with that path as filename."""
     return {module_name(path): _constants(ast.parse(source, path)) for path, source in sources.items()}
 
 
 def compact(sources: Mapping[str, bytes], scripts: Sequence[bytes] = ()) -> dict[str, bytes]:
-    """Modules by device path under /lib -> the same, compact; what scripts refer to stays defined."""
+    """Modules by device path under /a -> the same, compact; what scripts refer to stays defined."""
     known = collect(sources)
     trees = {path: _inlined(ast.parse(source), _package(path), known) for path, source in sources.items()}
     mentioned = {name for script in scripts for name in _mentions(ast.parse(script))}

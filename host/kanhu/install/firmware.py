@@ -53,8 +53,8 @@ def build_files(
             files["/" + name] = (source / name).read_bytes()
         except OSError as error:
             raise BuildError(f"firmware: {error.filename}: {error.strerror}") from None
-    modules = {f"/lib/kanhu_hub/{name}": data for name, data in read_modules(source / "kanhu_hub").items()}
-    modules |= {f"/lib/kanhu_protocol/{name}": data for name, data in read_modules(protocol).items()}
+    modules = {f"/a/kanhu_hub/{name}": data for name, data in read_modules(source / "kanhu_hub").items()}
+    modules |= {f"/a/kanhu_protocol/{name}": data for name, data in read_modules(protocol).items()}
     for name, data in files.items():
         compile_module(name.lstrip("/"), data)  # a syntax error is found here, not on the device
     if not debug:
@@ -73,7 +73,7 @@ def _compact(modules: tuple[tuple[str, bytes], ...], scripts: tuple[bytes, ...])
     try:
         made = trim.trim(merge.merge(compact.compact(dict(modules), scripts), scripts), scripts)
     except SyntaxError as error:
-        name = (error.filename or "?").removeprefix("/lib/")
+        name = (error.filename or "?").removeprefix("/a/")
         raise BuildError(f"{name}: line {error.lineno}: SyntaxError: {error.msg}") from None
     _store(cached, json.dumps({path: text.decode() for path, text in made.items()}).encode())
     return made
@@ -92,7 +92,7 @@ def compile_modules(modules: dict[str, bytes], *, debug: bool = True) -> dict[st
     """Device path of .py sources -> the same with .mpy bytes; raises BuildError for the first bad file."""
 
     def one(path: str) -> tuple[str, bytes]:
-        name = path.removeprefix("/lib/").lstrip("/")
+        name = path.removeprefix("/a/").lstrip("/")
         return path.removesuffix(".py") + ".mpy", compile_module(name, modules[path], debug=debug)
 
     with ThreadPoolExecutor(COMPILERS) as pool:

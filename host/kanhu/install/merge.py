@@ -17,7 +17,7 @@ Trees = dict[str, ast.Module]
 
 
 def merge(sources: Mapping[str, bytes], scripts: Iterable[bytes] = ()) -> dict[str, bytes]:
-    """Modules by device path under /lib -> the same, fewer; what scripts import keeps its place."""
+    """Modules by device path under /a -> the same, fewer; what scripts import keeps its place."""
     return merged(sources, scripts)[0]
 
 
@@ -45,8 +45,8 @@ def merged(
 
 
 def module_name(path: str) -> str:
-    """Dotted name of the module at a device path under /lib."""
-    return path.removeprefix("/lib/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    """Dotted name of the module at a device path under /a."""
+    return path.removeprefix("/a/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 class _Needs(NamedTuple):

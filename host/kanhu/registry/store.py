@@ -144,6 +144,25 @@ MIGRATIONS = (
         proven_ms INTEGER NOT NULL, PRIMARY KEY (hub, device)
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    -- Boards as they were flashed: mac is the chip's own, 12 hexadecimal digits; state: allocated, written,
+    -- trusted, aborted; bundle: SHA-256 of its manifest.
+    CREATE TABLE boards (
+        mac TEXT PRIMARY KEY, hub TEXT NOT NULL REFERENCES hubs (id) ON DELETE CASCADE,
+        chip TEXT NOT NULL, board TEXT NOT NULL, serial TEXT NOT NULL, state TEXT NOT NULL,
+        generation INTEGER NOT NULL, bundle TEXT NOT NULL, version TEXT NOT NULL, changed_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX boards_hub ON boards (hub);
+
+    -- commission: 16 bytes, what the code on the label stands for; opens a hub's commissioning.
+    ALTER TABLE hubs ADD COLUMN commission BLOB;
+
+    -- Records of acceptance: what was found when a home was checked, by whom, signed.
+    CREATE TABLE acceptances (
+        digest TEXT PRIMARY KEY, hub TEXT NOT NULL REFERENCES hubs (id) ON DELETE CASCADE,
+        record BLOB NOT NULL, signature BLOB NOT NULL, at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

@@ -13,7 +13,7 @@ from littlefs.context import UserContext
 BLOCK = 4096  # bytes; the erase block of an ESP32's flash
 DEFAULT_SIZE = 2 * 1024 * 1024  # bytes; data partition of a 4 MB board
 UNIT = 32  # bytes read or programmed at once; MicroPython's VfsLfs2 default
-SOURCES = "/lib"  # nothing but the firmware lives here
+SOURCES = "/a"  # nothing but the firmware lives here
 
 
 def install(image: Path, files: Mapping[str, bytes], size: int = DEFAULT_SIZE) -> None:

@@ -324,8 +324,8 @@ def library() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="kanhu-world-lib-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for path, data in build_files().items():
-        if path.startswith("/lib/"):
-            file = folder / path.removeprefix("/lib/")
+        if path.startswith("/a/"):
+            file = folder / path.removeprefix("/a/")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
     return folder
