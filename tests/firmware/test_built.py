@@ -82,7 +82,7 @@ def test_the_real_sources_lose_only_constants_and_imports() -> None:
 
 def compacted(**modules: str) -> dict[str, str]:
     made = compact({f"/a/p/{name}.py": text.encode() for name, text in modules.items()})
-    return {path[7:-3]: text.decode().strip() for path, text in made.items()}
+    return {path[5:-3]: text.decode().strip() for path, text in made.items()}
 
 
 def test_constants_are_put_in_and_left_out() -> None:
@@ -135,7 +135,7 @@ def test_private_data_is_short_and_functions_keep_their_names() -> None:
 
 def joined(**modules: str) -> dict[str, str]:
     sources = {f"/a/p/{name}.py": text.encode() for name, text in modules.items()}
-    return {path[7:-3]: text.decode() for path, text in merge(sources).items()}
+    return {path[5:-3]: text.decode() for path, text in merge(sources).items()}
 
 
 def test_a_module_goes_into_its_only_user() -> None:
@@ -206,7 +206,7 @@ def test_a_name_with_two_meanings_is_told_apart(a: str, b: str, result: object) 
 def started(**modules: str) -> dict[str, str]:
     """What is made of modules when a script imports p.main."""
     sources = {f"/a/p/{name}.py": text.encode() for name, text in modules.items()}
-    return {path[7:-3]: text.decode() for path, text in merge(sources, [b"import p.main\n"]).items()}
+    return {path[5:-3]: text.decode() for path, text in merge(sources, [b"import p.main\n"]).items()}
 
 
 def test_what_a_start_needs_stands_in_one_file_and_others_find_it_there() -> None:
