@@ -3,8 +3,8 @@
 #   scripts/check.sh [PYTEST ARGUMENT ...]
 # Lint and type errors do not keep the tests from running; any failure fails the whole. A test that skips has
 # failed, unless it says "not on this platform" (tests/conftest.py): scripts/setup.sh brings what tests need.
-# First the tests that measure no time, one process for each processor; then, one at a time, those that measure
-# how long a person waits, which a busy machine would spoil. With arguments: one pytest with just those.
+# Those that measure how long a person waits run one at a time; all others beside them, one process for each
+# processor, at the lowest priority, so that they take only what is left. With arguments: one pytest with just those.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -41,9 +41,16 @@ TIMED=(tests/benchmarks tests/e2e tests/faults tests/tls tests/firmware/test_loa
 if [ $# -gt 0 ]; then
     pytest --durations=15 "$@" || status=1
 else
+    others=$(mktemp)
     # In order: xdist would keep the files with the fewest tests, which are the longest ones, for the end.
-    pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=8 tests "${TIMED[@]/#/--ignore=}" || status=1
+    nice -n 19 pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=8 tests "${TIMED[@]/#/--ignore=}" \
+        >"$others" 2>&1 &
+    beside=$!
+    trap 'kill "$beside" 2>/dev/null; rm -f "$others"' EXIT
     printf '== tests that measure time\n'
     pytest --durations=15 "${TIMED[@]}" || status=1
+    printf '== all others, which ran beside them\n'
+    wait "$beside" || status=1
+    cat "$others"
 fi
 exit $status
