@@ -19,6 +19,10 @@ def _wifi(value):
     return isinstance(value, list) and len(value) == 2 and _text(value[0]) and isinstance(value[1], str)
 
 
+def _modem(value):
+    return isinstance(value, list) and len(value) == 4 and all(_number(item) for item in value)
+
+
 def _links(value):
     return isinstance(value, list) and all(item in ("mqtt", "serial") for item in value)
 
@@ -66,6 +70,9 @@ def read(hub_id, raw):
     for name, value in (("hub_id", hub_id), ("wrong", wrong)):
         setattr(config, name, value)
     take("wifi", _wifi, None)
+    take("network", lambda value: value in ("wifi", "ppp"), "wifi")
+    take("apn", _text, "")
+    take("modem", _modem, [1, 17, 18, 115200])  # UART, its TX and RX pins, baud
     take("broker", lambda value: _host(value) and len(value) == 4, None)
     take("tls", lambda _: True, False)  # whatever is not false: never plain text by a slip
     take("links", _links, ["mqtt"])  # in order of preference

@@ -12,10 +12,10 @@ _OFFLINE_MS = const(1000)
 
 async def keep(app, log, drop):
     """Ask the configured server once an hour, for ever."""
-    wifi = app.board.wifi(*app.config.wifi)
+    net = app.board.network(app.config, log)
     while True:
         wait_ms = _AGAIN_MS
-        if wifi.up():
+        if net.up():
             try:
                 utc_ms = await app.board.sntp(*app.config.ntp)
                 if app.clock.set(utc_ms, SNTP):

@@ -90,10 +90,10 @@ def _make(config, log, device, make, *args):
 def _links(board, config, boot, clock, log):
     links: list = []
     for name in config.links:
-        if name == "mqtt" and config.broker and config.wifi:
+        net = board.network(config, log) if name == "mqtt" and config.broker else None
+        if net:
             from kanhu_hub.links.mqtt import MqttLink
 
-            net = board.wifi(*config.wifi)
             if config.tls:
                 from kanhu_hub.links.tls import Tls
 
@@ -153,10 +153,11 @@ def start(app, firmware, log, drop):
         # A supervised line says it itself.
         if row[0] not in app.config.dead and (not row[2:] or row[2] is None):
             app.emit(k.LINE_OK, {k.DEVICE: row[0] or None})
-    if app.config.ntp and app.config.wifi:
+    if app.config.ntp and app.board.network(app.config, log):
         from kanhu_hub import ntp
 
         add("ntp", ntp.keep, 0, app, log, drop)
+    drop("kanhu_hub.board.networks")
 
 
 def _inputs(app, add, log):

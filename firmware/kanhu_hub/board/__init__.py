@@ -40,7 +40,7 @@ class InputPin:
 
 
 class Board:
-    """Pins, ADC, radio, Wi-Fi, NVS, console, time and resets of this board."""
+    """Pins, ADC, radio, network, NVS, console, time and resets of this board."""
 
     rng = random
 
@@ -51,7 +51,7 @@ class Board:
 
         self.nvs = Nvs()
         self.radio = Radio()
-        self._wifi = None
+        self._net = None
         self._console = None
         self._watchdog = None
         self.ticks_ms = time.ticks_ms
@@ -70,13 +70,13 @@ class Board:
         """An ADC over 0..3.1 V; read_uv()."""
         return machine.ADC(machine.Pin(number), atten=machine.ADC.ATTN_11DB)
 
-    def wifi(self, ssid, password):
-        """The Wi-Fi station, connecting from the first call on."""
-        if self._wifi is None:
-            from kanhu_hub.board.wifi import Wifi
+    def network(self, config, log):
+        """The way out that config asks for, connecting from the first call on; None: it asks for none."""
+        if self._net is None:
+            from kanhu_hub.board.networks import begin
 
-            self._wifi = Wifi(ssid, password)
-        return self._wifi
+            self._net = begin(config, log)
+        return self._net
 
     async def sntp(self, host, port):
         """UTC in ms since 1970 from one SNTP answer; OSError."""

@@ -23,6 +23,9 @@ MAX_PIN = 48  # highest GPIO of an ESP32-S3
 MAX_SSID = 32  # bytes (IEEE 802.11, 9.4.2.2)
 _REGION = re.compile(r"[a-z]{2}(/[0-9a-z]{1,16}){0,8}")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(([:-])[0-9A-Fa-f]{2})(\2[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{12}")
+_APN = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,62}")  # 3GPP TS 23.003, 9.1
+UARTS = (1, 2)  # 0 is the console
+BAUDS = (9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600)
 _PHONE = re.compile(r"\+?[0-9][0-9 ()-]{1,30}")
 
 
@@ -168,7 +171,27 @@ def _places(value: Any) -> bool:
     )
 
 
+def _modem(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == 4
+        and all(map(_whole, value))
+        and value[0] in UARTS
+        and all(map(_pin, value[1:3]))
+        and value[3] in BAUDS
+    )
+
+
 _SETTINGS: dict[str, tuple[Any, str]] = {
+    "network": (lambda value: value in ("wifi", "ppp"), '"wifi" or "ppp"'),
+    "apn": (
+        lambda value: isinstance(value, str) and bool(_APN.fullmatch(value)),
+        "the access point name of the SIM card's network, such as cmnet; at most 63 letters, digits, - and .",
+    ),
+    "modem": (
+        _modem,
+        "[UART, TX pin, RX pin, baud] of a cellular modem, such as [1,17,18,115200]; UART 1 or 2",
+    ),
     "links": (
         lambda value: (
             isinstance(value, list) and bool(value) and all(item in ("mqtt", "serial") for item in value)
@@ -215,6 +238,7 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
 # What a hub has when its settings do not say (firmware/kanhu_hub/config.py).
 DEFAULT_PIR_WARM_UP_S = 60
 DEFAULT_LINKS = ["mqtt"]
+DEFAULT_MODEM = [1, 17, 18, 115_200]
 DEFAULT_WIRED = {"buttons": [[1, 4, None]], "pirs": [[2, 13]]}
 DEFAULT = object()  # the value of a setting that is to be the default again
 DEFAULT_PINS = {"lamp": 2, "buzzer": 15, "mains": None, "cancel": None}
@@ -239,6 +263,8 @@ def settings(given: Any) -> dict[str, Any]:
     pins = [given.get(key, default) for key, default in DEFAULT_PINS.items()]
     for key, rows in DEFAULT_WIRED.items():
         pins += [pin for row in given.get(key, rows) for pin in row[1:]]
+    if given.get("network") == "ppp":
+        pins += given.get("modem", DEFAULT_MODEM)[1:3]
     for pin in pins:
         if pin is not None and pins.count(pin) > 1:
             raise RegistryError(f"settings: pin {pin} is taken twice (docs/wiring.md has the default pins)")

@@ -47,7 +47,7 @@ def test_serial_hub():
 def _run(links):
     hub_home.FOLDER = FOLDER
     Board.radio = Radio()
-    Board.wifi = lambda self, ssid, password: Net()
+    Board.network = lambda self, config, log: Net()
     config = {
         "wifi": ["home", "secret"],
         "broker": ["broker.example", 1883, None, None],

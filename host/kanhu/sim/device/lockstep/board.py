@@ -241,7 +241,7 @@ class Board:
     def output(self, number):
         return self.pins.setdefault(number, Pin(0))
 
-    def wifi(self, ssid, password):
+    def network(self, config, log):
         return self._wifi
 
     async def sntp(self, host, port):
