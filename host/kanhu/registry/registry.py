@@ -94,7 +94,7 @@ class Registry(WiredInputs, DutyTable):
         """Delete all keys of a hub but the newest; returns their generations. What they sealed and has not
         arrived can no longer be opened."""
         hub = self._active(hub_id)
-        retired = sorted(set(self._keys[hub_id]) - {hub.generation})
+        retired = sorted(set(self.keys(hub_id)) - {hub.generation})
         if retired:
             with self._change() as db:
                 db.execute("DELETE FROM keys WHERE hub=? AND generation<?", (hub_id, hub.generation))
