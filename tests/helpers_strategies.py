@@ -98,6 +98,13 @@ VALUES = {
     k.ROLE: st.integers(1, 255),
     k.NAME: TEXT,
     k.ADVERTISED: st.binary(min_size=1, max_size=31),
+    k.OFFSET: U32,
+    k.SIZE: POSITIVE,
+    k.SLOT: pair(st.integers(1, 3), st.integers(1, 3)),
+    k.INTERVAL_MS: POSITIVE,
+    k.LEVELS_DBM: pair(*[st.integers(-128, 127)] * 3),
+    k.RECORD: st.text("0123456789abcdef", min_size=64, max_size=64),
+    k.VERDICT: st.integers(1, 255),
 }
 
 SENSOR = (k.DEVICE, k.BATTERY, k.RSSI)
@@ -123,6 +130,13 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     k.SENSOR_HEARD: ((k.ADDRESS,), (*SENSOR, k.ROLE, k.NAME, k.ADVERTISED)),
     k.PAIRED: ((), (*SENSOR, k.COUNT, k.ADDRESS, k.ROLE)),
     k.UNPAIRED: ((k.ADDRESS,), (*SENSOR, k.ROLE)),
+    k.UPDATE_FAILED: ((k.FIRMWARE, k.DETAIL), (k.COMMAND,)),
+    **dict.fromkeys((k.SAFE_MODE, k.SAFE_MODE_ENDED), ((), (k.FIRMWARE, k.DETAIL))),
+    k.UPDATE_PROGRESS: ((k.FIRMWARE, k.OFFSET, k.SIZE), (k.COMMAND,)),
+    k.UPDATE_DONE: ((k.FIRMWARE,), (k.COMMAND,)),
+    k.SURVEY: ((k.SPAN_MS,), (*SENSOR, k.COUNT, k.INTERVAL_MS, k.LEVELS_DBM)),
+    k.PROVISIONED: ((k.DETAIL,), ()),
+    k.INSTALLATION_ACCEPTED: ((k.SUBJECT, k.OPERATOR, k.VERDICT, k.RECORD), ()),
     k.VITALS_OUT_OF_RANGE: ((k.VALUES,), (*SENSOR, *BY_RULE)),
     **dict.fromkeys((k.MAINS_LOST, k.MAINS_BACK), ((), (k.POWER,))),
     **dict.fromkeys((k.SENSOR_SILENT, k.SENSOR_BACK), ((k.SPAN_MS,), SENSOR)),
@@ -139,7 +153,7 @@ KEYS_OF: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
     k.COMMAND_REFUSED: ((k.COMMAND, k.DETAIL), ()),
     k.SENSOR_DOUBTED: ((k.DETAIL,), (*SENSOR, k.COUNT)),
     k.COMMAND_DONE: ((k.COMMAND,), (k.STATE, k.ALARM)),
-    k.BOOT: ((k.RESET, k.FIRMWARE, k.VERSIONS), (k.PREVIOUS,)),
+    k.BOOT: ((k.RESET, k.FIRMWARE, k.VERSIONS), (k.PREVIOUS, k.SLOT)),
     k.CLOCK_SET: ((k.UTC_MS, k.CLOCK), ()),
     **dict.fromkeys(
         (k.ALARM_ACCEPTED, k.ALARM_CLOSED, k.ALARM_CORRECTED),
@@ -263,5 +277,24 @@ DOWN = st.one_of(
             {k.NUMBER: NUMBER, k.PAIR_MS: st.integers(0, 600_000)},
             optional={k.TIME_MS: UTC_MS, k.PROVE: st.integers(1, 255)},
         ),
+    ),
+    st.tuples(
+        st.just(k.UPDATE),
+        st.fixed_dictionaries(
+            {
+                k.NUMBER: NUMBER,
+                k.RELEASE: st.text("0123456789.", min_size=1, max_size=16),
+                k.RELEASE_SIZE: U32,
+                k.RELEASE_DIGEST: st.binary(min_size=32, max_size=32),
+            }
+        ),
+    ),
+    st.tuples(
+        st.just(k.CHUNK),
+        st.fixed_dictionaries({k.CHUNK_OFFSET: U32, k.CHUNK_DATA: st.binary(min_size=1, max_size=900)}),
+    ),
+    st.tuples(
+        st.just(k.SURVEY_FOR),
+        st.fixed_dictionaries({k.NUMBER: NUMBER, k.SURVEY_MS: st.integers(0, 600_000)}),
     ),
 )

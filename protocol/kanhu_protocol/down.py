@@ -39,15 +39,22 @@ def _entry(value):
         return False
     index, role, address, supervision_s = value[:4]
     for key in value[4:]:
-        if not isinstance(key, bytes) or len(key) != 16:
+        if not _bytes(key, 16, 16):
             return False
     return (
         _int(index, 1, 255)
         and _int(role, 1, 255)
-        and isinstance(address, bytes)
-        and len(address) in (1, 6)
+        and (_bytes(address, 1, 1) or _bytes(address, 6, 6))
         and _u32(supervision_s)
     )
+
+
+def _bytes(value, low, high):
+    return isinstance(value, bytes) and low <= len(value) <= high
+
+
+def _up_to_10_min(value):
+    return _int(value, 0, 600000)
 
 
 def _table(value):
@@ -66,9 +73,15 @@ _CHECKS = {
     k.TABLE: _table,
     k.ASK_MS: lambda value: _int(value, 1000, 3600000),
     k.ASK_KIND: lambda value: _int(value, 1, 255),
-    k.PAIR_MS: lambda value: _int(value, 0, 600000),
+    k.PAIR_MS: _up_to_10_min,
     k.ZONE_S: lambda value: _int(value, -86400, 86400),
     k.PROVE: lambda value: _int(value, 1, 255),
+    k.RELEASE: lambda value: isinstance(value, str) and 0 < len(value) <= 16,
+    k.RELEASE_SIZE: _u32,
+    k.RELEASE_DIGEST: lambda value: _bytes(value, 32, 32),
+    k.CHUNK_OFFSET: _u32,
+    k.CHUNK_DATA: lambda value: _bytes(value, 1, 900),
+    k.SURVEY_MS: _up_to_10_min,
 }
 _NEEDS = {
     k.STORED: (),
@@ -80,6 +93,9 @@ _NEEDS = {
     k.DEVICES: (k.NUMBER, k.VERSION_OF, k.TABLE),
     k.ASK: (k.NUMBER, k.ALARM_NAME, k.ASK_MS, k.ASK_KIND),
     k.PAIR: (k.NUMBER, k.PAIR_MS),
+    k.UPDATE: (k.NUMBER, k.RELEASE, k.RELEASE_SIZE, k.RELEASE_DIGEST),
+    k.CHUNK: (k.CHUNK_OFFSET, k.CHUNK_DATA),
+    k.SURVEY_FOR: (k.NUMBER, k.SURVEY_MS),
 }
 
 

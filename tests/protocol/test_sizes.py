@@ -40,6 +40,13 @@ CARRIES: dict[int, dict[int, Any]] = {
     k.SENSOR_HEARD: {**SENSOR, k.ADDRESS: ADDRESS, k.ROLE: 11, k.NAME: "A&D_UA-651BLE_112233"},
     k.PAIRED: {k.DEVICE: 9, k.ADDRESS: ADDRESS, k.ROLE: 11},
     k.UNPAIRED: {k.DEVICE: 9, k.ADDRESS: ADDRESS},
+    k.UPDATE_FAILED: {k.FIRMWARE: "1.12.3", k.DETAIL: 6, k.COMMAND: 1017},
+    **dict.fromkeys((k.SAFE_MODE, k.SAFE_MODE_ENDED), {k.FIRMWARE: "0.1.0"}),
+    k.UPDATE_PROGRESS: {k.FIRMWARE: "1.12.3", k.OFFSET: 43_200, k.SIZE: 90_112, k.COMMAND: 1017},
+    k.UPDATE_DONE: {k.FIRMWARE: "1.12.3", k.COMMAND: 1017},
+    k.SURVEY: {**SENSOR, k.SPAN_MS: 60_000, k.COUNT: 118, k.INTERVAL_MS: 500, k.LEVELS_DBM: [-83, -71, -66]},
+    k.PROVISIONED: {k.DETAIL: 2},
+    k.INSTALLATION_ACCEPTED: {**SUBJECT, k.OPERATOR: "op-17", k.VERDICT: 1, k.RECORD: "5e" * 32},
     k.MAINS_LOST: {k.POWER: [False, 96]},
     k.MAINS_BACK: {k.POWER: [True, 41]},
     k.SENSOR_SILENT: {k.DEVICE: 5, **SINCE},
@@ -105,8 +112,8 @@ CARRIES: dict[int, dict[int, Any]] = {
     **dict.fromkeys((k.INCIDENT_OPENED, k.INCIDENT_CLOSED), INCIDENT),
     **dict.fromkeys((k.SENSOR_UNPROVEN, k.SENSOR_PROVEN), BLIND),
 }
-# A host's own events that are made of words: never sealed, because they do not cross the hub's link.
-IN_WORDS = {kind for kind, fields in CARRIES.items() if k.RULE in fields}
+# A host's own events made of words, or of a digest: never sealed, because they do not cross the hub's link.
+IN_WORDS = {kind for kind, fields in CARRIES.items() if k.RULE in fields or k.RECORD in fields}
 UNITS = {code: names.UNITS[unit] for code, (_, unit) in names.QUANTITIES.items()}
 LIMITS = {k.CALL: 64, k.CALL_UNANSWERED: 72, k.HEARTBEAT: 132}  # bytes, sealed
 RATIO = 0.45  # of the compact JSON
@@ -144,6 +151,10 @@ def json_size(kind: int) -> int:
             value = names.RESETS[value]
         elif key == k.STATE:
             value = names.STATES[value]
+        elif key == k.VERDICT:
+            value = names.VERDICTS[value]
+        elif key == k.LEVELS_DBM:
+            value = dict(zip(("weakest", "median", "strongest"), value, strict=True))
         elif key == k.MODE:
             value = names.MODES[value]
         elif key == k.LEVEL:

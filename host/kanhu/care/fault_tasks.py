@@ -21,7 +21,7 @@ DEADLINE_H: dict[int, float] = {
     k.MAINS_LOST: 24, k.BATTERY_LOW: 168, k.SENSOR_SILENT: 48, k.TAMPER: 24, k.LINK_LOST: 48,
     k.CLOCK_FAULT: 72, k.STORAGE_FULL: 72, k.IDENTITY_FAULT: 24, k.LINE_FAULT: 48, k.CONTACT_STUCK: 48,
     k.HUB_SILENT: 24, k.SENSOR_DOUBTED: 72, k.PATH_FAULT: 24, k.SENSOR_UNPROVEN: 72,
-    k.MONITOR_FAULT: 72,
+    k.MONITOR_FAULT: 72, k.SAFE_MODE: 48,
 }  # fmt: skip
 KINDS = frozenset(DEADLINE_H)  # faults that are somebody's work; the others of P3 are records
 MENDS = {names.RESTORAL[kind]: kind for kind in KINDS if kind in names.RESTORAL}

@@ -210,6 +210,26 @@ def _advertised(value: Any) -> str:
     return value.hex()
 
 
+def _slots(value: Any) -> dict[str, str]:
+    running, permanent = _items(value, 2)
+    return {"running": _slot(running), "permanent": _slot(permanent)}
+
+
+def _levels(value: Any) -> dict[str, int]:
+    weakest, median, strongest = (_exponent(one) for one in _items(value, 3))
+    return {"weakest": weakest, "median": median, "strongest": strongest}
+
+
+def _record(value: Any) -> str:
+    if not checks.VALID[k.RECORD](value):
+        raise ValueError
+    return str(value)
+
+
+def _slot(value: Any) -> str:
+    return names.SLOTS[_int(1, 3)(value)]
+
+
 _u32 = _int(0, MAX_U32)
 _boot = _int(1, MAX_U32)
 _percent = _int(0, 100)
@@ -272,6 +292,13 @@ _READERS: dict[int, tuple[str, Callable[[Any], Any]]] = {
         k.ROLE: _named(names.ROLES, 1),
         k.NAME: _text(checks.MAX_TEXT),
         k.ADVERTISED: _advertised,
+        k.OFFSET: _u32,
+        k.SIZE: _boot,
+        k.SLOT: _slots,
+        k.INTERVAL_MS: _boot,
+        k.LEVELS_DBM: _levels,
+        k.RECORD: _record,
+        k.VERDICT: _named(names.VERDICTS, 1),
     }.items()
 }
 # What radios nearby call themselves stays on the host: they may be a neighbour's.

@@ -254,6 +254,8 @@ KINDS = {
     "sensor.doubted": Words("Sensor in doubt", "传感器可疑"),
     "sensor.unproven": Words("Sensor not proven", "传感器未验证"),
     "monitor.fault": Words("Health monitor gives nothing", "健康设备无数据"),
+    "safe_mode": Words("Hub on its spare program", "主机运行备用程序"),
+    "update.failed": Words("Update failed", "固件更新失败"),
     "line.fault": Words("Wire fault", "线路故障"),
     "contact.stuck": Words("Contact stuck", "触点卡住"),
     "identity.fault": Words("Identity in doubt", "身份异常"),

@@ -75,6 +75,8 @@ TELLS: dict[int, Words] = {
     k.SENSOR_PROVEN: Words("It senses again: {what}", "已确认能感应：{what}"),
     k.MONITOR_FAULT: Words("Gives no readings: {what}", "没有测量数据：{what}"),
     k.MONITOR_OK: Words("Gives readings again: {what}", "恢复测量：{what}"),
+    k.SAFE_MODE: Words("The hub runs on its spare program", "主机正以备用程序运行"),
+    k.SAFE_MODE_ENDED: Words("The hub runs as usual again", "主机恢复正常运行"),
     k.FAULT_CLOSED: Words("Seen to by the service: {name}", "服务人员已处理：{name}"),
     # What people do
     k.BOOT: Words("The hub started", "主机启动"),
@@ -90,6 +92,7 @@ TELLS: dict[int, Words] = {
     k.GAS_CLEAR: Words("No more gas: {what}", "燃气解除：{what}"),
     k.CARBON_MONOXIDE_CLEAR: Words("No more carbon monoxide: {what}", "一氧化碳解除：{what}"),
     k.WATER_LEAK_CLEAR: Words("No more water: {what}", "漏水解除：{what}"),
+    k.UPDATE_DONE: Words("The hub has a new program", "主机程序已更新"),
     k.PATH_PROVEN: Words("Daily test call: it came through", "每日自动测试呼叫：通过"),
     k.VITALS: Words("{value}", "{value}"),
     k.VITALS_INVALID: Words(
@@ -110,6 +113,9 @@ NOT_TOLD: frozenset[int] = frozenset(
         k.AWAY, k.HOME,  # the mode that they set is
         k.RULE_HINT,  # stands on the first page while it holds
         k.PAIRING_OPENED, k.PAIRING_CLOSED, k.SENSOR_HEARD,
+        k.UPDATE_PROGRESS, k.UPDATE_FAILED,  # the program before runs on, and those who update hear of it
+        k.SURVEY, k.PROVISIONED,
+        k.INSTALLATION_ACCEPTED,  # the family has it on paper
         k.DOOR_OPEN, k.DOOR_CLOSED, k.WINDOW_OPEN, k.WINDOW_CLOSED,
         k.HEARTBEAT, k.MOTION, k.MOTION_COUNT, k.STILL,
     )
@@ -120,7 +126,7 @@ NOT_TOLD: frozenset[int] = frozenset(
 OF_EVENTS: tuple[int, ...] = (
     k.WATER_LEAK, k.WANDERING, k.EVENTS_LOST, k.BOOT, k.TEST_PRESS, k.PAIRED, k.UNPAIRED, k.WALK_TEST,
     k.SERVICE_REQUEST, k.SMOKE_CLEAR, k.GAS_CLEAR, k.CARBON_MONOXIDE_CLEAR, k.WATER_LEAK_CLEAR,
-    k.PATH_PROVEN, k.VITALS, k.VITALS_INVALID,
+    k.PATH_PROVEN, k.UPDATE_DONE, k.VITALS, k.VITALS_INVALID,
 )  # fmt: skip
 
 HUB = Words("the hub", "主机")
