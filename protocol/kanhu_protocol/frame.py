@@ -9,6 +9,8 @@ import binascii
 HELLO = 1  # body: CBOR {0: protocol version, 1: hub_id, 2: boot}
 UP = 2  # body: CBOR sequence of sealed events
 DOWN = 3  # body: one sealed down message
+COMMISSION_DOWN = 4  # host to hub: a map of docs/commissioning.md, sealed with the commissioning key
+COMMISSION_UP = 5  # hub to host: the same
 MAX_FRAME = 1024  # bytes of type + body + CRC, before escaping
 
 _FLAG = 0x7E
