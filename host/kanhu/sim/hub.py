@@ -51,6 +51,7 @@ class Hub:
         self.tty = folder / f"{hub_id}.tty"
         self.speed = speed
         self.wires: dict[str, Wire] = {}
+        self.uarts: dict[int, Path] = {}  # what is wired to them, from its next start on
         self.boots = 0
         self.watchdog_resets = 0
         self.adverts_lost = 0
@@ -148,6 +149,7 @@ class Hub:
             "speed": self.speed,
             "cause": self._cause,
             "rtc": self._rtc,
+            "uarts": {number: str(path) for number, path in self.uarts.items()},
             "mac": self._mac.hex(),
             "wifi": self._net.wifi,
             "rssi": RSSI,
