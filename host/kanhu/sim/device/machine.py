@@ -3,6 +3,7 @@ import binascii
 import time
 
 import _bench
+from _ppp import UART  # noqa: F401  machine.UART
 from micropython import const
 
 PWRON_RESET = 1
