@@ -2,6 +2,7 @@
 import binascii
 
 import _bench
+from _ppp import PPP  # noqa: F401  network.PPP
 from micropython import const
 
 STA_IF = 0
