@@ -1,5 +1,6 @@
 # socket as on an ESP32: names resolve to the bench's own proxies, so that a dead Wi-Fi is dead.
 import _bench
+import _ppp
 import network
 from _bench import unix_socket as _unix
 from micropython import const
@@ -21,7 +22,7 @@ socket = _unix.socket
 
 
 def getaddrinfo(host, port, af=0, type=0, proto=0, flags=0):
-    if not network.WLAN().isconnected():
+    if not (network.WLAN().isconnected() or _ppp.connected()):
         raise OSError(_DNS_FAILED)
     address, mapped = _bench.call("resolve", host, port)
     return _unix.getaddrinfo(address, mapped, af or AF_INET, type or SOCK_STREAM)
