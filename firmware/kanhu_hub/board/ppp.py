@@ -17,7 +17,7 @@ _GUARD_MS = const(1100)  # silence around +++ (Hayes: one second)
 _ADDRESS_MS = const(30000)  # of LCP and IPCP
 _AGAIN_MS = const(5000)
 _AGAIN_MAX_MS = const(300000)
-_FAILURES = const(3)  # connections in a row that nothing answered: the line only seems to be there
+_UNANSWERED = const(4)  # connections on which no byte came: the line only seems to be there
 _LINE = const(200)  # bytes of an answer's line that are kept
 _OVER = ("OK", "ERROR", "NO CARRIER", "BUSY", "NO DIALTONE", "NO ANSWER")
 
@@ -33,7 +33,7 @@ class Ppp(Wifi):
         self._rssi = None
         self._uart: machine.UART = None  # type: ignore[assignment]  # until it is dialled first
         self._ppp = None
-        self._failures = 0
+        self.unanswered = 0  # connections since a byte came
         self._task = asyncio.create_task(self._keep())
 
     def up(self):
@@ -50,27 +50,27 @@ class Ppp(Wifi):
 
     async def connect(self, address):
         """As over Wi-Fi; a line on which nothing answers is dialled anew."""
+        self.unanswered += 1
         try:
-            found = await Wifi.connect(self, address)
+            stream, _ = await Wifi.connect(self, address)
         except OSError as error:
             if error.errno == errno.ECONNREFUSED:
-                self._failures = 0  # somebody answered
-            else:
-                self._failures += 1
+                self.unanswered = 0  # somebody did
             raise
-        self._failures = 0
-        return found
+        stream = _Stream(stream.s, self)
+        return stream, stream
 
     async def _keep(self):
         wait_ms = _AGAIN_MS
         while True:
             try:
                 if await self._dial():
-                    self._failures = 0
+                    self.unanswered = 0
                     self._log("modem: connected, %s dBm" % self._rssi)
-                    wait_ms = _AGAIN_MS
-                    while self.up() and self._failures < _FAILURES:
+                    while self.up() and self.unanswered < _UNANSWERED:
                         await asyncio.sleep_ms(_POLL_MS)
+                        if not self.unanswered:
+                            wait_ms = _AGAIN_MS
                     self._why = "no_carrier"
             except Exception as error:  # a wrong pin, or no UART: what else the hub does goes on
                 self._why = "no_modem"
@@ -177,6 +177,20 @@ class Ppp(Wifi):
                     return found
                 if text in _OVER or text[:10] in ("+CME ERROR", "+CMS ERROR"):
                     return None
+
+
+class _Stream(asyncio.StreamReader):
+    """Tells its network that something came."""
+
+    def __init__(self, sock, net):
+        super().__init__(sock)
+        self._net = net
+
+    async def read(self, n=-1):
+        data = await super().read(n)
+        if data:
+            self._net.unanswered = 0
+        return data
 
 
 def _dbm(answer):
