@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -37,6 +38,23 @@ def source_dir() -> Path:
         if (folder / "kanhu_hub").is_dir():
             return folder
     raise BuildError(f"no firmware sources beside {package}: reinstall kanhu, or work in a full checkout")
+
+
+def source_version(source: Path | None = None) -> str:
+    """What the firmware's sources call themselves: FIRMWARE in kanhu_hub/app.py; raises BuildError."""
+    path = (source or source_dir()) / "kanhu_hub" / "app.py"
+    try:
+        tree = ast.parse(path.read_bytes())
+    except OSError as error:
+        raise BuildError(f"firmware: {error.filename}: {error.strerror}") from None
+    except SyntaxError as error:
+        raise BuildError(f"kanhu_hub/app.py: line {error.lineno}: SyntaxError: {error.msg}") from None
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "FIRMWARE":
+            value = node.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                return value.value
+    raise BuildError(f'{path}: no line FIRMWARE = "X.Y.Z"')
 
 
 def build_files(
