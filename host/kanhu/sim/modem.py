@@ -1,4 +1,4 @@
-"""A cellular modem on a pty, as a SIM7600 or EC20 behaves: AT commands, its own news between them, then PPP."""
+"""A cellular modem on a pty, in the manner of a SIM7600 or EC20: AT commands, news between them, then PPP."""
 
 from __future__ import annotations
 

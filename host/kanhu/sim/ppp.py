@@ -1,4 +1,4 @@
-"""The far end of a PPP line: framing (RFC 1662), LCP (RFC 1661), IPCP (RFC 1332); enough to be negotiated with."""
+"""The far end of a PPP line: framing (RFC 1662), LCP (RFC 1661) and IPCP (RFC 1332), as far as needed."""
 
 from __future__ import annotations
 
