@@ -22,6 +22,7 @@ from .people import People
 from .stand import BenchError
 
 if TYPE_CHECKING:
+    from kanhu.sim.modem import Modem
     from kanhu.sim.monitors.base import Monitor
 
 T = TypeVar("T")
@@ -132,6 +133,24 @@ class Bench(People, Mishaps):
 
         monitor = self.monitors[name] = self._wait(start())
         return monitor
+
+    def add_modem(self, hub: Hub | str | None = None, uart: int = 1, **manners: Any) -> Modem:
+        """A cellular modem at a UART of a hub that has no other network; the hub sees it from its next start."""
+        from kanhu.sim.modem import Modem
+
+        owner = self._hub(hub)
+
+        def make() -> Modem:
+            owner._set_network(wifi=False)
+            tty = self.folder / f"{owner.hub_id}.modem"
+            modem = Modem(
+                self._loop, tty, lambda up: owner._set_network(wifi=up), speed=owner.speed, **manners
+            )
+            owner.uarts[uart] = tty
+            self.modems.append(modem)
+            return modem
+
+        return self._do(make)
 
     def add_peripheral(
         self,
