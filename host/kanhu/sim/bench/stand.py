@@ -18,6 +18,7 @@ from kanhu.sim.sensors import Sensor
 from kanhu.sim.wires import Wire
 
 if TYPE_CHECKING:
+    from kanhu.sim.modem import Modem
     from kanhu.sim.monitors.base import Monitor
 
 T = TypeVar("T")
@@ -46,6 +47,7 @@ class Stand:
         self.hubs: dict[str, Hub] = {}
         self.sensors: dict[str, tuple[Sensor, str]] = {}  # name -> sensor, hub it belongs to ("" if any)
         self.monitors: dict[str, Monitor] = {}
+        self.modems: list[Modem] = []
         self._routes = net.Routes()
         self._air = Air()
         self._servers: list[asyncio.DatagramTransport] = []
@@ -77,6 +79,8 @@ class Stand:
             task.cancel()
         for hub in self.hubs.values():
             await hub._close()
+        for modem in self.modems:
+            modem.close()
 
     def _record(self, noticed: bool, hub_id: str, name: str, kind: str) -> None:
         (self.presses if noticed else self.missed_presses).append(Press(time.monotonic(), hub_id, name, kind))
