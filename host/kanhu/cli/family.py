@@ -21,7 +21,7 @@ app = typer.Typer(no_args_is_help=True)
 FOLLOWS = "a running daemon follows within seconds"
 
 
-def _settings(data_dir: Path | None, config: Path) -> Config:
+def settings_of(data_dir: Path | None, config: Path) -> Config:
     """The daemon's settings; with --data-dir alone, the defaults."""
     if data_dir is None:
         return configuration.load(config)
@@ -49,7 +49,7 @@ def label(
     kind = "" if out is None else out.suffix.lower()
     if kind not in ("", ".svg", ".png") or (out is not None and not kind):
         raise labels.LabelError(f"{out}: write a name that ends in .svg or .png")
-    settings = _settings(data_dir, config)
+    settings = settings_of(data_dir, config)
     labels.link(settings.web, "", lab)  # refused before a token is made
     with open_registry(settings.data_dir, "change") as registry:
         address = labels.link(settings.web, Families(registry).label(hub), lab)
@@ -71,7 +71,7 @@ def label(
 @app.command("list")
 def list_(config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Hubs: when their label was made, when their home was claimed, and whether its PIN is locked."""
-    with open_registry(_settings(data_dir, config).data_dir, "read") as registry:
+    with open_registry(settings_of(data_dir, config).data_dir, "read") as registry:
         families = Families(registry)
         made = families.labels_made()
         rows: list[dict[str, Any]] = []
@@ -95,7 +95,7 @@ def renew(
     hub: str, config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """Another link for a hub's label: the old one is dead, and all visits made by it are over."""
-    with open_registry(_settings(data_dir, config).data_dir, "change") as registry:
+    with open_registry(settings_of(data_dir, config).data_dir, "change") as registry:
         Families(registry).renew(hub)
     text = f"the old label of hub {hub} opens nothing any more; print the new one: kanhu family label {hub}"
     said({"hub": hub, "renewed": True}, as_json, f"{text} ({FOLLOWS})")
@@ -106,7 +106,7 @@ def reset(
     home: str, config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """The PIN is forgotten: all visits are over, and the next claim is by a press of the hub's button."""
-    with open_registry(_settings(data_dir, config).data_dir, "change") as registry:
+    with open_registry(settings_of(data_dir, config).data_dir, "change") as registry:
         was = Families(registry).reset(home)
     text = f"home {home} can be claimed anew ({FOLLOWS})" if was else f"no family has claimed home {home}"
     said({"home": home, "reset": was}, as_json, text)
