@@ -23,10 +23,10 @@ class FilesystemError(KanhuError):
 
 
 def make(files: Mapping[str, bytes], size: int) -> bytes:
-    """A volume for a partition of so many bytes, up to its last used block; FilesystemError.
+    """The beginning of a volume for a partition of so many bytes; what lies behind it is free; FilesystemError.
 
-    Files lie at the partition's beginning (the volume is made small and grown), so that flashing writes
-    little: littlefs erases a block before it uses it, whatever lies there."""
+    The volume is made small and grown, so that flashing writes little. Every block that littlefs has given out
+    is in the image, written or not: the empty half of a pair could otherwise be an older volume's, and win."""
     folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
     blocks = sum(-(-len(data) // BLOCK) for data in files.values()) + 2 * len(folders) + MARGIN
     for _ in range(TRIES):
@@ -74,8 +74,9 @@ def _try(files: Mapping[str, bytes], blocks: int, whole: int) -> bytes | None:
         if error.code == LittleFSError.Error.LFS_ERR_NOSPC:
             return None
         raise FilesystemError(f"littlefs: {error}") from None
-    used = len(buffer.rstrip(b"\xff"))
-    return bytes(buffer[: -(-used // BLOCK) * BLOCK])
+    if buffer[blocks * BLOCK :].strip(b"\xff"):
+        return None  # growing wrote behind: with more room it does not
+    return bytes(buffer[: blocks * BLOCK])
 
 
 def _volume(buffer: bytearray, blocks: int) -> LittleFS:
