@@ -23,10 +23,10 @@ class FilesystemError(KanhuError):
 
 
 def make(files: Mapping[str, bytes], size: int) -> bytes:
-    """The beginning of a volume for a partition of so many bytes; what lies behind it is free; FilesystemError.
+    """The beginning of a volume for a partition of so many bytes, free behind it; FilesystemError.
 
-    The volume is made small and grown, so that flashing writes little. Every block that littlefs has given out
-    is in the image, written or not: the empty half of a pair could otherwise be an older volume's, and win."""
+    The volume is made small and grown, so that flashing writes little. Every block that littlefs has given
+    out is in the image, written or not: else the empty half of a pair might be an older volume's, and win."""
     folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
     blocks = sum(-(-len(data) // BLOCK) for data in files.values()) + 2 * len(folders) + MARGIN
     for _ in range(TRIES):
