@@ -135,7 +135,7 @@ class Bench(People, Mishaps):
         return monitor
 
     def add_modem(self, hub: Hub | str | None = None, uart: int = 1, **manners: Any) -> Modem:
-        """A cellular modem at a UART of a hub that has no other network; the hub sees it from its next start."""
+        """A cellular modem at a UART of a hub without other network; the hub sees it from its next start."""
         from kanhu.sim.modem import Modem
 
         owner = self._hub(hub)
