@@ -17,6 +17,7 @@ from . import checks
 from .checks import RegistryError
 from .duty import DutyTable
 from .sensors import MAX_SENSORS as MAX_SENSORS
+from .sites import Sites
 from .wired import WiredInputs
 
 MAX_GENERATION = 0xFFFF
@@ -28,7 +29,7 @@ PASSWORD_BYTES = 24  # random, of a hub's password at the broker
 NEVER = Past()  # heard
 
 
-class Registry(WiredInputs, DutyTable):
+class Registry(WiredInputs, DutyTable, Sites):
     """A whole registry; here homes, hubs and keys are changed, what else there is in the parts."""
 
     # Homes
