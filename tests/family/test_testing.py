@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from helpers_family import Place
-from kanhu.web.family import testing
+from kanhu.pairing.walks import WALK_MS, Walks
 from kanhu_protocol import kinds as k
 
 MAC = "A4:C1:38:00:00:01"
@@ -218,7 +218,7 @@ async def test_a_walk_lights_the_dots_of_what_saw_it(place: Place, phone: httpx2
 async def test_a_walk_ends_after_five_minutes_and_by_hand(place: Place, phone: httpx2.AsyncClient) -> None:
     at = await set_out(place)
     await say(place, k.MOTION, 2)
-    place.clock.now_ms += testing.WALK_MS
+    place.clock.now_ms += WALK_MS
     await say(place, k.MOTION, 2)
     page = await see(place, at)
     assert "The walk is over" in page
@@ -236,15 +236,13 @@ async def test_an_erased_home_leaves_no_walk(place: Place, phone: httpx2.AsyncCl
     second = place.add_hub(place.registry.add_home())
     await place.start_hub(second)
     await set_out(place)
-    (pages,) = {
-        one.__self__
-        for one in place.journal.on_stored
-        if isinstance(getattr(one, "__self__", None), testing.TestingPages)
+    (walks,) = {
+        one.__self__ for one in place.journal.on_stored if isinstance(getattr(one, "__self__", None), Walks)
     }
-    assert place.home in pages._walks
+    assert walks.of(place.home) is not None
     place.registry.forget_home(place.home, discard=True)
     await place.say(k.MOTION, {k.UTC_MS: place.clock.now_ms, k.CLOCK: 1, k.DEVICE: 2}, second)
-    assert not pages._walks
+    assert walks.of(place.home) is None
 
 
 async def test_each_home_walks_alone(place: Place, phone: httpx2.AsyncClient) -> None:
@@ -263,5 +261,5 @@ async def test_the_walk_goes_on_by_itself(place: Place, phone: httpx2.AsyncClien
         assert set(await next_parts(lines)) == {"left", "summary", "rooms"}
         await say(place, k.MOTION, 2)
         assert dots((await next_parts(lines))["rooms"]) == [True]
-        place.clock.now_ms += testing.WALK_MS
+        place.clock.now_ms += WALK_MS
         assert (await asyncio.wait_for(next_parts(lines), 20))["_to"] == at

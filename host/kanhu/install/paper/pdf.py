@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Final
 
 from reportlab.lib.colors import HexColor
 from reportlab.lib.units import mm
@@ -13,7 +14,7 @@ from reportlab.pdfgen.canvas import Canvas
 from .fonts import STROKE, Face, face
 from .shapes import Box, Code, Page, Text
 
-FILL_AND_STROKE = 2  # text rendering mode (ISO 32000-1, 9.3.6)
+FILL_AND_STROKE: Final = 2  # text rendering mode (ISO 32000-1, 9.3.6)
 
 
 def pdf(pages: Sequence[Page], title: str) -> bytes:

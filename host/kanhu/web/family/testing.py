@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
 
 from kanhu.care.rules.wording import room_words
-from kanhu.journal import Event
 from kanhu.pairing import PairingError, Proof
-from kanhu_protocol import kinds as k
+from kanhu.pairing.walks import Walks
 
 from . import words_sensors as words
 from .adding import SLOW_S, prove
@@ -22,29 +20,15 @@ from .visit import NotHere, Page, Visit
 if TYPE_CHECKING:
     from .family import Family
 
-WALK_MS = 300_000
-KEPT_MS = 600_000  # after its end the result can still be looked at
-SLACK_MS = 5000  # ours: clocks of hub and host differ a little
 STEP_S = 5  # in which "seen .. s ago" goes on: a page that changes each second is read by nobody
 
 
-@dataclass
-class Walk:
-    """One walk through a home; times are host UTC ms."""
-
-    hub: str  # from whose label it was begun
-    begun_ms: int
-    ends_ms: int
-    seen: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)  # (hub, device): count, last
-
-
 class TestingPages:
-    """Tests and walks; walks live in memory only."""
+    """Tests and walks."""
 
     def __init__(self, family: Family) -> None:
         self.family = family
-        self._walks: dict[str, Walk] = {}  # by home
-        family.journal.on_stored.append(self._take)
+        self._walks = Walks(family.registry, family.journal)
 
     def routes(self) -> list[Page]:
         """What is here."""
@@ -121,8 +105,8 @@ class TestingPages:
 
     async def walk(self, visit: Visit) -> Response:
         """Which sensors have seen somebody since it was begun."""
-        walk = self._walks.get(visit.home.id)
-        walking = walk is not None and self._lasts(walk)
+        walk = self._walks.of(visit.home.id)
+        walking = walk is not None and self._walks.lasts(walk)
         return self.family.render(
             visit, "family/walk.html", words.TEXT, here="sensors",
             live=visit.path("walk", "live") if walking else "", parts=self._walk_parts(visit),
@@ -133,27 +117,24 @@ class TestingPages:
         """The same as it goes on."""
 
         def parts() -> Mapping[str, str]:
-            walk = self._walks.get(visit.home.id)
+            walk = self._walks.of(visit.home.id)
             found = self._walk_parts(visit)
             # When it is over the page says so, and offers another.
-            return found if walk is not None and self._lasts(walk) else {**found, "_to": visit.path("walk")}
+            lasts = walk is not None and self._walks.lasts(walk)
+            return found if lasts else {**found, "_to": visit.path("walk")}
 
         return self.family.live(visit, parts)
 
     async def set_out(self, visit: Visit) -> Response:
         """Begin, or end."""
-        home, now_ms = visit.home.id, self.family.journal.clock()
         if visit.form.get("do") == "end":
-            self._walks.pop(home, None)
+            self._walks.end(visit.home.id)
             return RedirectResponse(visit.path("sensors"), 303)
         if not self._sensors(visit):
             raise NotHere
         await self.family.keep(visit, "family_walk")
-        self._walks[home] = Walk(visit.hub.id, now_ms, now_ms + WALK_MS)
+        self._walks.begin(visit.home.id, visit.hub.id)
         return RedirectResponse(visit.path("walk"), 303)
-
-    def _lasts(self, walk: Walk) -> bool:
-        return self.family.journal.clock() < walk.ends_ms
 
     def _sensors(self, visit: Visit) -> list[tuple[str, Any]]:
         return [
@@ -164,7 +145,7 @@ class TestingPages:
         ]
 
     def _walk_parts(self, visit: Visit) -> Mapping[str, str]:
-        walk, now_ms = self._walks.get(visit.home.id), self.family.journal.clock()
+        walk, now_ms = self._walks.of(visit.home.id), self.family.journal.clock()
         rows = []
         for hub, device in self._sensors(visit):
             count, last_ms = walk.seen.get((hub, device.index), (0, 0)) if walk is not None else (0, 0)
@@ -175,7 +156,7 @@ class TestingPages:
                 "ago": visit.say(words.seen_ago(now_ms - last_ms, STEP_S)) if count else "",
             })  # fmt: skip
         lit = sum(1 for one in rows if one["count"])
-        lasts = walk is not None and self._lasts(walk)
+        lasts = walk is not None and self._walks.lasts(walk)
         left_s = max(0, (walk.ends_ms - now_ms + 999) // 1000) if walk is not None else 0
         values: dict[str, Any] = {
             "rows": rows, "lit": lit, "lasts": lasts, "begun": walk is not None,
@@ -186,34 +167,6 @@ class TestingPages:
         return {
             part: self.family.part(visit, f"family/_walk_{part}.html", words.TEXT, **values) for part in parts
         }
-
-    def _take(self, events: list[Event]) -> None:
-        if not self._walks:
-            return
-        now_ms = self.family.journal.clock()
-        for home, one in list(self._walks.items()):
-            if now_ms >= one.ends_ms + KEPT_MS or not self.family.registry.knows(one.hub):  # erased
-                del self._walks[home]
-        for event in events:
-            if event.kind in (k.MOTION, k.MOTION_COUNT) and event.sealed is not None:
-                home_of = self.family.registry.home_of(event.hub)
-                walk = self._walks.get(home_of.id) if home_of is not None else None
-                if walk is not None and now_ms < walk.ends_ms:
-                    self._moved(walk, event)
-
-    def _moved(self, walk: Walk, event: Event) -> None:
-        """Movement that is surely of this walk: a count is of the whole stretch before it."""
-        at_ms = self.family.journal.moment(event)[0]
-        if at_ms is None or event.fields.get(k.FLAGS, 0) & k.UNVERIFIED:
-            return
-        counted = event.kind == k.MOTION_COUNT
-        from_ms = at_ms - (event.fields.get(k.SPAN_MS, 0) if counted else 0)
-        if from_ms < walk.begun_ms - SLACK_MS:
-            return
-        name = event.hub, event.fields.get(k.DEVICE, 0)
-        count, last_ms = walk.seen.get(name, (0, 0))
-        more = event.fields.get(k.COUNT, 1) if counted else 1
-        walk.seen[name] = count + more, max(last_ms, at_ms)
 
 
 def _steps(visit: Visit, proof: Proof) -> list[dict[str, Any]]:
