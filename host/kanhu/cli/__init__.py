@@ -33,6 +33,7 @@ COMMANDS = (
     Later("visits", "kanhu.cli.visits:app", "Who was at a home, and the code of the day."),
     Later("faults", "kanhu.cli.faults:app", "Technical faults as work: who mends them, and by when."),
     Later("duty", "kanhu.cli.duty:app", "Duty lists: who is asked when an alarm waits."),
+    Later("firmware", "kanhu.cli.firmware:app", "Keys, signed bundles, and the page that installs one."),
     Later("sim", "kanhu.sim.cli:app", "A simulated hub on this desk.", needs_sim=True),
 )  # fmt: skip
 

@@ -149,6 +149,11 @@ def install_json(plain: dict[str, Any]) -> bytes:
     )
 
 
+def look(folder: Path) -> dict[str, Any]:
+    """What a bundle's manifest says, its form checked and nothing else; BundleError."""
+    return _parse(folder, _read(folder / MANIFEST, MANIFEST_MAX))[1]
+
+
 def load(folder: Path, trusted: Sequence[bytes]) -> Bundle:
     """The bundle in a folder that a trusted key (32 bytes each) signed, all of it checked; BundleError."""
     data = _read(folder / MANIFEST, MANIFEST_MAX)
