@@ -2,7 +2,7 @@
 
 
 def begin(config, log):
-    """A driver with up(), rssi(), why(), resolve() and connect(), connecting; None when config has none."""
+    """A driver with up(), rssi(), resolve() and connect(), connecting; None when config has none."""
     if config.network == "ppp":
         from kanhu_hub.board.ppp import Ppp
 

@@ -17,23 +17,25 @@ _GUARD_MS = const(1100)  # silence around +++ (Hayes: one second)
 _ADDRESS_MS = const(30000)  # of LCP and IPCP
 _AGAIN_MS = const(5000)
 _AGAIN_MAX_MS = const(300000)
-_UNANSWERED = const(4)  # connections on which no byte came: the line only seems to be there
+_UNANSWERED = const(
+    4
+)  # look-ups and connections in a row that brought no byte: the line only seems to be there
 _LINE = const(200)  # bytes of an answer's line that are kept
 _OVER = ("OK", "ERROR", "NO CARRIER", "BUSY", "NO DIALTONE", "NO ANSWER")
 
 
 class Ppp(Wifi):
-    """Dials, and dials again, for ever; resolve() and connect() are Wi-Fi's."""
+    """config: modem, apn. Dials, and dials again, until close(); `trouble` is one word, None while it is up."""
 
     def __init__(self, config, log):
         self._modem = config.modem
         self._apn = config.apn
         self._log = log
-        self._why = "no_modem"
+        self.trouble: object = "no_modem"
         self._rssi = None
         self._uart: machine.UART = None  # type: ignore[assignment]  # until it is dialled first
         self._ppp = None
-        self.unanswered = 0  # connections since a byte came
+        self.unanswered = 1  # look-ups and connections since a byte came
         self._task = asyncio.create_task(self._keep())
 
     def up(self):
@@ -44,9 +46,18 @@ class Ppp(Wifi):
         """dBm of the cell when it was dialled, None when not known."""
         return self._rssi
 
-    def why(self):
-        """One word, why there is no connection; None while there is one."""
-        return None if self.up() else self._why
+    def close(self):
+        """Hang up, and leave the modem alone."""
+        self._task.cancel()
+        self._hang_up()
+
+    async def resolve(self, host, port):
+        """As over Wi-Fi."""
+        try:
+            return await Wifi.resolve(self, host, port)
+        except OSError:
+            self.unanswered += 1
+            raise
 
     async def connect(self, address):
         """As over Wi-Fi; a line on which nothing answers is dialled anew."""
@@ -65,18 +76,19 @@ class Ppp(Wifi):
         while True:
             try:
                 if await self._dial():
-                    self.unanswered = 0
+                    self.trouble = None
+                    self.unanswered = 1  # that anything comes is still to be seen
                     self._log("modem: connected, %s dBm" % self._rssi)
                     while self.up() and self.unanswered < _UNANSWERED:
                         await asyncio.sleep_ms(_POLL_MS)
                         if not self.unanswered:
                             wait_ms = _AGAIN_MS
-                    self._why = "no_carrier"
+                    self.trouble = "no_carrier"
             except Exception as error:  # a wrong pin, or no UART: what else the hub does goes on
-                self._why = "no_modem"
+                self.trouble = "no_modem"
                 self._log("modem: %r" % error)
             self._hang_up()
-            self._log("modem: %s, again in %d s" % (self._why, wait_ms // 1000))
+            self._log("modem: %s, again in %d s" % (self.trouble, wait_ms // 1000))
             await asyncio.sleep_ms(wait_ms)
             wait_ms = min(wait_ms * 2, _AGAIN_MAX_MS)
 
@@ -89,32 +101,32 @@ class Ppp(Wifi):
                 pass
 
     async def _dial(self):
-        # True once there is an address; else _why says what was in the way.
+        # True once there is an address; else `trouble` says what was in the way.
         if self._uart is None:
             number, tx, rx, baud = self._modem
             self._uart = machine.UART(number, baudrate=baud, tx=tx, rx=rx, rxbuf=2048, timeout=0)
         self._rssi = None
-        self._why = "no_modem"
+        self.trouble = "no_modem"
         if not await self._wake():
             return False
-        self._why = "no_sim"
+        self.trouble = "no_sim"
         pin = await self._ask("AT+CPIN?", "+CPIN:")
         if pin is None:
             return False
         if "READY" not in pin:
-            self._why = "pin_needed"
+            self.trouble = "pin_needed"
             return False
         if self._apn:
             await self._ask('AT+CGDCONT=1,"IP","%s"' % self._apn)
-        self._why = "not_registered"
+        self.trouble = "not_registered"
         if not await self._registered():
             return False
         signal = await self._ask("AT+CSQ", "+CSQ:")
         self._rssi = _dbm(signal)
-        self._why = "no_carrier"
+        self.trouble = "no_carrier"
         if await self._command("ATD*99#", _DIAL_MS, "CONNECT") is None:
             return False
-        self._why = "no_address"
+        self.trouble = "no_address"
         self._ppp = network.PPP(self._uart)
         self._ppp.active(True)
         self._ppp.connect()

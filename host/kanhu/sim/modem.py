@@ -57,7 +57,7 @@ class Modem:
         self._last_byte = 0.0
         self._escape: asyncio.TimerHandle | None = None
         self._timers: set[asyncio.TimerHandle] = set()
-        self.power(True)
+        self._power(True)
 
     @property
     def online(self) -> bool:
@@ -69,8 +69,32 @@ class Modem:
         """off, booting, command or data."""
         return self._state
 
+    # What may be done to it, from any thread
+
     def power(self, on: bool) -> None:
         """Off: silent at once, and what was negotiated is gone. On: it boots, and tells."""
+        self._loop.call_soon_threadsafe(self._power, on)
+
+    def drop_carrier(self) -> None:
+        """The network ends the call."""
+        self._loop.call_soon_threadsafe(self._drop)
+
+    def cover(self, registered: bool) -> None:
+        """The cell goes, or comes back; it says so by itself, and a call does not outlive its cell."""
+        self._loop.call_soon_threadsafe(self._cover, registered)
+
+    def noise(self, count: int = 40) -> None:
+        """Bytes that nobody sent, as from a bad wire."""
+        self._loop.call_soon_threadsafe(self._port.write, random.randbytes(count))
+
+    def close(self) -> None:
+        """Away with it; from its loop."""
+        self._power(False)
+        self._port.close()
+
+    # Inside the loop
+
+    def _power(self, on: bool) -> None:
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
@@ -81,31 +105,18 @@ class Modem:
         if on:
             self._later(BOOT_S, self._booted)
 
-    def drop_carrier(self) -> None:
-        """The network ends the call."""
+    def _drop(self) -> None:
         if self._state == "data":
             self._end_call()
             self._state = "command"
             self._say("NO CARRIER")
 
-    def cover(self, registered: bool) -> None:
-        """The cell goes, or comes back; it says so by itself, and a call does not outlive its cell."""
+    def _cover(self, registered: bool) -> None:
         self.registered = registered
         if not registered:
-            self.drop_carrier()
+            self._drop()
         if self._state == "command":
             self._say(f"+CREG: {1 if registered else 2}")
-
-    def noise(self, count: int = 40) -> None:
-        """Bytes that nobody sent, as from a bad wire."""
-        self._port.write(random.randbytes(count))
-
-    def close(self) -> None:
-        """Away with it."""
-        self.power(False)
-        self._port.close()
-
-    # Inside
 
     def _later(self, seconds: float, work: Callable[[], object]) -> asyncio.TimerHandle:
         def run() -> None:
@@ -214,7 +225,7 @@ class Modem:
         self._far = FarEnd(send, ADDRESS, self._hung_up)
 
     def _hung_up(self) -> None:
-        self._later(ANSWER_S, self.drop_carrier)
+        self._later(ANSWER_S, self._drop)
 
     def _end_call(self) -> None:
         self._far = self._held = None
