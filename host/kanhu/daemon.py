@@ -50,6 +50,8 @@ from kanhu.silence import Silence, limit_s
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
 from kanhu.uplink.referrals import ReferralLine
+from kanhu.updates.requests import handler as update_requests
+from kanhu.updates.updates import Updates
 from kanhu.web.sources import Sources
 from kanhu.witness import Witness
 from kanhu_protocol import events, names
@@ -149,6 +151,11 @@ class Daemon:
         self.journal.on_stored.append(self.pairing.stored)
         self.journal.on_delivered.append(self.pairing.delivered)
         self.orders.on_table.append(self.pairing.table_reported)
+        self.updates = Updates(
+            self.journal, self.registry, self.commands, self.downlink, self.alarms, self._is_heard,
+            config.data_dir,
+        )  # fmt: skip
+        self.intake.notes.append(self.updates.note)
         self.desk: Desk | None = None
         self.site = self._site(config) if config.desk.enabled or config.family.enabled else None
         self.visits = self.city.visits = Visits(self.journal, self.registry, config.data_dir)
@@ -373,10 +380,15 @@ class Daemon:
                 self.referrals.run(),
                 *([self.referral_line.run()] if self.referral_line else ()),
                 self.pairing.run(),
+                self.updates.run(),
                 requests.watch(
                     self.config.data_dir,
                     requests.route(
-                        {"faults": fault_requests(self.faults), "pair": pairing_requests(self.pairing)}
+                        {
+                            "faults": fault_requests(self.faults),
+                            "pair": pairing_requests(self.pairing),
+                            "update": update_requests(self.updates),
+                        }
                     ),
                 ),
                 keep_current(self.broker, self.config, self.registry),

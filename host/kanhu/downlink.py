@@ -233,6 +233,11 @@ class Downlink:
         self.unsent += 1
         return False
 
+    def chunk(self, hub_id: str, offset: int, data: bytes) -> bool:
+        """A piece of a release, not confirmed and not kept; False: no link took it."""
+        fields = {kinds.CHUNK_OFFSET: offset, kinds.CHUNK_DATA: data}
+        return self._send(hub_id, self._hub(hub_id), kinds.CHUNK, fields)
+
     # Commands
 
     def time_is_due(self, hub_id: str) -> bool:

@@ -24,6 +24,7 @@ from kanhu.care.condition import STATES
 from kanhu.errors import ConfigError
 from kanhu.journal.erasing import PREFIX
 from kanhu.links.mqtt_metrics import tls_metrics
+from kanhu.updates.metrics import update_metrics
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
@@ -284,6 +285,7 @@ def _metrics(daemon: Daemon) -> Iterable[Metric]:
         daemon.witness.seen.missing,
     )
     yield CounterMetricFamily("kanhu_down_unsent", "Messages no link could take", daemon.downlink.unsent)
+    yield from update_metrics(daemon)
     yield GaugeMetricFamily(
         "kanhu_journal_healthy", "Whether the last write succeeded", float(journal.healthy)
     )

@@ -34,6 +34,7 @@ COMMANDS = (
     Later("faults", "kanhu.cli.faults:app", "Technical faults as work: who mends them, and by when."),
     Later("duty", "kanhu.cli.duty:app", "Duty lists: who is asked when an alarm waits."),
     Later("firmware", "kanhu.cli.firmware:app", "Keys, signed bundles, and the page that installs one."),
+    Later("update", "kanhu.cli.update:app", "Releases brought to hubs over the air."),
     Later("sim", "kanhu.sim.cli:app", "A simulated hub on this desk.", needs_sim=True),
 )  # fmt: skip
 

@@ -13,7 +13,12 @@ from .batch import Batch
 from .journal import Journal
 
 # A newer one makes these older ones of the same hub (and alarm) pointless.
-REPLACES = {k.ALARM_IS: (k.ALARM_IS, k.ASK), k.ASK: (k.ASK,), k.DEVICES: (k.DEVICES,)}
+REPLACES = {
+    k.ALARM_IS: (k.ALARM_IS, k.ASK),
+    k.ASK: (k.ASK,),
+    k.DEVICES: (k.DEVICES,),
+    k.UPDATE: (k.UPDATE,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,11 @@ class Commands:
         batch.otherwise(lambda: self._forget(hub, number))
         batch.then(lambda: self._kept(command))
         return command
+
+    def withdraw(self, batch: Batch, hub: str, number: int) -> None:
+        """A command is said no more; what the hub says of it changes nothing."""
+        if number in self._waiting.get(hub, {}):
+            self._settle(batch, hub, number, "superseded", None)
 
     def drop(self, hub: str) -> None:
         """A hub is being erased: nothing waits for it any more."""

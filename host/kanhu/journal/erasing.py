@@ -37,7 +37,7 @@ MAX_VACUUM = 256 << 20  # bytes
 # Every table with a column `hub` (tests/operate/test_erasure.py holds this against the schema).
 TABLES = (
     "events", "expired", "boots", "anchors", "losses", "refused", "alarms", "alarm_history", "commands",
-    "numbers", "spans", "modes", "rule_record", "faults", "proofs",
+    "numbers", "spans", "modes", "rule_record", "faults", "proofs", "firmware", "rollout_hubs",
 )  # fmt: skip
 CHAINED = tuple(table.name for table in chain.TABLES)  # their rows stay, and name nobody
 

@@ -19,6 +19,8 @@ _ENDED = (
     "(SELECT incident FROM faults WHERE incident IS NOT NULL)",
     "DELETE FROM modes WHERE until_ms < ?",
     "DELETE FROM rule_record WHERE at_ms < ?",
+    "DELETE FROM rollout_hubs WHERE rollout IN (SELECT id FROM rollouts WHERE ended_ms < ?)",
+    "DELETE FROM rollouts WHERE ended_ms < ?",
 )
 
 

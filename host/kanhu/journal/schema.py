@@ -161,6 +161,30 @@ MIGRATIONS = (
     CREATE INDEX modes_at ON modes (hub, from_ms);
     CREATE INDEX audit_family ON audit (hub, at_ms) WHERE operator = 'family';
     """,
+    """
+    -- What each hub last said to run, by its identity of that; slots: "1 1" running and permanent, names.SLOTS.
+    CREATE TABLE firmware (
+        hub TEXT PRIMARY KEY, version TEXT NOT NULL, slots TEXT NOT NULL,
+        boot INTEGER NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE rollouts (                  -- one release on its way to hubs (kanhu.updates)
+        id INTEGER PRIMARY KEY,
+        digest TEXT NOT NULL, version TEXT NOT NULL, number INTEGER NOT NULL, size INTEGER NOT NULL,
+        canary INTEGER NOT NULL, soak_ms INTEGER NOT NULL, at_once INTEGER NOT NULL,
+        pause_percent REAL NOT NULL, pause_min INTEGER NOT NULL,
+        state TEXT NOT NULL, why TEXT NOT NULL, started_ms INTEGER NOT NULL, started_by TEXT NOT NULL,
+        passed_ms INTEGER, ended_ms INTEGER, base_failed INTEGER NOT NULL, base_ended INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE rollout_hubs (
+        rollout INTEGER NOT NULL, hub TEXT NOT NULL, rank INTEGER NOT NULL, state TEXT NOT NULL,
+        changed_ms INTEGER NOT NULL, why TEXT NOT NULL, canary INTEGER NOT NULL, command INTEGER NOT NULL,
+        taken INTEGER NOT NULL, received INTEGER NOT NULL, asks INTEGER NOT NULL,
+        PRIMARY KEY (rollout, hub)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX rollout_hubs_hub ON rollout_hubs (hub);
+    """,
 )
 
 
