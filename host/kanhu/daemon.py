@@ -47,11 +47,11 @@ from kanhu.pairing.requests import handler as pairing_requests
 from kanhu.registry import Registry
 from kanhu.registry.families import Families
 from kanhu.silence import Silence, limit_s
+from kanhu.updates.requests import handler as update_requests
+from kanhu.updates.updates import Updates
 from kanhu.uplink.city import City
 from kanhu.uplink.mqtt import Uplink
 from kanhu.uplink.referrals import ReferralLine
-from kanhu.updates.requests import handler as update_requests
-from kanhu.updates.updates import Updates
 from kanhu.web.sources import Sources
 from kanhu.witness import Witness
 from kanhu_protocol import events, names

@@ -88,7 +88,8 @@ def headline(rollout: Rollout, units: Sequence[Unit]) -> str:
         return f"{name} is paused: {rollout.why}{_named(units)}. {numbers}. {_cure(units)}"
     if rollout.state == RUNNING:
         return f"{name}: {_phase(rollout, units)}. {numbers}."
-    return f"{name} {'is over' if rollout.state == ENDED else 'was cancelled'} ({when(rollout.ended_ms)}). {numbers}."
+    how = "is over" if rollout.state == ENDED else "was cancelled"
+    return f"{name} {how} ({when(rollout.ended_ms)}). {numbers}."
 
 
 def _named(units: Sequence[Unit]) -> str:
@@ -103,8 +104,8 @@ def _named(units: Sequence[Unit]) -> str:
 def _cure(units: Sequence[Unit]) -> str:
     if any(unit.state == FAILED for unit in units):
         return (
-            "Nobody is asked any more. Find out why (kanhu update status), then end it (kanhu update cancel) and "
-            "build a better release, or let it go on (kanhu update resume)."
+            "Nobody is asked any more. Find out why (kanhu update status), then end it (kanhu update cancel) "
+            "and build a better release, or let it go on (kanhu update resume)."
         )
     return "It goes on with kanhu update resume."
 

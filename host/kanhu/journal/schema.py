@@ -162,7 +162,7 @@ MIGRATIONS = (
     CREATE INDEX audit_family ON audit (hub, at_ms) WHERE operator = 'family';
     """,
     """
-    -- What each hub last said to run, by its identity of that; slots: "1 1" running and permanent, names.SLOTS.
+    -- What each hub last said to run, and in which event; slots: "1 1", running and permanent (names.SLOTS).
     CREATE TABLE firmware (
         hub TEXT PRIMARY KEY, version TEXT NOT NULL, slots TEXT NOT NULL,
         boot INTEGER NOT NULL, seq INTEGER NOT NULL, at_ms INTEGER NOT NULL
