@@ -25,7 +25,7 @@ _OVER = ("OK", "ERROR", "NO CARRIER", "BUSY", "NO DIALTONE", "NO ANSWER")
 
 
 class Ppp(Wifi):
-    """config: modem, apn. Dials, and dials again, until close(); `trouble` is one word, None while it is up."""
+    """config: modem, apn. Dials again and again until close(); `trouble` is one word, None while it is up."""
 
     def __init__(self, config, log):
         self._modem = config.modem
