@@ -42,11 +42,14 @@ def install(image: Path, files: Mapping[str, bytes], size: int = DEFAULT_SIZE) -
     os.replace(scratch, image)
 
 
-def read(image: Path) -> dict[str, bytes]:
-    """Path -> bytes of every file on the image; also of a running hub, as a power cut now would leave it."""
+def read(image: Path, offset: int = 0, size: int | None = None) -> dict[str, bytes]:
+    """Path -> bytes of every file on the image, or on that part of it; also of a running hub, as a power cut
+    now would leave it."""
     for last in (False,) * 9 + (True,):
         try:
-            return _read(_mount(bytearray(image.read_bytes())))
+            with open(image, "rb") as file:
+                file.seek(offset)
+                return _read(_mount(bytearray(file.read(-1 if size is None else size))))
         except (LittleFSError, OSError):
             if last:
                 raise

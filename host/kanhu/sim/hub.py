@@ -6,16 +6,17 @@ import asyncio
 import errno
 import hashlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kanhu.sim import flash
 from kanhu.sim.air import Air, Scanner
 from kanhu.sim.console import Log, Port
 from kanhu.sim.lamp import Lamp
-from kanhu.sim.net import HomeNetwork, Routes, UnknownHost
-from kanhu.sim.nvs import Nvs, NvsError
+from kanhu.sim.net import AccessPoint, HomeNetwork, Routes, UnknownHost
+from kanhu.sim.nvs import Nvs, NvsError, NvsPartition
 from kanhu.sim.process import Process
 from kanhu.sim.sensors import Advert
 from kanhu.sim.wires import Wire
@@ -29,6 +30,26 @@ DNS_FAILED = -202  # lwIP EAI_FAIL
 SCAN_RESULT, SCAN_DONE = 5, 6  # bluetooth._IRQ_*
 RSSI = -55  # dBm of the home's access point
 WDT_GRACE = 0.05  # s of real time in which a feed that is under way still counts
+
+
+class Serial(Protocol):
+    """Where the hub's console goes."""
+
+    def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass
+class Seat:
+    """What a hub on a simulated board has instead of files and a pty of its own."""
+
+    tty: str  # URL of its serial port
+    serial: Serial
+    mac: bytes
+    image: Path  # of its chip
+    volume: tuple[int, int]  # offset and size of the partition `vfs`, bytes
+    nvs: NvsPartition
+    say_reset: Callable[[str], bytes]  # what the ROM says at a reset for that reason
 
 
 class Hub:
@@ -46,22 +67,29 @@ class Hub:
         heap: str,
         speed: int,
         tick_start: int,
+        seat: Seat | None = None,
     ) -> None:
         self.hub_id = hub_id
-        self.tty = folder / f"{hub_id}.tty"
+        self.tty: Path | str = seat.tty if seat else folder / f"{hub_id}.tty"
         self.speed = speed
         self.wires: dict[str, Wire] = {}
         self.uarts: dict[int, Path] = {}  # what is wired to them, from its next start on
         self.boots = 0
+        self.joined: str | None = None  # the Wi-Fi network it is in, or is being let into
         self.watchdog_resets = 0
         self.adverts_lost = 0
         self._loop, self._air, self._lamp = loop, air, lamp
-        self._flash_image = folder / f"{hub_id}.flash"
-        self._nvs = Nvs(folder / f"{hub_id}.nvs")
+        if seat:
+            self._sit(seat)
+        else:
+            self._flash_image = folder / f"{hub_id}.flash"
+            self._volume = (0, self._flash_image.stat().st_size)
+            self._nvs: NvsPartition = Nvs(folder / f"{hub_id}.nvs")
         self._lamp_pin, self._buzzer_pin = pins
         self._heap, self._tick_start = heap, tick_start
         self._console = Log()
-        self._port = Port(loop, self.tty, self._on_input)
+        self._port: Serial = seat.serial if seat else Port(loop, Path(self.tty), self._on_input)
+        self._say_reset = seat.say_reset if seat else _say_reset
         self._net = HomeNetwork(routes, lambda: self.boots, lambda n: n in self._ended_hard)
         self._process: Process | None = None
         self._started = asyncio.Event()
@@ -77,9 +105,13 @@ class Hub:
         self._watchdog_s = 0.0
         self._tasks: set[asyncio.Future[Any]] = set()
         self._outputs: dict[int, bool] = {}
-        self._mac = hashlib.sha256(hub_id.encode()).digest()[:6]
-        self._mac = bytes(((self._mac[0] | 2) & 0xFE,)) + self._mac[1:]  # locally administered
+        made = hashlib.sha256(hub_id.encode()).digest()[:6]
+        # Without one of its own a locally administered one.
+        self._mac = seat.mac if seat else bytes(((made[0] | 2) & 0xFE,)) + made[1:]
         self._power_on()
+
+    def _sit(self, seat: Seat) -> None:
+        self._flash_image, self._volume, self._nvs = seat.image, seat.volume, seat.nvs
 
     # What callers see
 
@@ -107,7 +139,7 @@ class Hub:
 
     def flash_files(self) -> dict[str, bytes]:
         """Path -> bytes of the files on the hub's flash, as a power cut now would leave them."""
-        return flash.read(self._flash_image)
+        return flash.read(self._flash_image, *self._volume)
 
     def nvs(self, namespace: str = "kanhu") -> dict[str, int | bytes]:
         """Committed values."""
@@ -152,12 +184,14 @@ class Hub:
             "uarts": {number: str(path) for number, path in self.uarts.items()},
             "mac": self._mac.hex(),
             "wifi": self._net.wifi,
+            "points": self._net.told(),
             "rssi": RSSI,
             "pins": {w.pin: w.level() for w in self.wires.values()},
             "adc": {w.adc: w.microvolts() for w in self.wires.values() if w.adc is not None},
             "flash": str(self._flash_image.resolve()),
             "block": flash.BLOCK,
-            "blocks": self._flash_image.stat().st_size // flash.BLOCK,
+            "offset": self._volume[0],
+            "blocks": self._volume[1] // flash.BLOCK,
             "full": self._full,
         }
         self._process = Process(state, self._heap, raw, self._on_output, self._on_message, self._on_exit)
@@ -179,6 +213,7 @@ class Hub:
         raw = self._process is not None and self._process.raw
         why = self._why or ("soft_reset" if status >= 0 else "panic")
         self._process = None
+        self.joined = None
         for answer in self._rounds.values():
             answer.set_result(False)
         self._rounds.clear()
@@ -199,7 +234,7 @@ class Hub:
             self._spawn(raw)
         else:
             self._restart_chip(WATCHDOG if why == "watchdog" else HARD)
-            self._on_output(f"ets sim: rst by {why}\r\n".encode())
+            self._on_output(self._say_reset(why))
             self._spawn(raw=False)
 
     # Watchdog: runs on through a soft reset, as the ESP32's does
@@ -245,6 +280,8 @@ class Hub:
                 self._rtc = memory
             case ["ble", False] | ["scan", None]:
                 self._stop_scan()
+            case ["joined", ssid]:
+                self.joined = ssid
             case ["confirmed", int(handle)]:
                 if self._central:
                     self._central.confirm(handle)
@@ -295,6 +332,12 @@ class Hub:
                 return await self._radio().disconnect(handle)
             case "gatt", [str(name), int(handle), *rest]:
                 self._radio().start(name, handle, *rest)
+            case "gatts", [list(services), int(mtu)]:
+                return await self._radio().peripheral.register(services, mtu, self._scanner is not None)
+            case "advertise", [interval_us, str(data), str(answer)]:
+                await self._radio().peripheral.advertise(interval_us, data, answer)
+            case "notify", [int(handle), int(value), str(data)]:
+                await self._radio().peripheral.notify(handle, value, data)
             case _:
                 raise OSError(errno.ENOSYS, operation)
         return None
@@ -346,6 +389,11 @@ class Hub:
         if self._process and self._net.wifi != before:
             self._process.tell("w", self._net.wifi)
 
+    def _set_points(self, points: Sequence[AccessPoint] | None) -> None:
+        self._net.points = points
+        if self._process:
+            self._process.tell("points", self._net.told())
+
     def _scan(self, duration_ms: int, interval_us: int, window_us: int) -> None:
         self._stop_scan(silent=True)
         scanner = self._scanner = Scanner(interval_us, window_us, self._hear)
@@ -378,12 +426,18 @@ class Hub:
                 if process and process is self._process:
                     process.tell("s", handle)
 
-            # Its random static address: the two highest bits are set.
-            address = bytes((self._mac[0] | 0xC0,)) + self._mac[1:]
-            self._central = Central(self._air.link(), self.hub_id, tell, address.hex(":").upper(), secure)
+            address = self._ble_address.hex(":").upper()
+            self._central = Central(self._air.link(), self.hub_id, tell, address, secure)
         return self._central
 
+    @property
+    def _ble_address(self) -> bytes:
+        # Random static: the two highest bits are set.
+        return bytes((self._mac[0] | 0xC0,)) + self._mac[1:]
+
     def _hear(self, advert: Advert) -> None:
+        if advert.address == self._ble_address:  # no radio hears itself
+            return
         fields = (int(advert.random_address), {"b": advert.address.hex()}, advert.adv_type, advert.rssi)
         event = ("b", SCAN_RESULT, *fields, {"b": advert.data.hex()})
         if not self._process or not self._process.tell(*event, droppable=True):
@@ -404,3 +458,7 @@ class Hub:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._net.close()
         self._port.close()
+
+
+def _say_reset(why: str) -> bytes:
+    return f"ets sim: rst by {why}\r\n".encode()

@@ -1,4 +1,4 @@
-"""NVS partition of a simulated hub, kept in a file; values reach the file at commit, all of them or none."""
+"""NVS of a simulated hub; values reach its store at commit, all of them or none."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ class NvsError(Exception):
     """An ESP-IDF error: args are its number, negative, and its name."""
 
 
-class Nvs:
+class NvsPartition:
     """Namespaces of i32 and blob values. What a process set and did not commit is lost when it ends."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.stored: dict[str, dict[str, Value]] = cbor2.loads(path.read_bytes()) if path.exists() else {}
+    def __init__(self, stored: dict[str, dict[str, Value]]) -> None:
+        self.stored = stored
         self._pending: dict[str, dict[str, Value | None]] = {}
 
     def open(self, space: str) -> None:
@@ -49,10 +48,9 @@ class Nvs:
 
     def set(self, space: str, key: str, value: Value) -> None:
         self._check(key)
-        used = sum(_entries(v) for name in {*self.stored, space} for v in self._view(name).values())
-        if used + _entries(value) > ENTRIES:
-            raise NvsError(*NOT_ENOUGH_SPACE)
-        self._pending.setdefault(space, {})[key] = value
+        pending = {**self._pending, space: {**self._pending.get(space, {}), key: value}}
+        self._room({name: self._view(name, pending) for name in (*self.stored, *pending)})
+        self._pending = pending
 
     def erase(self, space: str, key: str) -> None:
         self._check(key)
@@ -65,15 +63,23 @@ class Nvs:
             return
         self.stored[space] = self._view(space)
         del self._pending[space]
-        scratch = self.path.with_suffix(".nvs-new")
-        scratch.write_bytes(cbor2.dumps(self.stored))
-        os.replace(scratch, self.path)
+        self._save()
 
     def forget_uncommitted(self) -> None:
         self._pending.clear()
 
-    def _view(self, space: str) -> dict[str, Value]:
-        merged: dict[str, Value | None] = {**self.stored.get(space, {}), **self._pending.get(space, {})}
+    def _room(self, values: dict[str, dict[str, Value]]) -> None:
+        """NvsError if there is no room for them."""
+        raise NotImplementedError
+
+    def _save(self) -> None:
+        raise NotImplementedError
+
+    def _view(
+        self, space: str, pending: dict[str, dict[str, Value | None]] | None = None
+    ) -> dict[str, Value]:
+        changed = (self._pending if pending is None else pending).get(space, {})
+        merged: dict[str, Value | None] = {**self.stored.get(space, {}), **changed}
         return {key: value for key, value in merged.items() if value is not None}
 
     def _check(self, key: str) -> None:
@@ -81,6 +87,23 @@ class Nvs:
             raise NvsError(*KEY_TOO_LONG)
         if not key:
             raise NvsError(*INVALID_NAME)
+
+
+class Nvs(NvsPartition):
+    """Kept in a file of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(cbor2.loads(path.read_bytes()) if path.exists() else {})
+
+    def _room(self, values: dict[str, dict[str, Value]]) -> None:
+        if sum(_entries(value) for space in values.values() for value in space.values()) > ENTRIES:
+            raise NvsError(*NOT_ENOUGH_SPACE)
+
+    def _save(self) -> None:
+        scratch = self.path.with_suffix(".nvs-new")
+        scratch.write_bytes(cbor2.dumps(self.stored))
+        os.replace(scratch, self.path)
 
 
 def _entries(value: Value) -> int:

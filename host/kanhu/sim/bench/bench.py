@@ -15,8 +15,9 @@ from kanhu.sim.lamp import Indication, Lamp, Table, load_table
 from kanhu.sim.monitors import KINDS, Manners, make
 from kanhu.sim.nvs import Nvs
 from kanhu.sim.sensors import Sensor, parse_address
-from kanhu.sim.wires import Wire, wire
+from kanhu.sim.wires import Wire
 
+from .boards import BUZZER_PIN, LAMP_PIN, Boards, fit
 from .mishaps import Mishaps
 from .people import People
 from .stand import BenchError
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from kanhu.sim.monitors.base import Monitor
 
 T = TypeVar("T")
-LAMP_PIN, BUZZER_PIN = 2, 15  # where config does not say
 
 
-class Bench(People, Mishaps):
+class Bench(People, Mishaps, Boards):
     """Start it with `with Bench(folder) as bench`; all state that outlives a power cut is in the folder."""
 
     def add_hub(
@@ -54,13 +54,9 @@ class Bench(People, Mishaps):
         if speed < 1 or speed != int(speed):
             raise BenchError("speed is a whole number of simulated seconds per second")
         config = dict(config or {})
-        wires = {name: wire(name, where, config) for name, where in (wiring or {}).items()}
-        for name in wires:
+        for name in wiring or {}:
             self._check_name(name)
-        if config.get("mains") is not None and not any(w.kind == "mains" for w in wires.values()):
-            wires[f"{hub_id}-mains"] = Wire(config["mains"], "mains", pressed=True)
-        if config.get("cancel") is not None:
-            wires[f"{hub_id}-cancel"] = Wire(config["cancel"], "cancel")
+        wires = fit(hub_id, wiring or {}, config)
         flash.install(self.folder / f"{hub_id}.flash", build_files() if files is None else files, flash_size)
         nvs = Nvs(self.folder / f"{hub_id}.nvs")
         nvs.set("kanhu", "hub_id", hub_id.encode())

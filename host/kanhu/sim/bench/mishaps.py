@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from kanhu.sim import net
 from kanhu.sim.hub import Hub
 
 from .stand import BenchError, Stand
+
+if TYPE_CHECKING:
+    from kanhu.sim.board import Board
 
 
 class Mishaps(Stand):
@@ -21,16 +27,32 @@ class Mishaps(Stand):
 
     def cut_power(self, hub: Hub | str | None = None) -> None:
         """The hub is dead when this returns (SIGKILL in whatever it was doing)."""
-        self._wait(self._hub(hub)._cut_power())
+        owner = self._hub(hub)
+        board = self._board(owner)
+        if board:
+            board.cut_power()
+        else:
+            self._wait(owner._cut_power())
 
     def power(self, hub: Hub | str | None = None) -> None:
         """Power is back; returns when boot.py begins."""
-        self._wait(self._hub(hub)._start())
+        owner = self._hub(hub)
+        board = self._board(owner)
+        if board:
+            board.power_on()
+            board.wait_hub()
+        else:
+            self._wait(owner._start())
 
     def wifi(self, on: bool, hub: Hub | str | None = None) -> None:
         """The home's access point. Off: connections stall, as on the air."""
         owner = self._hub(hub)
         self._do(lambda: owner._set_network(wifi=on))
+
+    def access_points(self, points: Sequence[net.AccessPoint] | None, hub: Hub | str | None = None) -> None:
+        """The Wi-Fi networks there are at a hub's home; None: one that takes any name and password."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._set_points(None if points is None else tuple(points)))
 
     def link_fault(self, hub: Hub | str | None = None, fault: net.Fault | None = None) -> None:
         """stall: bytes stop; cut: connections are reset, now and anew; refuse: only new ones are; None."""
@@ -53,6 +75,9 @@ class Mishaps(Stand):
             )
         sense.pressed = on
         self._do(lambda: owner._show(sense))
+
+    def _board(self, hub: Hub) -> Board | None:
+        return next((board for board in self.boards.values() if hub in board.hubs[-1:]), None)
 
     def _plug(self, name: str, hub: Hub | str | None, *, plugged: bool) -> None:
         owner, contact = self._wire(name, hub)

@@ -18,6 +18,8 @@ from kanhu.sim.sensors import Sensor
 from kanhu.sim.wires import Wire
 
 if TYPE_CHECKING:
+    from kanhu.sim.board import Board
+    from kanhu.sim.board.loader import Loaders
     from kanhu.sim.modem import Modem
     from kanhu.sim.monitors.base import Monitor
 
@@ -45,6 +47,7 @@ class Stand:
         self.presses: list[Press] = []
         self.missed_presses: list[Press] = []  # pressed while no hub had power to notice
         self.hubs: dict[str, Hub] = {}
+        self.boards: dict[str, Board] = {}
         self.sensors: dict[str, tuple[Sensor, str]] = {}  # name -> sensor, hub it belongs to ("" if any)
         self.monitors: dict[str, Monitor] = {}
         self.modems: list[Modem] = []
@@ -52,6 +55,7 @@ class Stand:
         self._air = Air()
         self._servers: list[asyncio.DatagramTransport] = []
         self._chores: set[asyncio.Task[Any]] = set()
+        self._loaders: Loaders | None = None
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -77,8 +81,12 @@ class Stand:
             server.close()
         for task in self._chores:
             task.cancel()
+        for board in self.boards.values():
+            await board._close()
         for hub in self.hubs.values():
             await hub._close()
+        if self._loaders:
+            self._loaders.close()
         for modem in self.modems:
             modem.close()
 

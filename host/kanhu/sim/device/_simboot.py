@@ -32,18 +32,19 @@ class _MicroPython:
 class _Flash:
     # A NOR flash in a file: an erase is a write of ones, and a program happens after it. Allocates nothing:
     # a file that the collector closes gets here with the heap locked.
-    def __init__(self, path, block, count):
+    def __init__(self, path, offset, block, count):
         self.block = block
+        self.start = offset
         self.count = count
         self.file = open(path, "r+b")  # noqa: SIM115  open as long as the hub runs
         self.ones = bytes(b"\xff" * block)
 
     def readblocks(self, number, buffer, offset=0):
-        self.file.seek(number * self.block + offset)
+        self.file.seek(self.start + number * self.block + offset)
         self.file.readinto(buffer)
 
     def writeblocks(self, number, buffer, offset=0):
-        self.file.seek(number * self.block + offset)
+        self.file.seek(self.start + number * self.block + offset)
         self.file.write(buffer)
 
     def ioctl(self, op, arg):
@@ -52,9 +53,23 @@ class _Flash:
         if op == 5:
             return self.block
         if op == 6:
-            self.file.seek(arg * self.block)
+            self.file.seek(self.start + arg * self.block)
             self.file.write(self.ones)
         return 0
+
+
+def _volume(flash):
+    # As MicroPython's own first scripts have it: an erased partition becomes a volume with nothing on it.
+    try:
+        return vfs.VfsLfs2(flash)
+    except OSError:
+        block = bytearray(flash.block)
+        flash.readblocks(0, block)
+        if block != flash.ones:
+            print("The filesystem on the flash is corrupted: flash the board again")
+            return None
+        vfs.VfsLfs2.mkfs(flash)
+        return vfs.VfsLfs2(flash)
 
 
 def _fill(full):
@@ -106,11 +121,12 @@ def start(main):
         _import(name)
     sys.modules["micropython"] = _MicroPython()
     sys.modules["sys"] = _console.Sys()
-    flash = _Flash(state["flash"], state["block"], state["blocks"])
-    volume = vfs.VfsLfs2(flash)
+    flash = _Flash(state["flash"], state["offset"], state["block"], state["blocks"])
+    volume = _volume(flash) if state["blocks"] else None
     vfs.umount("/")
-    vfs.mount(volume, "/")
-    os.chdir("/")
+    if volume:
+        vfs.mount(volume, "/")
+        os.chdir("/")
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = []
     _bench.handlers["full"] = _fill

@@ -1,0 +1,18 @@
+"""On PYTHONPATH of a program that opens rfc2217:// ports: pyserial looks for the answer to each setting, which
+esptool changes twice a command, after 1 ms and not after 50."""
+
+import contextlib
+import time
+
+with contextlib.suppress(ImportError):
+    import serial.rfc2217
+
+    class _Time:
+        def __getattr__(self, name: str) -> object:
+            return getattr(time, name)
+
+        @staticmethod
+        def sleep(seconds: float) -> None:
+            time.sleep(seconds / 50)
+
+    serial.rfc2217.time = _Time()  # type: ignore[attr-defined]
