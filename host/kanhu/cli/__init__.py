@@ -34,7 +34,10 @@ COMMANDS = (
     Later("faults", "kanhu.cli.faults:app", "Technical faults as work: who mends them, and by when."),
     Later("duty", "kanhu.cli.duty:app", "Duty lists: who is asked when an alarm waits."),
     Later("firmware", "kanhu.cli.firmware:app", "Keys, signed bundles, and the page that installs one."),
+    Later("label", "kanhu.cli.label:app", "Sheets of labels for hubs, to print."),
+    Later("check", "kanhu.cli.check:app", "The acceptance of a home: what works, and who signs for it."),
     Later("update", "kanhu.cli.update:app", "Releases brought to hubs over the air."),
+    Later("flash", "kanhu.cli.flash:flash", "Make every board that is plugged in a hub."),
     Later("sim", "kanhu.sim.cli:app", "A simulated hub on this desk.", needs_sim=True),
 )  # fmt: skip
 

@@ -1,0 +1,186 @@
+"""A board's own word: it is reset, its start is heard, and its REPL is asked (mpremote's transport)."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import struct
+import threading
+import time
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import serial
+from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport_serial import SerialTransport
+
+from kanhu.install.firmware import source_dir
+from kanhu.install.flash import ports, troubles
+from kanhu.install.flash.ports import Port
+
+BAUD = 115_200  # of MicroPython's console
+PULSE_S = 0.1  # EN held low; esptool's own
+START_S = 30.0  # from reset to the hub's first line: 3 s on an ESP32, more on a busy computer's bench
+RAW_S = 20.0
+ANSWER_S = 30.0  # longest the self-test is silent: it hashes 0.5 MB of files
+LOOPS = 4  # starts of the chip without a hub's line before it is called a loop
+_STARTED = re.compile(rb"kanhu: hub ([0-9a-z]{10}) boot (\d+)")
+_IDLE = re.compile(rb"kanhu: not provisioned|MicroPython v[^\r\n]*\r\n[^\r\n]*\r\n>>> ")
+_RESET = re.compile(rb"(?:rst:0x|ets sim: rst)[^\r\n]*")
+_INVALID = re.compile(rb"invalid header|No bootable app|invalid magic byte|checksum failed")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What was heard after a reset: hub and boot of a hub's first line, or ""; silent: nothing at all."""
+
+    hub: str = ""
+    boot: int = 0
+    loops: int = 0
+    empty: bool = False
+    silent: bool = False
+
+
+class Stopped(Exception):
+    """Somebody wants the work to end."""
+
+
+class Console(SerialTransport):  # type: ignore[misc]
+    """An open console. Its methods block; stop is looked at all the time. Trouble."""
+
+    def __init__(self, port: Port, stop: threading.Event) -> None:
+        self.port, self.stop = port, stop
+        try:
+            super().__init__(port.url, baudrate=BAUD, timeout=1)
+        except TransportError:
+            raise _why(port) from None
+
+    def reset(self) -> bool:
+        """Restart the chip into its application; False where the port has no reset lines."""
+        try:
+            self.serial.dtr = False
+            self.serial.rts = True
+            time.sleep(PULSE_S)
+            self.serial.rts = False
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):
+                raise
+            return False
+        return True
+
+    def started(self, timeout: float = START_S) -> Start:
+        """Listen until a hub says that it has started, a REPL waits, or nothing more can be hoped for."""
+        end = time.monotonic() + timeout
+        heard = b""
+        while time.monotonic() < end:
+            heard += self._some()
+            if found := _STARTED.search(heard):
+                return Start(found[1].decode(), int(found[2]))
+            loops = len(_RESET.findall(heard))
+            if _IDLE.search(heard):
+                return Start(loops=loops)
+            if len(_INVALID.findall(heard)) >= LOOPS or loops >= LOOPS:
+                return Start(loops=max(loops, LOOPS), empty=bool(_INVALID.search(heard)))
+        return Start(loops=len(_RESET.findall(heard)), silent=not heard)
+
+    def raw(self, timeout: float = RAW_S) -> None:
+        """Interrupt whatever runs, and be at the raw REPL. Trouble."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            self.serial.write(b"\r\x03\x03")
+            time.sleep(0.1)
+            self._some()
+            self.serial.write(b"\r\x01")
+            seen = self.read_until(1, b"raw REPL; CTRL-B to exit\r\n", timeout=2, timeout_overall=4)
+            self._check()
+            if seen.endswith(b"raw REPL; CTRL-B to exit\r\n"):
+                self.in_raw_repl = True
+                return
+        raise troubles.Trouble(
+            f"{self.port.url}: the board starts, but its console does not answer; plug it in again"
+        )
+
+    def ask(self, call: str) -> dict[str, Any]:
+        """What a function of the self-test prints. Trouble."""
+        try:
+            if not self.in_raw_repl:
+                self.raw()
+            said = self._exec(f"{_selftest()}\n{call}\n")
+            lines = [line for line in said.decode(errors="replace").splitlines() if line.startswith("{")]
+            found = json.loads(lines[-1]) if lines else None
+        except TransportExecError as error:
+            last = str(error.error_output).strip().splitlines()[-1:]
+            raise troubles.Trouble(f"{self.port.url}: the self-test ended with {last}") from None
+        except (TransportError, struct.error, ValueError) as error:
+            raise troubles.Trouble(
+                f"{self.port.url}: the console breaks off ({str(error)[:80]}); use a shorter cable",
+                again=True,
+            ) from None
+        if not isinstance(found, dict):
+            raise troubles.Trouble(f"{self.port.url}: the self-test said nothing", again=True)
+        return found
+
+    def close(self) -> None:
+        """Let the board run, and the port go."""
+        try:
+            super().close()
+        except OSError:
+            self.serial.close()
+
+    def _exec(self, text: str) -> bytes:
+        self.exec_raw_no_follow(text)
+        said, error = self.follow(ANSWER_S)
+        if error:
+            raise TransportExecError(said, error.decode(errors="replace"))
+        return bytes(said)
+
+    def _some(self) -> bytes:
+        self._check()
+        waiting = self.serial.in_waiting
+        if not waiting:
+            time.sleep(0.02)
+            return b""
+        return bytes(self.serial.read(waiting))
+
+    def _check(self) -> None:
+        if self.stop.is_set():
+            raise Stopped
+
+
+def opened(port: Port, mac: str, stop: threading.Event, reset: bool = True) -> tuple[Console, Start]:
+    """A board's console after a reset, and how it started; its own USB goes away and comes back. Trouble."""
+    end = time.monotonic() + START_S
+    while True:
+        console: Console | None = None
+        try:
+            console = Console(ports.again(port, mac) or port, stop)
+            # Where it cannot be reset it has been running for a while.
+            return console, console.started() if reset and console.reset() else console.started(2.0)
+        except (OSError, troubles.Trouble) as error:
+            if console:
+                console.close()
+            if time.monotonic() > end or (isinstance(error, troubles.Trouble) and not error.again):
+                raise (
+                    error if isinstance(error, troubles.Trouble) else troubles.opening(error, port.url)
+                ) from None
+            reset = False  # the lines went away with the chip's own USB: it has been reset
+            time.sleep(0.5)
+        except BaseException:
+            if console:
+                console.close()
+            raise
+
+
+def _why(port: Port) -> troubles.Trouble:
+    try:
+        serial.serial_for_url(port.url, exclusive=True, timeout=1).close()
+    except (OSError, ValueError) as error:
+        return troubles.opening(error if isinstance(error, OSError) else OSError(str(error)), port.url)
+    return troubles.Trouble(f"{port.url}: could not be opened; try again", again=True)
+
+
+@cache
+def _selftest() -> str:
+    return (source_dir() / "selftest.py").read_text(encoding="utf-8")

@@ -1,0 +1,449 @@
+"""One board, from its port to a passed self-test, step by step; what became of it is in `result`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kanhu.errors import KanhuError
+from kanhu.install import release
+from kanhu.install.bundle import Bundle
+from kanhu.install.flash import console, esptool, judge, nvs, ports, troubles
+from kanhu.install.flash.esptool import Chip, Part
+from kanhu.install.flash.judge import Expected
+from kanhu.install.flash.ports import Port
+from kanhu.install.flash.troubles import Refused, Trouble
+from kanhu.journal.past import past
+from kanhu.registry import Registry, checks
+from kanhu.registry.boards import Allocation, BoardRow, Boards
+
+T = TypeVar("T")
+BAUDS = (921_600, 460_800, 115_200)  # one after the other, when a faster one does not work
+RETURN_S = 60.0  # how long a board that went away is waited for
+POLL_S = 1.0
+TABLE_MAGIC = b"\xaa\x50"  # of an entry in ESP-IDF's partition table
+CHIPS = {"esp32": "ESP32", "esp32s2": "ESP32-S2", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
+
+
+@dataclass(frozen=True)
+class Network:
+    """What hubs are told of their way to the broker, where it is known at the bench already."""
+
+    wifi: tuple[str, str]
+    broker: tuple[str, int]
+    ca: bytes = b""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all boards of a session are to become."""
+
+    bundles: dict[str, tuple[Bundle, Expected]]  # by chip
+    data_dir: Path
+    home: str | None = None
+    network: Network | None = None
+    settings: dict[str, Any] = field(default_factory=dict)  # of new hubs
+    erase_data: bool = False
+    allow_older: bool = False
+    dry_run: bool = False
+    passed: frozenset[str] = frozenset()  # MACs that the session which this continues has done
+    return_s: float = RETURN_S
+
+
+@dataclass
+class Result:
+    """What became of a board; state: passed, unchanged, refused, failed, aborted, planned or missing."""
+
+    port: str
+    serial: str = ""
+    mac: str = ""
+    chip: str = ""
+    flash_size: int = 0
+    hub: str = ""
+    generation: int = 0
+    board: str = ""
+    version: str = ""
+    state: str = ""
+    sentence: str = ""
+    baud: int = 0
+    attempts: int = 0
+    seconds: float = 0.0
+    regions: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        return self.state in ("passed", "unchanged", "planned")
+
+
+class Work:
+    """One board's work; `stage` and `share` say how far it is, `changed` is called when they change."""
+
+    def __init__(
+        self,
+        port: Port,
+        plan: Plan,
+        registry: Registry,
+        changed: Callable[[Work], None] = lambda work: None,
+        taken: dict[str, str] | None = None,
+    ) -> None:
+        self.port, self.result = port, Result(port.url, port.serial)
+        self.stage, self.share = "waiting", 0.0
+        self._plan, self._registry, self._boards, self._changed = plan, registry, Boards(registry), changed
+        self._taken = {} if taken is None else taken  # MAC: port, of the boards of one session
+        self._stop = threading.Event()
+        self._in_loader = False
+        self._allocated: Allocation | None = None
+        self._started = 0.0
+
+    async def run(self) -> Result:
+        """All of it; never raises but when cancelled, and then nothing of the board is trusted."""
+        self._started = time.monotonic()
+        result = self.result
+        try:
+            result.state, result.sentence = await self._flash()
+        except Refused as refusal:
+            result.state, result.sentence = "refused", str(refusal)
+        except KanhuError as trouble:
+            result.state, result.sentence = "failed", str(trouble)
+        except asyncio.CancelledError:
+            result.state = "aborted"
+            result.sentence = "interrupted; nothing of it is trusted, run kanhu flash --resume to go on"
+            raise
+        except Exception as error:
+            result.state = "failed"
+            result.sentence = f"{self.port.url}: {type(error).__name__}: {error}; please report this"
+        finally:
+            self._end()
+        if self._in_loader:
+            await esptool.restart(self.port.url)
+        return result
+
+    def _end(self) -> None:
+        if self._allocated and not self.result.good:
+            self._boards.aborted(self._allocated.mac)
+        self.result.seconds = time.monotonic() - self._started
+        self._say(self.result.state, 1.0 if self.result.good else self.share)
+
+    def _say(self, stage: str, share: float | None = None) -> None:
+        self.stage = stage
+        self.share = self.share if share is None else share
+        self._changed(self)
+
+    # The steps
+
+    async def _flash(self) -> tuple[str, str]:
+        chip = await self._identified()
+        bundle, expected = self._fitting(chip)
+        row = self._boards.of(chip.mac)
+        if row:
+            self.result.hub, self.result.generation = row.hub, row.generation
+        if row and chip.mac in self._plan.passed:
+            return "unchanged", "passed earlier in the session that this one continues"
+        facts: dict[str, Any] | None = None
+        if row and (row.state, row.bundle) == ("trusted", bundle.digest) and self._registry.knows(row.hub):
+            same, facts = await self._unchanged(chip, row, bundle, expected)
+            if same:
+                return "unchanged", f"hub {row.hub} runs {bundle.version} already, and works"
+        elif await self._occupied(chip, bundle):
+            facts = await self._asked(chip)
+        self._allowed(row, facts, bundle)
+        if self._plan.dry_run:
+            return "planned", f"would be written with {bundle.board} {bundle.version}"
+        self._say("giving it an id and a key")
+        given = self._allocated = self._boards.allocate(
+            chip.mac,
+            chip.chip,
+            bundle.board,
+            self.port.serial,
+            bundle.digest,
+            bundle.version,
+            self._plan.home,
+        )
+        self.result.hub, self.result.generation = given.hub, given.generation
+        await self._written(chip, bundle, given)
+        self._boards.written(chip.mac)
+        await self._proved(chip, expected, given)
+        self._boards.trusted(given)
+        return "passed", f"hub {given.hub} runs {bundle.version}, and works"
+
+    async def _identified(self) -> Chip:
+        self._say("asking which chip it is")
+        try:
+            chip = await esptool.identify(self.port.url)
+        except Trouble as trouble:
+            if not trouble.again:
+                raise
+            await asyncio.sleep(POLL_S)
+            chip = await esptool.identify(self._here().url)
+        result = self.result
+        result.mac, result.chip, result.flash_size = chip.mac, chip.chip, chip.flash_size
+        self._in_loader = True
+        other = self._taken.setdefault(chip.mac, self.port.url)
+        if other != self.port.url:
+            raise Refused(
+                f"this board is plugged in twice, and {other} is it as well: use one of its sockets"
+            )
+        self._say("looking at what it is")
+        return chip
+
+    def _fitting(self, chip: Chip) -> tuple[Bundle, Expected]:
+        name = CHIPS.get(chip.chip, chip.chip.upper())
+        if chip.chip not in self._plan.bundles:
+            have = ", ".join(sorted(CHIPS.get(one, one.upper()) for one in self._plan.bundles))
+            raise Refused(
+                f"this board has an {name}, and what is to be written is for {have}: take another board, or "
+                f"give the bundle for {name} as well"
+            )
+        bundle, expected = self._plan.bundles[chip.chip]
+        if chip.flash_size < bundle.flash_size:
+            raise Refused(
+                f"its flash has {_mb(chip.flash_size)}, and {bundle.board} needs {_mb(bundle.flash_size)}: "
+                "take a board with more, or the bundle for this one"
+            )
+        self.result.board, self.result.version = bundle.board, bundle.version
+        return bundle, expected
+
+    async def _unchanged(
+        self, chip: Chip, row: BoardRow, bundle: Bundle, expected: Expected
+    ) -> tuple[bool, dict[str, Any] | None]:
+        self._say("comparing what is on it")
+        # Its file system lives: what is in there the board says itself, below.
+        parts = [part for part in _parts(bundle) if part.name != "vfs"]
+        wrong = await esptool.verify(self.port.url, chip.chip, parts, BAUDS[0])
+        self.result.regions = {part.name: "kept" for part in parts}
+        if wrong:
+            return False, await self._asked(chip)
+        facts = await self._tested(chip, self._pins(row.hub))
+        key = self._registry.keys(row.hub).get(row.generation, b"")
+        same = not [
+            *judge.identity(facts, row.hub, row.generation, key),
+            *judge.application(facts, expected),
+            *judge.health(facts, chip.mac),
+        ]
+        return same, facts
+
+    async def _occupied(self, chip: Chip, bundle: Bundle) -> bool:
+        """Whether anything on it can start: without a partition table nothing can."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table"
+            await esptool.read(
+                self.port.url, chip.chip, bundle.region("partitions").offset, esptool.SECTOR, str(path)
+            )
+            return path.read_bytes()[:2] == TABLE_MAGIC
+
+    async def _asked(self, chip: Chip) -> dict[str, Any] | None:
+        """What the hub on it says of itself; None when there is none that answers."""
+        self._say("asking what is on it")
+
+        def ask() -> dict[str, Any] | None:
+            board, start = console.opened(self.port, chip.mac, self._stop)
+            try:
+                if start.empty or start.loops >= console.LOOPS:
+                    return None
+                facts = board.ask("look()")
+                facts["started"] = start.boot
+                board.reset()
+                return facts if facts.get("hub") else None
+            except Trouble:
+                return None  # something else runs there
+            finally:
+                board.close()
+
+        return await self._apart(ask)
+
+    def _allowed(self, row: BoardRow | None, facts: dict[str, Any] | None, bundle: Bundle) -> None:
+        """Refused when the board is newer, or holds what nobody else has."""
+        runs = str(facts["firmware"]) if facts else (row.version if row and row.state == "trusted" else "")
+        if _release(runs) > bundle.number and not self._plan.allow_older:
+            raise Refused(
+                f"it runs {runs}, which is newer than {bundle.version}: build a newer bundle, "
+                "or say --allow-older"
+            )
+        if self._plan.erase_data:
+            return
+        if facts is None:
+            if row and row.state == "trusted" and self._in_service(row.hub):
+                raise Refused(
+                    f"hub {row.hub} on it does not answer, so nobody knows what it still holds: read it out, "
+                    "or say --erase-data to give that up"
+                )
+            return
+        hub, held = str(facts["hub"]), facts.get("held")
+        if self._registry.remembers(hub) and not self._in_service(hub):
+            return
+        if not isinstance(held, dict):
+            raise Refused(f"hub {hub} on it cannot read its own memory: say --erase-data to give that up")
+        # The start that made it answer was ours, and so is what the hub recorded of it.
+        spans = [span for span in held["events"] if span[0] != facts.get("started") or not facts["started"]]
+        left = judge.unstored(self._plan.data_dir, hub, spans)
+        count = sum(last - first + 1 for _, first, last in spans) if left is None else left
+        if count:
+            where = (
+                "no host here has" if left is not None else "may be nowhere else (there is no journal here)"
+            )
+            raise Refused(
+                f"hub {hub} on it holds {count} events that {where}: let it reach its host until kanhu "
+                "status shows none awaited, or say --erase-data to give them up"
+            )
+
+    async def _written(self, chip: Chip, bundle: Bundle, given: Allocation) -> None:
+        partition = bundle.partition("nvs")
+        data = nvs.image(partition.size, self._values(bundle, given))
+        with nvs.secret_file(data) as (path, keep):
+            parts = sorted(
+                [*_parts(bundle), Part("nvs", partition.offset, len(data), path)],
+                key=lambda part: part.offset,
+            )
+            trouble = Trouble("")
+            for attempt, baud in enumerate((*BAUDS, BAUDS[-1])):
+                try:
+                    if attempt:
+                        await self._back(chip, trouble)
+                    self.result.attempts, self.result.baud = attempt + 1, baud
+                    found = await esptool.write(self.port.url, chip.chip, parts, baud, self._writing, keep)
+                    for name, what in found.items():
+                        if self.result.regions.get(name) != "written":
+                            self.result.regions[name] = what
+                    self._say("comparing all of it", 0.9)
+                    wrong = await esptool.verify(self.port.url, chip.chip, parts, baud, keep)
+                    if not wrong:
+                        return
+                    trouble = troubles.esptool_said(["error: Verification failed"], self.port.url)
+                except Trouble as error:
+                    if not error.again:
+                        raise
+                    trouble = error
+            raise trouble
+
+    async def _back(self, chip: Chip, trouble: Trouble) -> None:
+        """Wait for the same board to answer again; Trouble."""
+        self._say("waiting for it to answer again")
+        end = time.monotonic() + self._plan.return_s
+        while True:
+            try:
+                found = await esptool.identify(self._here().url)
+                break
+            except Trouble:
+                if time.monotonic() > end:
+                    raise Trouble(troubles.unplugged(self.port.url)) from trouble
+                await asyncio.sleep(POLL_S)
+        if found.mac != chip.mac:
+            raise Trouble(
+                f"{self.port.url}: another board was plugged in ({found.mac}): run kanhu flash again"
+            )
+
+    async def _proved(self, chip: Chip, expected: Expected, given: Allocation) -> None:
+        facts = await self._tested(chip, self._pins(given.hub))
+        wrong = [
+            *judge.identity(facts, given.hub, given.generation, given.key),
+            *judge.application(facts, expected),
+            *judge.health(facts, chip.mac),
+        ]
+        if wrong:
+            raise Trouble("the self-test found: " + "; ".join(wrong) + ". Put the board aside")
+
+    async def _tested(self, chip: Chip, pins: list[int]) -> dict[str, Any]:
+        """The self-test's facts of what runs after a reset. Trouble; the board is left running."""
+        self._say("starting it", 0.93)
+
+        def test() -> dict[str, Any]:
+            board, start = console.opened(self.port, chip.mac, self._stop)
+            try:
+                if start.empty or start.loops >= console.LOOPS:
+                    raise Trouble(
+                        troubles.boot_loop(self.port.url, "nothing to start" if start.empty else "resets")
+                    )
+                self._stage_apart("self-test", 0.96)
+                facts = board.ask(f"run({pins!r})")
+                facts["started"] = start.boot
+                board.ask("passed()")
+                board.reset()
+                return facts
+            finally:
+                board.close()
+
+        facts = await self._apart(test)
+        self.result.facts = {name: value for name, value in facts.items() if name != "held"}
+        return facts
+
+    # Inside
+
+    def _values(self, bundle: Bundle, given: Allocation) -> dict[str, int | bytes]:
+        plan, registry = self._plan, self._registry
+        if given.new and plan.settings:
+            registry.set_settings(given.hub, plan.settings)
+        wifi = broker = None
+        if plan.network:
+            wifi = plan.network.wifi
+            broker = (*plan.network.broker, given.hub, registry.mqtt_password(given.hub))
+        ca = plan.network.ca if plan.network else b""
+        values: dict[str, int | bytes] = {
+            "hub_id": given.hub.encode(),
+            "key": given.key,
+            "generation": given.generation,
+            "config": registry.hub_config(given.hub, wifi, broker, bool(ca)),
+            "release": bundle.signer,
+            "commission": given.commission,
+        }
+        if given.floor:
+            values["boot"] = given.floor
+        if ca:
+            values["ca"] = ca
+        return values
+
+    def _pins(self, hub: str) -> list[int]:
+        """Input pins of a hub's wiring."""
+        settings = self._registry.settings(hub)
+        rows = [row for key, default in checks.DEFAULT_WIRED.items() for row in settings.get(key, default)]
+        return sorted({row[1] for row in rows})
+
+    def _in_service(self, hub: str) -> bool:
+        """Whether a host has heard it, or its home is a real one."""
+        home = self._registry.home_of(hub)
+        known = home is not None and bool(home.region or home.name or home.address)
+        return known or past(self._plan.data_dir, hub).boot > 0
+
+    def _here(self) -> Port:
+        self.port = ports.again(self.port, self.result.mac) or self.port
+        return self.port
+
+    def _writing(self, name: str, share: float) -> None:
+        self._say(f"writing {name}", 0.9 * share)
+
+    def _stage_apart(self, stage: str, share: float) -> None:
+        self._loop.call_soon_threadsafe(self._say, stage, share)
+
+    async def _apart(self, work: Callable[[], T]) -> T:
+        """Run what blocks in a thread; when cancelled, it is told to stop and waited for."""
+        self._loop, self._in_loader = asyncio.get_running_loop(), False
+        task = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._stop.set()
+            await asyncio.wait([task])
+            raise
+        except OSError as error:
+            raise troubles.opening(error, self.port.url) from None
+
+
+def _parts(bundle: Bundle) -> list[Part]:
+    return [Part(one.name, one.offset, one.size, str(one.path)) for one in bundle.regions]
+
+
+def _release(version: str) -> int:
+    try:
+        return release.number(version)
+    except KanhuError:
+        return -1
+
+
+def _mb(size: int) -> str:
+    return f"{size / (1 << 20):g} MB"
