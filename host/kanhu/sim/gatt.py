@@ -33,6 +33,7 @@ from bumble.link import LocalLink
 from bumble.transport.common import AsyncPipeSink
 
 from kanhu.sim import bonds
+from kanhu.sim.peripheral import Peripheral
 from kanhu.sim.sensors import Advert
 
 # MicroPython's bluetooth._IRQ_* of a central
@@ -155,11 +156,13 @@ class Central:
         self._link, self._name, self._tell, self._secure = link, name, tell, secure
         self._address = address
         self._device: Device | None = None
+        self._powering = asyncio.Lock()
         self._connections: dict[int, Connection] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._securing: set[int] = set()
         self._unconfirmed: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.peripheral = Peripheral(self._ready, tell)
 
     @property
     def connecting(self) -> bool:
@@ -171,7 +174,7 @@ class Central:
             raise OSError(errno.EALREADY, "connecting")
         if any(_printed(one.peer_address) == address for one in self._connections.values()):
             raise OSError(errno.EIO, "connected already")
-        if len(self._connections) >= CONNECTIONS:
+        if len(self._connections) + len(self.peripheral.connections) >= CONNECTIONS:
             raise OSError(errno.ENOMEM, "no connection free")
         self._connecting = self._go(self._connect(address_type, address, timeout_ms))
         self._connecting.add_done_callback(self._over)
@@ -188,14 +191,20 @@ class Central:
                 controller.pending_le_connection = None  # Bumble's own cancelling forgets to
             self._tell(DISCONNECT, NO_CONNECTION, *NO_ADDRESS)
 
+    async def _ready(self) -> Device:
+        async with self._powering:
+            if self._device is None:
+                made = device(self._link, self._name, self._address)
+                await made.power_on()
+                self._device = made
+        return self._device
+
     async def _connect(self, address_type: int, address: bytes, timeout_ms: int) -> None:
-        if self._device is None:
-            self._device = device(self._link, self._name, self._address)
-            await self._device.power_on()
+        radio = await self._ready()
         target = hci.Address(bytes(reversed(address)), hci.AddressType(address_type))
         async with asyncio.timeout(timeout_ms / 1000):
             await self._link.until_connectable(target)
-            connection = await self._device.connect(target, timeout=None)
+            connection = await radio.connect(target, timeout=None)
         peer = {"b": address.hex()}
         handle = connection.handle
         self._connections[handle] = connection
@@ -233,7 +242,7 @@ class Central:
         """False if there is no such connection."""
         connection = self._connections.get(handle)
         if connection is None:
-            return False
+            return await self.peripheral.disconnect(handle)
         await connection.disconnect()
         return True
 
@@ -340,6 +349,7 @@ class Central:
         for task in list(self._tasks):
             task.cancel()
         self._tell = lambda *message: None
+        await self.peripheral.close()
         for connection in list(self._connections.values()):
             await connection.disconnect()
 

@@ -8,8 +8,9 @@ import ipaddress
 import socket
 import struct
 import time
-from collections.abc import Callable
-from typing import Literal, cast
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast
 
 Address = tuple[str, int]
 Fault = Literal["stall", "cut", "refuse"]
@@ -18,6 +19,18 @@ LOOPBACK = "127.0.0.1"
 CHUNK = 4096  # bytes moved at once
 NTP_EPOCH = 2208988800  # s from 1900 to 1970 (RFC 5905)
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of no time: close sends RST
+
+
+@dataclass(frozen=True)
+class AccessPoint:
+    """A Wi-Fi network at a home; no password: open; fails: the WLAN.status() of every try to join it."""
+
+    ssid: str
+    password: str = ""
+    rssi: int = -55  # dBm; -88 and below loses handshakes, -92 and below is not heard
+    dhcp: bool = True
+    hidden: bool = False
+    fails: int = 0
 
 
 class UnknownHost(Exception):
@@ -59,6 +72,7 @@ class HomeNetwork:
         self._flow.set()
         self.wifi = True
         self.fault: Fault | None = None
+        self.points: Sequence[AccessPoint] | None = None  # None: one that takes any name and password
 
     def set(self, wifi: bool | None = None, fault: Fault | Literal["none"] | None = None) -> None:
         if wifi is not None:
@@ -72,6 +86,10 @@ class HomeNetwork:
         if self.fault == "cut":
             for writer in self._hub_sides:
                 _reset(writer)
+
+    def told(self) -> list[dict[str, Any]] | None:
+        """The access points as the hub's stand-in reads them."""
+        return None if self.points is None else [asdict(point) for point in self.points]
 
     @property
     def flows(self) -> bool:

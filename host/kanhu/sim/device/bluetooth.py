@@ -1,4 +1,4 @@
-# bluetooth as on an ESP32 with NimBLE: scanning and the central's side of GATT; the bench is the controller.
+# bluetooth as on an ESP32 with NimBLE: scanning and both sides of GATT; the bench is the controller.
 # Pairing and its errors: see the head of host/kanhu/sim/gatt.py.
 import binascii
 import os
@@ -13,6 +13,7 @@ FLAG_WRITE = 0x08
 FLAG_NOTIFY = 0x10
 FLAG_INDICATE = 0x20
 
+_WRITTEN = const(3)
 _CONNECT = const(7)
 _DISCONNECT = const(8)
 _INDICATE = const(19)
@@ -87,6 +88,8 @@ class BLE:
         self._settings = {"gap_name": b"MPY ESP32", "mtu": 256, "rxbuf": 256, "addr_mode": 0}
         self._settings.update({"bond": False, "mitm": False, "io": 3, "le_secure": False})
         self._peers = {}  # connection -> key of its secret
+        self._values = {}  # handle of one of our characteristics -> [bytes, limit, whether writes add up]
+        self._adv = ["", ""]  # advertising data and scan response, until others are given
 
     def active(self, on=None):
         if on is not None and bool(on) != self._active:
@@ -123,6 +126,9 @@ class BLE:
             self._peers[fields[0]] = bytes((fields[1],)) + bytes(reversed(_unhex(fields[2]["b"])))
         elif event == _DISCONNECT:
             self._peers.pop(fields[0], None)
+        elif event == _WRITTEN:
+            self._written(fields[1], _unhex(fields[2]["b"]))
+            fields = fields[:2]
         if self._irq:
             self._tell(event, fields)
         if event == _INDICATE:
@@ -201,6 +207,51 @@ class BLE:
         except Exception as error:
             sys.stderr.write("Unhandled exception in callback\n")
             sys.print_exception(error)
+
+    def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
+        self._check()
+        if interval_us is not None and not connectable:
+            raise NotImplementedError("the bench has connectable advertising only")
+        if adv_data is not None:
+            self._adv[0] = _hex(adv_data)
+        if resp_data is not None:
+            self._adv[1] = _hex(resp_data)
+        _bench.call("advertise", interval_us, *self._adv)
+
+    def gatts_register_services(self, services):
+        self._check()
+        told = [[_hex(uuid), [[_hex(one[0]), one[1]] for one in rows]] for uuid, rows in services]
+        handles = _bench.call("gatts", told, self._settings["mtu"])
+        self._values = {handle: [b"", 20, False] for row in handles for handle in row}
+        return tuple(tuple(row) for row in handles)
+
+    def gatts_set_buffer(self, value_handle, length, append=False):
+        self._check()
+        self._values[value_handle][1:] = [length, append]
+
+    def _written(self, handle, data):
+        row = self._values.get(handle)
+        if row:
+            row[0] = ((row[0] if row[2] else b"") + data)[: row[1]]
+
+    def gatts_read(self, value_handle):
+        self._check()
+        row = self._values[value_handle]
+        data = row[0]
+        if row[2]:
+            row[0] = b""
+        return data
+
+    def gatts_write(self, value_handle, data, send_update=False):
+        self._check()
+        row = self._values[value_handle]
+        row[0] = bytes(data)
+        row[1] = max(row[1], len(data))
+
+    def gatts_notify(self, conn, value_handle, data=None):
+        self._check()
+        data = self._values[value_handle][0] if data is None else data
+        _bench.call("notify", conn, value_handle, _hex(data))
 
     def gattc_discover_services(self, conn, uuid=None):
         self._gatt("services", conn, _hex(uuid) if uuid else None)
