@@ -33,6 +33,8 @@ from kanhu.counters import Counters
 from kanhu.downlink import Downlink
 from kanhu.ending import end
 from kanhu.errors import ConfigError, KanhuError
+from kanhu.install.check.requests import handler as check_requests
+from kanhu.install.check.surveys import Surveys
 from kanhu.intake import Intake, Receipts
 from kanhu.journal import Event, Journal
 from kanhu.journal.commands import Commands
@@ -44,6 +46,7 @@ from kanhu.metrics import MetricsServer
 from kanhu.orders import Orders
 from kanhu.pairing import Pairing
 from kanhu.pairing.requests import handler as pairing_requests
+from kanhu.pairing.walks import Walks
 from kanhu.registry import Registry
 from kanhu.registry.families import Families
 from kanhu.silence import Silence, limit_s
@@ -151,6 +154,10 @@ class Daemon:
         self.journal.on_stored.append(self.pairing.stored)
         self.journal.on_delivered.append(self.pairing.delivered)
         self.orders.on_table.append(self.pairing.table_reported)
+        self.surveys = Surveys(self.registry, self.commands, self.downlink)
+        self.journal.on_stored.append(self.surveys.stored)
+        walks = Walks(self.registry, self.journal)
+        self.check_requests = check_requests(self.surveys, walks, self.registry, self.journal)
         self.updates = Updates(
             self.journal, self.registry, self.commands, self.downlink, self.alarms, self._is_heard,
             config.data_dir,
@@ -385,6 +392,7 @@ class Daemon:
                     self.config.data_dir,
                     requests.route(
                         {
+                            "check": self.check_requests,
                             "faults": fault_requests(self.faults),
                             "pair": pairing_requests(self.pairing),
                             "update": update_requests(self.updates),

@@ -59,7 +59,7 @@ def _forget(daemon: Daemon, hub: str) -> None:
     for part in (
         daemon.alarms, daemon.faults, daemon.proofs, daemon.watch,
         daemon.downlink, daemon.silence, daemon.intake, daemon.orders, daemon.visits, daemon.referrals,
-        daemon.pairing, daemon.updates,
+        daemon.pairing, daemon.updates, daemon.surveys,
     ):  # fmt: skip
         part.forget(hub)
     daemon.commands.drop(hub)

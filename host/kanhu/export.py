@@ -14,6 +14,7 @@ from kanhu.journal.erasing import about
 from kanhu.journal.plain import believed
 from kanhu.journal.times import Anchor, resolve
 from kanhu.registry import Home, Registry
+from kanhu.registry.acceptances import Acceptances
 from kanhu.registry.families import Families
 from kanhu.registry.notes import Notes
 from kanhu.uplink.cloudevents import to_json
@@ -88,6 +89,13 @@ def _write(file: TextIO, data_dir: Path, registry: Registry, home: Home) -> int:
         "family": {"claimed_ms": family.claimed_ms if family is not None else None},
         "reading_wearers": [
             {"hub": hub, **said._asdict()} for hub in hubs for said in families.wearer_history(hub)
+        ],
+        "acceptances": [
+            {
+                "hub": hub, "at_ms": one.at_ms, "digest": one.digest, "record": json.loads(one.record),
+                "signature": one.signature.hex(),
+            }
+            for hub in hubs for one in Acceptances(registry).of(hub)
         ],
     }  # fmt: skip
     count = 0

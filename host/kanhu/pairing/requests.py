@@ -71,6 +71,7 @@ def _window(pairing: Pairing, window: Window) -> dict[str, Any]:
 def _proof(proof: Proof) -> dict[str, Any]:
     return {
         "hub": proof.sensor.hub, "index": proof.sensor.index, "state": proof.state, "why": proof.why,
+        "code": getattr(proof.why, "code", ""),
         "ends_ms": proof.ends_ms, "event": names.KINDS.get(proof.kind), "happened_ms": proof.happened_ms,
         "stored_ms": proof.stored_ms, "delivered_ms": proof.delivered_ms,
     }  # fmt: skip

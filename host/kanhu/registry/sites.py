@@ -33,6 +33,12 @@ class Sites(RegistryFile):
             (key,) = self._db.execute(question, (hub_id,)).fetchone()
         return bytes(key)
 
+    def has_commission(self, hub_id: str) -> bool:
+        """Whether a key was made for it: a board flashed before has none."""
+        self._active(hub_id)
+        (key,) = self._db.execute("SELECT commission FROM hubs WHERE id=?", (hub_id,)).fetchone()
+        return key is not None
+
     def set_home(
         self,
         home_id: str,
