@@ -1,4 +1,4 @@
-"""Simulated boards: a chip with its ROM loader, its flash and its reset lines, that boots what is in the flash."""
+"""Simulated boards: a chip with ROM loader, flash and reset lines, that boots what is in the flash."""
 
 from __future__ import annotations
 

@@ -63,9 +63,7 @@ class Board:
             raise BoardError(f"mac {mac!r}: must be 12 hex digits, such as 240ac4000001")
         self.name, self.chip, self.mac = name, chip, self._mac.hex()
         self.usb_serial = usb_serial
-        self.cut_after = (
-            cut_after  # bytes programmed in one run of the loader until the power is cut; then None
-        )
+        self.cut_after = cut_after  # bytes that one run of the loader programs until the power is cut
         self.bad_above_baud = bad_above_baud
         self.image = folder / f"{name}.chip"
         self.resets = 0
@@ -204,9 +202,8 @@ class Board:
             return
         self.resets += 1
         if self._dtr and not self._rts:
-            self._say(
-                self._boot_words(self._kind.power_on, self._kind.from_uart) + b"waiting for download\r\n"
-            )
+            self._say(self._boot_words(self._kind.power_on, self._kind.from_uart))
+            self._say(b"waiting for download\r\n")
             self._load()
         else:
             self._boot()

@@ -1,4 +1,4 @@
-"""What a chip finds in its flash when it boots: bootloader, partition table, application; checked as ESP-IDF does."""
+"""What a chip finds in its flash: bootloader, partition table, application; checked as at a boot."""
 
 from __future__ import annotations
 
@@ -100,9 +100,8 @@ def read_table(table: bytes, flash_size: int) -> list[tuple[int, int, str, tuple
             break
         kind, subtype, offset, size, name = struct.unpack_from("<BBII16s", entry, 2)
         if offset + size > flash_size:
-            raise NoImage(
-                f"E (58) flash_parts: partition {at // ENTRY} exceeds flash chip size {flash_size:#x}"
-            )
+            where = f"partition {at // ENTRY} invalid - offset {offset:#x} size {size:#x}"
+            raise NoImage(f"E (58) flash_parts: {where} exceeds flash chip size {flash_size:#x}")
         found.append((kind, subtype, name.split(b"\0")[0].decode(errors="replace"), (offset, size)))
     if not found:
         raise NoImage("E (58) boot: Failed to verify partition table")

@@ -1,4 +1,4 @@
-"""The bench's end of the ROM loaders: one process has what they need loaded and forks a child for each run."""
+"""The bench's end of the ROM loaders: one process has loaded what they need and forks a child for a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NVS partition in ESP-IDF's own format (pages of version 2): read, and written anew as its generator would."""
+"""NVS partition in ESP-IDF's own format (pages of version 2): read, and written as its generator would."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Partition:
 
 
 def parse(data: bytes) -> Partition:
-    """What a chip would find; pages and entries whose checksums are wrong are left out, as it leaves them out."""
+    """What a chip would find; as there, pages and entries whose checksums are wrong do not count."""
     found: dict[tuple[int, str, int, int], tuple[int, bytes]] = {}  # the newest of a key comes last
     pages = [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
     for page in sorted((p for p in pages if _is_page(p)), key=lambda p: struct.unpack_from("<I", p, 4)):
@@ -81,7 +81,7 @@ def build(
     return writer.image().ljust(size, b"\xff")
 
 
-def _crc(data: bytes) -> int:
+def _crc(data: bytes | bytearray) -> int:
     return zlib.crc32(data, 0xFFFFFFFF)
 
 

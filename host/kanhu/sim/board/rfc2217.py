@@ -1,4 +1,4 @@
-"""A serial port over TCP as RFC 2217 has it: for one client at a time, with its baud rate and its DTR and RTS."""
+"""A serial port over TCP as RFC 2217 has it: one client at a time, with baud rate, DTR and RTS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
+from typing import cast
 
 IAC, SE, SB, WILL, WONT, DO, DONT = 255, 240, 250, 251, 252, 253, 254  # RFC 854
 BINARY, ECHO, SUPPRESS_GO_AHEAD, COM_PORT = 0, 1, 3, 44  # RFC 856, 857, 858, 2217
@@ -22,7 +23,7 @@ BACKLOG = 1 << 20  # bytes for a client that does not read; more is lost, as on 
 
 
 class Port:
-    """The listening end. on_input gets the bytes with the baud rate they were sent at, on_lines (dtr, rts)."""
+    """The listening end. on_input gets bytes and the baud rate they were sent at, on_lines (dtr, rts)."""
 
     def __init__(
         self, on_input: Callable[[bytes, int], None], on_lines: Callable[[bool, bool], None]
@@ -82,8 +83,7 @@ class _Client(asyncio.Protocol):
     # Of the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port._come(self)
 

@@ -1,9 +1,10 @@
-"""ROM loaders of simulated chips: a program of its own (`python rom.py FD`), for what it imports is esptool's.
+"""ROM loaders of simulated chips: a program of its own, `python rom.py FD`, for what it imports is esptool's.
 
-On the control socket FD comes one JSON object per reset into a loader, {"chip", "mac", "flash", "cut_after"}, with
-two descriptors: the UART and a pipe for notes. A child process is that loader: it notes its pid, then `cut` when
-the supply was cut in the middle of a write, or `boot` when it was told to run what is in the flash.
+On the control socket FD comes one JSON object for each run of a loader, {"chip", "mac", "flash", "cut_after"},
+with two descriptors: the UART and a pipe for notes. A child process is that loader. It notes its pid, then `cut`
+when the supply was cut in the middle of a write, or `boot` when it is left for what is in the flash.
 """
+# mypy: allow-subclassing-any, no-warn-return-any
 
 from __future__ import annotations
 
@@ -39,11 +40,11 @@ class Boot(Exception):
 
 
 class Flash(server.FlashImage):
-    """NOR flash in a file: a program clears bits, only an erase sets them, sector by sector ahead of a write."""
+    """NOR flash in a file: a program clears bits; an erase sets them, sector by sector ahead of a write."""
 
     def __init__(self, path: str, cut_after: int | None) -> None:
         with open(path, "r+b") as file:
-            self.data = mmap.mmap(file.fileno(), 0)  # type: ignore[assignment]
+            self.data = mmap.mmap(file.fileno(), 0)
         self._left = cut_after
         self._at = self._erased = 0
         self._inflate: Any = None
@@ -197,7 +198,7 @@ class Loader:
         self.uart.sendall(_slip(hashlib.md5(self.flash.read(offset, length)).digest()))  # noqa: S324
 
     def leave(self, stay: int) -> None:
-        """After FLASH_END: the ROM runs the application; the stub stays, or resets, and the pins are as latched."""
+        """After FLASH_END: the ROM runs the application; the stub stays, or resets and is gone."""
         if not self.session.stub_active:
             raise Boot
         if not stay:
