@@ -1,8 +1,8 @@
-"""ROM loaders of simulated chips: a program of its own, `python rom.py FD`, for what it imports is esptool's.
+"""ROM loaders of simulated chips: a program of its own, `python rom.py FD`: what it imports is esptool's.
 
-On the control socket FD comes one JSON object for each run of a loader, {"chip", "mac", "flash", "cut_after"},
-with two descriptors: the UART and a pipe for notes. A child process is that loader. It notes its pid, then `cut`
-when the supply was cut in the middle of a write, or `boot` when it is left for what is in the flash.
+On the control socket FD comes one JSON object for each run, {"chip", "mac", "flash", "cut_after"}, with two
+descriptors: the UART and a pipe for notes. A child process is that loader. It notes its pid, then `cut` when
+the supply was cut in the middle of a write, or `boot` when it is left for what is in the flash.
 """
 # mypy: allow-subclassing-any, no-warn-return-any
 
