@@ -22,7 +22,7 @@ def command(app, fields):
     """Do SURVEY_FOR: 0, or DETAIL of command.refused."""
     ms = fields[k.SURVEY_MS]
     standing = app.pairing
-    if standing and not isinstance(standing, Survey):
+    if standing and not hasattr(standing, "span_ms"):  # pairing; not by class: this module may be loaded anew
         return BUSY
     if not app.radio:
         return NO_RADIO
@@ -40,7 +40,7 @@ class Survey:
         self._app = app
         self._of = {}  # address: [count, weakest, strongest, heard ms, gaps, levels]
         self._since_ms = app.clock.now_ms()
-        self._until_ms = self._since_ms + ms
+        self._ms = ms
         app.pairing = app.radio.pairing = self
 
     def heard(self, address, rssi, data, sensor):
@@ -62,16 +62,20 @@ class Survey:
             row[5].append(rssi & 255)
             row[5] = row[5][-_KEPT:]
 
+    def span_ms(self):
+        """How long it has listened."""
+        return self._app.clock.now_ms() - self._since_ms
+
     def tick(self):
         """Call a few times a second."""
-        if self._app.clock.now_ms() >= self._until_ms:
+        if self.span_ms() >= self._ms:
             self.close(0)
 
     def close(self, detail):
         """Say what was heard until now."""
         app = self._app
         app.pairing = app.radio.pairing = None
-        span_ms = app.clock.now_ms() - self._since_ms
+        span_ms = self.span_ms()
         for entry in app.devices.all():
             if len(entry[2]) != 6:
                 continue

@@ -56,6 +56,16 @@ CALLS = Words("Telephone numbers", "联系电话")
 MORE = Words("and {count} more", "另有 {count} 个")
 TO_DO = Words("Still to be done", "待处理")
 HUB = Words("Hub", "主机")
+# For a family, what an installer reads in figures
+PLAIN = {
+    ("sensor", "weak"): Words("weak signal", "信号弱"), ("sensor", "silent"): Words("no signal", "无信号"),
+    ("sensor", "only_used"): Words("battery not watched", "电量无法监测"),
+    ("battery", "low"): Words("battery low", "电量低"), ("link", "weak"): Words("weak Wi-Fi", "Wi-Fi 信号弱"),
+    ("press", "failed"): Words("test press failed", "按钮测试未通过"),
+    ("walk", "not_seen"): Words("has not seen anybody", "没有感应到人"),
+    ("mains", "lost"): Words("not plugged in", "未接电源"), ("path", "not_yet"): Words("not yet", "尚未进行"),
+    ("hub", "silent"): Words("no signal", "无信号"), ("press", "none"): Words("no button", "没有按钮"),
+}  # fmt: skip
 COLOURS = {"passed": GREEN, "passed_with_remarks": AMBER, "failed": RED}
 
 
@@ -71,6 +81,7 @@ class Sheet:
     installer: str
     phones: tuple[str, ...]
     link: str  # of the families' page; empty: none that a telephone could open
+    asks: bool = False  # it has a cancel key
 
 
 def of(
@@ -88,7 +99,7 @@ def of(
     date = f"{at.year}年{at.month}月{at.day}日" if lang == "zh" else f"{at.day} {at:%B %Y}"
     return Sheet(
         hub, lang, date, tuple(registry.devices_of(hub)), tuple(findings), who.name if who else "",
-        home.phones[:PHONES], link,
+        home.phones[:PHONES], link, registry.settings(hub).get("cancel") is not None,
     )  # fmt: skip
 
 
@@ -142,7 +153,7 @@ def _lamp(made: Page, sheet: Sheet, top: float) -> float:
     _heading(made, words.pick(LAMP, sheet.lang), top)
     y = top + 6
     cell = 2.6
-    for name in SHOWN:
+    for name in SHOWN if sheet.asks else (name for name in SHOWN if name != "asking"):
         pattern = patterns[name].ljust(STEPS, ".")
         made.add(Box(LEFT - 0.6, y - 0.4, STEPS * cell + 1.2, 5.2, PALE, radius=1))
         for first, length in _lit(pattern):
@@ -150,8 +161,8 @@ def _lamp(made: Page, sheet: Sheet, top: float) -> float:
         english, chinese = names.LAMP[name]
         text = chinese if sheet.lang == "zh" else english[:1].upper() + english[1:]
         x = LEFT + STEPS * cell + 5
-        made.add(Text(x, y + 4.0, 5.4, text, fit=RIGHT - x))
-        y += 7.4
+        made.add(Text(x, y + 4.2, 6.0, text, fit=RIGHT - x))
+        y += 8.2
     return y - 2
 
 
@@ -166,20 +177,20 @@ def _installed(made: Page, sheet: Sheet, top: float) -> float:
     for device in shown:
         state = _state(sheet, device)
         made.add(
-            Text(LEFT, y + 1, 4.6, words.title(device, lang), fit=column - 24),
+            Text(LEFT, y + 1, 5.0, words.title(device, lang), fit=column - 22),
             Text(LEFT + column, y + 1, 4.2, words.pick(words.VERDICTS[state], lang), "end",
                  colour=GREEN if state == "good" else AMBER if state != "failed" else RED),
         )  # fmt: skip
-        y += 6.3
+        y += 6.6
     if len(shown) < len(sheet.devices):
         made.add(
             Text(LEFT, y + 1, 4.6, words.pick(MORE, lang, count=len(sheet.devices) - len(shown)), colour=GREY)
         )
-        y += 6.3
+        y += 6.6
     at = top + 7
-    for line in wrapped(_centre(sheet), 4.8, column):
-        made.add(Text(right, at + 1, 4.8, line))
-        at += 6.5
+    for line in wrapped(_centre(sheet), 5.0, column):
+        made.add(Text(right, at + 1, 5.0, line))
+        at += 6.6
     left = [one for one in sheet.findings if one.verdict == "failed"]
     left += [one for one in sheet.findings if one.verdict == "remark"]
     if left:
@@ -187,8 +198,8 @@ def _installed(made: Page, sheet: Sheet, top: float) -> float:
         made.add(Text(right, at + 1, 4.6, words.pick(TO_DO, lang), bold=True))
         at += 6
         for one in left[:5]:
-            made.add(Text(right, at + 1, 4.0, "• " + _line(sheet, one), fit=column, colour=GREY))
-            at += 5.4
+            made.add(Text(right, at + 1, 4.6, "· " + _line(sheet, one), fit=column))
+            at += 6.0
         if len(left) > 5:
             made.add(Text(right, at + 1, 4.0, words.pick(MORE, lang, count=len(left) - 5), colour=GREY))
     return max(y, at)
@@ -203,7 +214,10 @@ def _foot(made: Page, sheet: Sheet) -> None:
         code = qr(sheet.link)
         made.add(
             Code(LEFT, top, side, code.rows),
-            Text(LEFT + side / 2, top + side + 5.6, 3.8, words.pick(SCAN, lang), "middle", side + 14),
+            *(
+                Text(LEFT + side / 2, top + side + 6 + 5 * number, 4.0, line, "middle")
+                for number, line in enumerate(wrapped(words.pick(SCAN, lang), 4.0, side + 2))
+            ),
         )
         x = LEFT + side + 14
     made.add(Text(x, top + 4, 4.8, words.pick(CALLS, lang), bold=True))
@@ -245,12 +259,11 @@ def _centre(sheet: Sheet) -> str:
 
 def _line(sheet: Sheet, finding: Finding) -> str:
     device = next((one for one in sheet.devices if one.index == finding.device), None)
-    whose = (
-        words.title(device, sheet.lang)
-        if device is not None
-        else words.pick(words.STEPS[finding.step], sheet.lang)
-    )
-    return f"{whose}{'：' if sheet.lang == 'zh' else ': '}{words.said(finding, sheet.lang)}"
+    step = words.pick(words.STEPS[finding.step], sheet.lang)
+    whose = words.title(device, sheet.lang) if device is not None else step
+    plain = PLAIN.get((finding.step, finding.what))
+    what = words.pick(plain, sheet.lang) if plain else words.pick(words.VERDICTS[finding.verdict], sheet.lang)
+    return f"{whose}{'：' if sheet.lang == 'zh' else ': '}{what}"
 
 
 def _lit(pattern: str) -> list[tuple[int, int]]:
