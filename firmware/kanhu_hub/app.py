@@ -42,6 +42,7 @@ class App:
     proof_ms = None  # when proof.py has something to do
     unproven = True  # since the start
     pairing = None  # pairing.py, while it is open
+    commissioning = None  # commissioning.py, while it is open
     radio = None  # inputs/advertisements.py, where the board has one
     collector = None  # inputs/monitors/collector.py, where the table has had a health monitor
 
@@ -95,12 +96,23 @@ class App:
             if saved is None:
                 saved = self.alarms.raised(kind, fields)
             self.indicator.look()
+            if fields.get(k.DEVICE) in self.buttons and self.courier.cut_off_ms():
+                self.commission()
             return saved
         if not self.faults.seen(kind, fields):
             return True
         saved = self.recorder.record(kind, fields)[1]
         self.faults.keep()
         return saved
+
+    def commission(self):
+        """The network may be set from now on."""
+        try:  # a hub without still calls
+            from kanhu_hub import commissioning
+
+            commissioning.begin(self, log, drop)
+        except Exception as error:
+            print("commissioning", repr(error))
 
     def cancel(self, kind, fields):
         """What the cancel key does."""

@@ -24,7 +24,7 @@ def _modem(value):
 
 
 def _links(value):
-    return isinstance(value, list) and all(item in ("mqtt", "serial") for item in value)
+    return isinstance(value, list) and all(item in ("mqtt", "serial", "ble") for item in value)
 
 
 def _inputs(value):
@@ -75,6 +75,7 @@ def read(hub_id, raw):
     take("modem", _modem, [1, 17, 18, 115200])  # UART, its TX and RX pins, baud
     take("broker", lambda value: _host(value) and len(value) == 4, None)
     take("tls", lambda _: True, False)  # whatever is not false: never plain text by a slip
+    take("ca", lambda value: value in ("ca", "ca2"), "ca")  # the blob of NVS that has the CAs
     take("links", _links, ["mqtt"])  # in order of preference
     take("ntp", lambda value: _host(value) and len(value) == 2, None)
     # Default pins exist on ESP32-S3 and ESP32 alike and carry neither flash, USB nor the console.

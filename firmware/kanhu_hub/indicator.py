@@ -27,7 +27,7 @@ class Indicator:
 
     def __init__(self, lamp, buzzer, choose, clock, log):
         self._pins = (lamp, buzzer)
-        self._choose = choose
+        self.choose = choose
         self._clock = clock
         self._log = log
         self._step = 0
@@ -37,12 +37,12 @@ class Indicator:
 
     def look(self):
         """Something happened: a change is logged and shown at once."""
-        if self._choose() != self.name:
+        if self.choose() != self.name:
             self.step()
 
     def step(self):
         """Show the next 100 ms."""
-        name = self._choose()
+        name = self.choose()
         if name != self.name:
             self.name = name
             self._step = 0

@@ -97,12 +97,16 @@ def _links(board, config, boot, clock, log):
             if config.tls:
                 from kanhu_hub.links.tls import Tls
 
-                net = Tls(net, config.broker[0], board.nvs, clock)
+                net = Tls(net, config.broker[0], board.nvs, clock, config.ca)
             links.append(MqttLink(config, net, clock, board.rng, log))
         elif name == "serial":
             from kanhu_hub.links.serial import SerialLink
 
             links.append(SerialLink(config.hub_id, boot, board.console(), clock))
+        elif name == "ble" and board.radio:
+            from kanhu_hub.links.ble import BleLink
+
+            links.append(BleLink(config.hub_id, boot, board.radio, clock))
     return links
 
 
@@ -136,6 +140,8 @@ def start(app, firmware, log, drop):
         add(name + " urgent", courier.urgent, 120000, way)
         add(name + " bulk", courier.bulk, 120000, way)
         add(name + " down", courier.receive, 0, way)
+        if way.number == 3:
+            add("ble", way.link.run, 0, way, courier, app.downlink)
     add("links", courier.watch, 10000, faults.link_lost, faults.link_back)
     add("tick", app.tick, 10000)
     _inputs(app, add, log)
@@ -153,6 +159,8 @@ def start(app, firmware, log, drop):
         # A supervised line says it itself.
         if row[0] not in app.config.dead and (not row[2:] or row[2] is None):
             app.emit(k.LINE_OK, {k.DEVICE: row[0] or None})
+    if len(courier.ways) < len(app.config.links):  # a link lacks its settings
+        app.commission()
     if app.config.ntp and app.board.network(app.config, log):
         from kanhu_hub import ntp
 

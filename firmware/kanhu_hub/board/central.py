@@ -53,6 +53,7 @@ class Central:
         self._new = self._wanted = None
         self._handles = {}  # connection's number: Connection
         ble.config(bond=True, mitm=False, le_secure=True, io=_NO_KEYS)
+        self._next = radio.other
         radio.other = self._irq
 
     def uuid(self, number):
@@ -74,7 +75,7 @@ class Central:
         if event == _CONNECTED or (event == _DISCONNECTED and data[0] == _NO_CONNECTION):
             self._radio.resume()
         elif (event > _INDICATED and event != _ENCRYPTION) or event < _CONNECTED:
-            return
+            return self._next and self._next(event, data)  # board/gatt.py's
         if (self._tail - self._head - 1) % _SLOTS < _ENDS and event > _DISCONNECTED:
             self._radio.overflows += 1
             return

@@ -17,14 +17,18 @@ class Console:
         self._poller = select.poll()
         self._poller.register(self._stdin, select.POLLIN)
         self._stdout = sys.stdout.buffer
+        self.tap = None  # shown all that is read
         self._reader = asyncio.StreamReader(self._stdin)
 
     async def read(self):
         """What has come, at least one byte."""
         # The port's read(n) blocks until n bytes are there: so one at a time, as long as there are more.
         data = bytearray(await self._reader.read(1))
-        while len(data) < _READ and self._poller.poll(0):
+        # A Ctrl-C that is taken as data ends a piece: what follows may be for the REPL.
+        while len(data) < _READ and data[-1] != 3 and self._poller.poll(0):
             data += self._stdin.read(1)
+        if self.tap:
+            self.tap(data)
         return data
 
     def write(self, data):

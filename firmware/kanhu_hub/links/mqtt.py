@@ -20,6 +20,7 @@ class MqttLink:
     """One session per lane; config.hub_id and config.broker = (host, port, user, password)."""
 
     name = "mqtt"
+    held = False  # not to be opened: other settings are being tried
 
     def __init__(self, config, net, clock, rng, log, keep_alive_s=_KEEP_ALIVE_S, window=_WINDOW):
         from kanhu_protocol import mqtt  # for the first packets only
@@ -55,7 +56,7 @@ class MqttLink:
 
     async def open(self):
         """Start both sessions and return at once; connected() and wait() tell when a lane is usable."""
-        if self._watcher is None:
+        if self._watcher is None and not self.held:
             for session in self._sessions:
                 session.start()
             self._watcher = asyncio.create_task(self._watch())

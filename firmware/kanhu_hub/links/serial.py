@@ -107,5 +107,5 @@ class SerialLink:
             self._asked_ms = None
             self._inbox.append(body)
             self._came.set()
-        else:
+        elif kind != frame.COMMISSION_DOWN:  # for somebody else, while that is there
             self._useless += 1

@@ -23,15 +23,16 @@ _REASONS = (
 
 
 class Tls:
-    """The network `net` of a link, its connections wrapped; nvs blob `ca`: DER certificates, one or more."""
+    """The network `net` of a link, its connections wrapped; blob `ca` of nvs: DER certificates."""
 
-    def __init__(self, net, host, nvs, clock):
+    def __init__(self, net, host, nvs, clock, ca="ca"):
         self.up = net.up
         self.rssi = net.rssi
         self.resolve = net.resolve
         self._net = net
         self._host = host
         self._nvs = nvs
+        self._ca = ca
         self._clock = clock
         self._context = None
         self._lent = False  # the board's clock stands at the last time it was trusted with
@@ -50,7 +51,7 @@ class Tls:
                 # Certificates would be judged by a clock that starts in 2000.
                 raise LinkError("time not known yet: no TLS before it is (ntp)")
         if not self._context:
-            self._context = self._trusting(self._nvs.blob("ca") or b"")
+            self._context = self._trusting(self._nvs.blob(self._ca) or b"")
         stream, _ = await self._net.connect(address)
         try:
             stream.s = self._context.wrap_socket(
