@@ -25,13 +25,13 @@ _OVER = ("OK", "ERROR", "NO CARRIER", "BUSY", "NO DIALTONE", "NO ANSWER")
 
 
 class Ppp(Wifi):
-    """config: modem, apn. Dials again and again until close(); `trouble` is one word, None while it is up."""
+    """config: modem, apn. Dials again and again, until close()."""
 
     def __init__(self, config, log):
         self._modem = config.modem
         self._apn = config.apn
         self._log = log
-        self.trouble: object = "no_modem"
+        self._trouble: object = "no_modem"
         self._rssi = None
         self._uart: machine.UART = None  # type: ignore[assignment]  # until it is dialled first
         self._ppp = None
@@ -45,6 +45,10 @@ class Ppp(Wifi):
     def rssi(self):
         """dBm of the cell when it was dialled, None when not known."""
         return self._rssi
+
+    def why(self, error=None):
+        """One word, why there is no connection, None while there is one; of a link's error its text."""
+        return str(error) if error else self._trouble
 
     def close(self):
         """Hang up, and leave the modem alone."""
@@ -76,19 +80,19 @@ class Ppp(Wifi):
         while True:
             try:
                 if await self._dial():
-                    self.trouble = None
+                    self._trouble = None
                     self.unanswered = 1  # that anything comes is still to be seen
                     self._log("modem: connected, %s dBm" % self._rssi)
                     while self.up() and self.unanswered < _UNANSWERED:
                         await asyncio.sleep_ms(_POLL_MS)
                         if not self.unanswered:
                             wait_ms = _AGAIN_MS
-                    self.trouble = "no_carrier"
+                    self._trouble = "no_carrier"
             except Exception as error:  # a wrong pin, or no UART: what else the hub does goes on
-                self.trouble = "no_modem"
+                self._trouble = "no_modem"
                 self._log("modem: %r" % error)
             self._hang_up()
-            self._log("modem: %s, again in %d s" % (self.trouble, wait_ms // 1000))
+            self._log("modem: %s, again in %d s" % (self._trouble, wait_ms // 1000))
             await asyncio.sleep_ms(wait_ms)
             wait_ms = min(wait_ms * 2, _AGAIN_MAX_MS)
 
@@ -101,32 +105,32 @@ class Ppp(Wifi):
                 pass
 
     async def _dial(self):
-        # True once there is an address; else `trouble` says what was in the way.
+        # True once there is an address; else _trouble says what was in the way.
         if self._uart is None:
             number, tx, rx, baud = self._modem
             self._uart = machine.UART(number, baudrate=baud, tx=tx, rx=rx, rxbuf=2048, timeout=0)
         self._rssi = None
-        self.trouble = "no_modem"
+        self._trouble = "no_modem"
         if not await self._wake():
             return False
-        self.trouble = "no_sim"
+        self._trouble = "no_sim"
         pin = await self._ask("AT+CPIN?", "+CPIN:")
         if pin is None:
             return False
         if "READY" not in pin:
-            self.trouble = "pin_needed"
+            self._trouble = "pin_needed"
             return False
         if self._apn:
             await self._ask('AT+CGDCONT=1,"IP","%s"' % self._apn)
-        self.trouble = "not_registered"
+        self._trouble = "not_registered"
         if not await self._registered():
             return False
         signal = await self._ask("AT+CSQ", "+CSQ:")
         self._rssi = _dbm(signal)
-        self.trouble = "no_carrier"
+        self._trouble = "no_carrier"
         if await self._command("ATD*99#", _DIAL_MS, "CONNECT") is None:
             return False
-        self.trouble = "no_address"
+        self._trouble = "no_address"
         self._ppp = network.PPP(self._uart)
         self._ppp.active(True)
         self._ppp.connect()
