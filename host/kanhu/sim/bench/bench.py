@@ -39,6 +39,7 @@ class Bench(People, Mishaps, Boards):
         config: Mapping[str, Any] | None = None,
         key: bytes = bytes(16),
         generation: int = 1,
+        commission: bytes | None = None,
         wiring: Mapping[str, int | Wire] | None = None,
         speed: int = 1,
         files: Mapping[str, bytes] | None = None,
@@ -62,6 +63,8 @@ class Bench(People, Mishaps, Boards):
         nvs.set("kanhu", "hub_id", hub_id.encode())
         nvs.set("kanhu", "key", key)
         nvs.set("kanhu", "generation", generation)
+        if commission is not None:
+            nvs.set("kanhu", "commission", commission)
         nvs.set("kanhu", "config", cbor2.dumps(config, canonical=True))
         nvs.commit("kanhu")
         if patterns is None:
