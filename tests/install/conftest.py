@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from helpers_cli import Kanhu, runner
 from helpers_firmware import bundle
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers_firmware import for_chip, loaded, micropython_image, real_image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers_firmware import for_chip, loaded, micropython_image, real_image
 from kanhu.install import image
 from kanhu.install.image import CHIPS, ImageError, check
 
@@ -37,7 +37,7 @@ def test_a_real_image_by_its_own_length() -> None:
 @pytest.mark.parametrize("chip", ["esp32", "esp32s3", "esp32c3"])
 def test_esptool_agrees_about_what_is_written(chip: str) -> None:
     made = loaded(chip)
-    for name in ("bootloader", "micropython"):
+    for name in ("bootloader",) if chip == "esp32c3" else ("bootloader", "micropython"):
         said = esptool(made.region(name).path)
         assert "(invalid" not in said
         assert re.search(r"Validation hash: [0-9a-f]{64} \(valid\)", said)
@@ -60,7 +60,7 @@ def test_flash_size_is_set_and_nothing_else() -> None:
 
 
 def test_wrong_chip_is_named() -> None:
-    with pytest.raises(ImageError, match="is for an ESP32-S3, not for an ESP32$"):
+    with pytest.raises(ImageError, match=r"is for an ESP32-S3, not for an ESP32$"):
         check(for_chip(LOADER, "esp32s3"), ESP32, "it")
     foreign = bytearray(LOADER)
     foreign[12] = 99

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from helpers_firmware import for_chip, micropython_image, real_image
 
+from helpers_firmware import for_chip, micropython_image, real_image
 from kanhu.install import boards, firmware, micropython, partitions
 from kanhu.install.boards import Board
 from kanhu.install.micropython import MicroPythonError, obtain, take_apart
@@ -168,7 +168,9 @@ def test_a_file_instead(tmp_path: Path) -> None:
 
 def test_no_hash_no_image() -> None:
     for file in (None, real_image()):
-        with pytest.raises(MicroPythonError, match=r"micropython\.org/download/ESP32_GENERIC_S3/.*--sha256 HEX"):
+        with pytest.raises(
+            MicroPythonError, match=r"micropython\.org/download/ESP32_GENERIC_S3/.*--sha256 HEX"
+        ):
             obtain(boards.load("esp32-s3"), file, None, quiet)
     with pytest.raises(MicroPythonError, match="64 hexadecimal digits"):
         obtain(boards.load("esp32-s3"), real_image(), "abc", quiet)
@@ -199,7 +201,7 @@ def test_taken_apart_for_a_chip_that_boots_at_0() -> None:
         (REAL[:0x6000], "esp32", "no whole partition table"),
         (REAL[:0x9000], "esp32", "the application in the MicroPython image is no image"),
         (REAL[:-1], "esp32", "the application in the MicroPython image is cut short"),
-        (REAL[:0x7010] + b"\0" + REAL[0x7011:], "esp32", "no whole partition table"),
+        (REAL[:0x7010] + b"x" + REAL[0x7011:], "esp32", "no whole partition table"),
         (REAL, "esp32-s3", "is for an ESP32, not for an ESP32-S3"),
         (REAL[:0xF000] + for_chip(REAL[0xF000:], "esp32c3"), "esp32", "the application in the MicroPython"),
     ],

@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 
 import pytest
-from helpers_firmware import real_image
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers_firmware import real_image
 from kanhu.install import boards, partitions
 from kanhu.install.partitions import Partition, PartitionError, check, decode, encode
 

@@ -8,10 +8,10 @@ from typing import Any
 import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from helpers_firmware import public_key, test_key
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers_firmware import public_key, test_key
 from kanhu.install import release, signing
 from kanhu.install.firmware import build_files
 from kanhu.install.release import ReleaseError, make_archive, number, read_archive
@@ -135,7 +135,7 @@ def test_size_that_is_a_lie() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["../boot.py", "a/../b", "/etc/passwd", "a//b", "", ".", "..", "a/", ".hidden", "a\\b", "a\0b", "é", "a b",
+    ["../boot.py", "a/../b", "/etc", "a//b", "", ".", "..", "a/", ".hidden", "a\\b", "a\0b", "é", "a b",
      "manifest", "manifest/x", "x" * 65],
 )  # fmt: skip
 def test_paths_that_leave_the_slot(path: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from helpers_firmware import public_key, test_key
 
+from helpers_firmware import public_key, test_key
 from kanhu.install import signing
 from kanhu.install.signing import SigningError
 

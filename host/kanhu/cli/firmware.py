@@ -120,8 +120,8 @@ def show_bundle(folder: Folder, as_json: AsJson = False) -> None:
         f"Kanhu {plain['version']} for {plain['board']} ({plain['chip']}, {plain['flash_size'] >> 20} MB),"
         f" MicroPython {plain['micropython']['version']}; not verified here: kanhu firmware verify"
     )
-    show([_hex(row) for row in plain["partitions"]], False, "")
-    show([_hex(row) for row in plain["regions"]], False, "")
+    show([_row(one, "name", "type", "subtype", "offset", "size") for one in plain["partitions"]], False, "")
+    show([_row(one, "name", "offset", "size", "file", "sha256") for one in plain["regions"]], False, "")
     print(f"update: {plain['application']['file']}, {plain['application']['size']} bytes")
 
 
@@ -164,8 +164,8 @@ def _facts(found: bundle.Bundle) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _hex(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: hex(value) if key in ("offset", "size") else value for key, value in row.items()}
+def _row(one: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: hex(one[key]) if key in ("offset", "size") else one[key] for key in keys}
 
 
 @contextmanager

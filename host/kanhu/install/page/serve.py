@@ -25,13 +25,13 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("cache-control", "no-store")  # the next bundle may be another
         super().end_headers()
 
-    def do_GET(self) -> None:
-        """A file of the page; to a name of this machine only, so that no other site reads it through one."""
+    def send_head(self) -> Any:
+        """A file of the page, asked for under a name of this machine: no other site reads it through one."""
         name = (self.headers.get("host") or "").rpartition(":")[0]
         if name not in ("127.0.0.1", "localhost"):
             self.send_error(421)
-            return
-        super().do_GET()
+            return None
+        return super().send_head()
 
     def list_directory(self, path: Any) -> None:
         """No lists of folders."""
