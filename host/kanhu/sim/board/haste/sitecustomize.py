@@ -1,4 +1,4 @@
-"""On PYTHONPATH of a program that opens rfc2217:// ports: pyserial waits there for the answer to each setting,
+"""On PYTHONPATH of a program that opens rfc2217:// ports: pyserial waits there for an answer to each setting,
 and esptool changes one twice a command; now it looks for the answer after 1 ms and not after 50."""
 
 import contextlib
