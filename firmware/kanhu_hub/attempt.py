@@ -113,7 +113,7 @@ class Attempt:
         rssi = joining.rssi()
         if not stays:
             self._moved = True
-            why, rssi, more = await joining.join(*config.wifi)
+            why, more, rssi = await joining.join(*config.wifi)
             if why:
                 raise Failed("join", why, more, rssi)
         self._tell("join", True, rssi=rssi, why=joining.weak(rssi))
@@ -243,6 +243,10 @@ class Attempt:
         finally:
             downlink.on_receipt = before
         raise Failed("proof", "not_stored", None, None)
+
+    def broken(self):
+        """Whether a task of the new link has stopped."""
+        return any(task.done() for task in self._tasks)
 
     async def back(self):
         """As it was before run()."""
