@@ -160,7 +160,7 @@ class Daemon:
         self.check_requests = check_requests(self.surveys, walks, self.registry, self.journal)
         self.updates = Updates(
             self.journal, self.registry, self.commands, self.downlink, self.alarms, self._is_heard,
-            config.data_dir,
+            lambda: self.uplink.connected, config.data_dir,
         )  # fmt: skip
         self.intake.notes.append(self.updates.note)
         self.desk: Desk | None = None

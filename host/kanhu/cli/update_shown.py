@@ -87,7 +87,8 @@ def headline(rollout: Rollout, units: Sequence[Unit]) -> str:
     if rollout.state == PAUSED:
         return f"{name} is paused: {rollout.why}{_named(units)}. {numbers}. {_cure(units)}"
     if rollout.state == RUNNING:
-        return f"{name}: {_phase(rollout, units)}. {numbers}."
+        why = f"; {rollout.why}" if rollout.why else ""
+        return f"{name}: {_phase(rollout, units)}{why}. {numbers}."
     how = "is over" if rollout.state == ENDED else "was cancelled"
     return f"{name} {how} ({when(rollout.ended_ms)}). {numbers}."
 

@@ -31,8 +31,10 @@ from .values import (
 
 ANSWER_MS = 600_000  # an UPDATE is said again until confirmed; after so long another hub has its turn
 STALL_MS = 1_800_000  # without progress: it is asked anew
-TRY_MS = 7_200_000  # a trial ends by itself 30 min after the hub has its link (contracts, Updates)
+# A trial ends by itself after 30 min of link, 2 h without one (contracts, section 13).
+TRY_MS = 10_800_000
 AGAIN_MS = 300_000  # until a hub that could not take it is asked again
+NOT_PROVABLE = "nobody is asked while the city's platform is not connected: no hub could prove itself"
 ASKS = 3  # of one hub that stops fetching
 LOOKS = 500  # hubs looked at in one tick
 
@@ -296,6 +298,8 @@ class Engine:
                 self._away(turn, unit, POSTPONED, now, "alarm")
             elif unit.state == FETCHING and not whole:
                 turn.changed.append(self._to(unit, POSTPONED, now, "alarm"))
+            elif age_ms >= TRY_MS // 2:  # it waits for the alarm's end, too
+                turn.changed.append(self.put(replace(unit, changed_ms=now)))
         elif unit.state == ASKED and age_ms >= ANSWER_MS:
             self._away(turn, unit, WAITING, now, "no_answer")
         elif unit.state == FETCHING and age_ms >= (TRY_MS if whole else STALL_MS):
@@ -347,6 +351,11 @@ class Engine:
             self.rollout = replace(self.rollout, passed_ms=now)
 
     def _ask(self, turn: Turn, now: int, view: View) -> None:
+        why = "" if view.provable() else NOT_PROVABLE
+        if why != self.rollout.why:
+            self.rollout = replace(self.rollout, why=why)
+        if why:
+            return
         room = self.rollout.settings.at_once - len(self._flying)
         if self._before():
             room = min(room, self.rollout.settings.canary - self._committed())

@@ -32,22 +32,24 @@ class Following:
         downlink: Downlink,
         alarms: Alarms,
         heard: Callable[[str], bool],
+        provable: Callable[[], bool],
         data_dir: Path,
     ) -> None:
-        """heard: whether a hub is heard at present."""
+        """heard: whether a hub is heard at present; provable: whether a test call would come through now."""
         self._journal = journal
         self._registry = registry
         self._commands = commands
         self._downlink = downlink
         self._alarms = alarms
         self._is_heard = heard
+        self.provable = provable
         self.releases = Releases(data_dir)
         self.running = Running(journal)
         self.chunks = Chunks(self._archive, self._may_fetch, downlink.chunk)
         self._heard_ms: dict[str, int] = {}
         self._alarmed: frozenset[str] = frozenset()  # homes that may need help
         self._bytes: tuple[str, bytes | None] = ("", None)  # digest, archive
-        self._kept: Rollout | None = None  # as it is on disk
+        self._kept: Rollout | None = None  # as it was last written
         self._last_id = 0
         self._unread = ""  # why the archive cannot be read
         self.engine: Engine | None = None
@@ -162,13 +164,14 @@ class Following:
         self._downlink.confirm(hub, number)
 
     def _keep_rollout(self, batch: Batch) -> None:
-        """Into the batch: the rollout, when it is not on disk as it is."""
+        """Into the batch: the rollout, when it is neither on disk as it is nor on its way there."""
         if self.engine is None or self.engine.rollout == self._kept:
             return
-        rollout = self.engine.rollout
+        rollout = self._kept = self.engine.rollout
         book.keep(batch, rollout)
 
-        def kept() -> None:
-            self._kept = rollout
+        def not_kept() -> None:
+            if self._kept is rollout:
+                self._kept = None
 
-        batch.then(kept)
+        batch.otherwise(not_kept)

@@ -58,7 +58,7 @@ class Rollout:
     size: int  # bytes
     settings: Settings
     state: str
-    why: str  # of a pause: a sentence
+    why: str  # of a pause, or of why nobody is asked: a sentence
     started_ms: int
     started_by: str
     passed_ms: int | None = None  # when the canary had run well for long enough
@@ -103,6 +103,9 @@ class View(Protocol):
 
     def heard_ms(self, hub: str) -> int:
         """Host UTC ms of the last sign of life since the daemon's start; 0: none."""
+
+    def provable(self) -> bool:
+        """Whether a test call would come through to the platform."""
 
     def alarm(self, hub: str) -> bool:
         """Whether an alarm or pre-alarm of its home is not closed."""

@@ -21,7 +21,7 @@ WHY = {
     "silent_after": "the hub fell silent with the new release",
     "safe_mode": "no installed release starts any more: the hub runs the one of the factory",
     "stalled": "three times it has stopped fetching",
-    "no_end": "two hours after it restarted it had neither proven the release nor gone back",
+    "no_end": "three hours after it restarted it had neither proven the release nor gone back",
     "not_signed": "signed by none of the keys that the hub trusts",
     "damaged": "not the archive, or not the files, that were announced",
     "not_newer": "not newer than what the hub runs",
@@ -30,6 +30,7 @@ WHY = {
     "not_proven": "no test call of the release came through in time: the old one runs again",
     "not_for_this_board": "the release is not for this board",
     "given_up": "given up by command",
+    "not_saved": "the hub's flash or memory failed",
 }
 FAILED = names.DETAILS[k.UPDATE_FAILED]
 NOT_SIGNED, NOT_NEWER = 1, 3  # of FAILED
