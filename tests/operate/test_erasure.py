@@ -112,6 +112,9 @@ class Street:
             visit = "INSERT INTO visits (hub, at_ms, what, who, via, digest) VALUES (?,?,'in',?,'card',?)"
             batch.run(visit, hub, now, who, digest)
             digest = chain.digest(before[1], (now, "desk", "person"), (hub, why))
+            batch.run("INSERT INTO firmware VALUES (?,'0.1.0','1 1',1,0,?)", hub, now)
+            row = "INSERT INTO rollout_hubs VALUES (1,?,?,'done',?,'',1,7,1,9,1)"
+            batch.run(row, hub, now % 1000, now)
             look = "INSERT INTO audit (at_ms, operator, what, hub, detail, digest) VALUES (?,?,?,?,?,?)"
             batch.run(look, now, "desk", "person", hub, why, digest)
             await batch.submit()
