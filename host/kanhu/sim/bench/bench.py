@@ -40,6 +40,7 @@ class Bench(People, Mishaps, Boards):
         key: bytes = bytes(16),
         generation: int = 1,
         commission: bytes | None = None,
+        release: bytes | None = None,
         wiring: Mapping[str, int | Wire] | None = None,
         speed: int = 1,
         files: Mapping[str, bytes] | None = None,
@@ -65,6 +66,8 @@ class Bench(People, Mishaps, Boards):
         nvs.set("kanhu", "generation", generation)
         if commission is not None:
             nvs.set("kanhu", "commission", commission)
+        if release is not None:
+            nvs.set("kanhu", "release", release)
         nvs.set("kanhu", "config", cbor2.dumps(config, canonical=True))
         nvs.commit("kanhu")
         if patterns is None:
