@@ -26,6 +26,7 @@ CODE_MM = 26.0
 MODULE_MM = 0.4  # the least that a telephone's camera reads from a hand's breadth
 QUIET = 4  # modules around the code (ISO/IEC 18004)
 LEVELS = ("q", "m", "l")  # a quarter of it may be scratched away, or less where the link is long
+WIRES_MM = 7.9  # of lines
 GREY, LINE = "#555555", "#bbbbbb"
 
 SCAN = Words("Scan: is all well?", "扫码看平安")
@@ -175,11 +176,12 @@ def _draw(page: Page, label: Label, left: float, top: float, lang: Lang) -> None
         wires_at = y + 21.2
     page.add(Text(x, wires_at, 2.0, say(WIRES, lang), colour=GREY))
     rows = -(-len(label.wires) // 2)
+    apart = min(2.5, WIRES_MM / max(rows, 1))
     for number, wire in enumerate(label.wires):
         column, row = divmod(number, rows)
         page.add(
             Text(
-                x + column * (width / 2 + 0.5), wires_at + 2.5 * (row + 1), 2.15,
+                x + column * (width / 2 + 0.5), wires_at + apart * (row + 1), min(2.15, 0.93 * apart),
                 f"{say(wire.what, lang)} {wire.pins}", fit=width / 2 - 0.5,
             )
         )  # fmt: skip

@@ -21,7 +21,8 @@ def pdf(pages: Sequence[Page], title: str) -> bytes:
     """All pages, the first one's size being the paper's."""
     found = face(shape.text for page in pages for shape in page.shapes if isinstance(shape, Text))
     out = io.BytesIO()
-    canvas = Canvas(out, pagesize=(pages[0].width * mm, pages[0].height * mm), invariant=True)
+    size = pages[0].width * mm, pages[0].height * mm
+    canvas = Canvas(out, pagesize=size, invariant=True, initialFontName=found.name)
     canvas.setTitle(title)
     canvas.setCreator("kanhu")
     for page in pages:
