@@ -1,4 +1,4 @@
-"""Chip images for simulated boards, put together without flashing, and NVS as Espressif's generator writes it."""
+"""Chip images for simulated boards, put together without flashing; NVS from Espressif's own generator."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import cbor2
 from esp_idf_nvs_partition_gen import nvs_partition_gen as generator
-from helpers_firmware import loaded
 
+from helpers_firmware import loaded
 from kanhu.install.bundle import Bundle
 from kanhu.sim.board import hasty
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import serial
+
 from helpers_board import NVS_AT, NVS_SIZE, chip_image, mpremote, nvs, provisioned, provisioning
 from helpers_firmware import loaded
-
 from kanhu.sim import Bench
 from kanhu.sim.bench import BenchError
 from kanhu.sim.board import Board
@@ -49,7 +49,7 @@ def test_what_is_in_the_flash_runs_and_can_call(bench: Bench, chip: str, flash_m
     assert stored["boot"] == 1 == hub.nvs()["boot"]
     assert "/a/manifest" in hub.flash_files()
     assert any(path.startswith("/data/") for path in hub.flash_files())
-    assert b"\r\nrst:0x1 (POWERON)" in board.said
+    assert "\r\nrst:0x1 (POWERON)" in board.said
 
 
 def test_reset_lines_and_power_start_it_anew_and_lose_nothing(bench: Bench) -> None:

@@ -1,12 +1,12 @@
-"""NVS partitions: what is read and written is what Espressif's own generator means, and survives damage as there."""
+"""NVS partitions: read and written as Espressif's own generator means them, and damage does not count."""
 
 from __future__ import annotations
 
-import helpers_board
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import helpers_board
 from kanhu.sim.board.nvs import PAGE, ChipNvs, build, parse
 from kanhu.sim.nvs import NvsError
 

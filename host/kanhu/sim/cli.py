@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import secrets
-import select
-import sys
-import termios
 import time
-import tty
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -23,11 +18,14 @@ from kanhu.errors import KanhuError
 from kanhu.journal.identity import new_id
 from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
+from kanhu.sim.board.cli import board
 from kanhu.sim.hub import Hub
+from kanhu.sim.keyboard import keyboard
 from kanhu.sim.monitors import KINDS
 from kanhu_protocol.checks import ID_ALPHABET, ID_LENGTH, is_id
 
 app = typer.Typer(no_args_is_help=True, help="Simulated hubs: the real firmware on this computer.")
+app.command()(board)
 
 KEY_LENGTH = 16  # bytes
 BUTTON_PIN, PIR_PIN = 4, 13  # the firmware's default wiring
@@ -195,7 +193,7 @@ def _desk(bench: Bench, hub: Hub, seconds: float) -> None:
     position = 0
     told = dict.fromkeys(bench.monitors, 0)
     shown: str | None = None
-    with _keyboard() as keys:
+    with keyboard() as keys:
         while time.monotonic() < end:
             key = keys(0.1)
             said = hub.log(position)
@@ -217,30 +215,3 @@ def _desk(bench: Bench, hub: Hub, seconds: float) -> None:
                 home.keys[key][1]()
             if key == "q":
                 return
-
-
-@contextlib.contextmanager
-def _keyboard() -> Iterator[Callable[[float], str]]:
-    """A function that waits up to so many seconds for a key; on a terminal no Enter is needed."""
-    source = sys.stdin
-    before = termios.tcgetattr(source) if source.isatty() else None
-    open_ = True
-
-    def key(timeout: float) -> str:
-        nonlocal open_
-        if not open_:
-            time.sleep(timeout)
-            return ""
-        if not select.select([source], [], [], timeout)[0]:
-            return ""
-        data = os.read(source.fileno(), 1).decode(errors="replace")
-        open_ = bool(data)
-        return data
-
-    if before:
-        tty.setcbreak(source)
-    try:
-        yield key
-    finally:
-        if before:
-            termios.tcsetattr(source, termios.TCSADRAIN, before)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Literal
 
+from kanhu.sim.console import Log
 from kanhu.sim.flash import BLOCK
 from kanhu.sim.hub import Hub, Seat
 
@@ -25,7 +26,6 @@ NO_IMAGE_PERIOD = 0.5  # s between the resets of a chip that has nothing to boot
 DAMAGE_EVERY = 509  # bytes from one damaged byte to the next on a line that is too fast
 DAMAGE = 0x15
 SLIP_MARKS = (0xC0, 0xDB)  # spared: a lost frame's end costs esptool seconds and shows no more
-SAID_LIMIT = 1 << 16  # bytes kept
 TIMEOUT = 30.0  # s for the bench's loop to do something
 
 
@@ -70,7 +70,7 @@ class Board:
         self.state: State = "off"
         self.hub: Hub | None = None
         self.hubs: list[Hub] = []  # that it has been; the newest last
-        self.said = bytearray()  # by the ROM and the bootloader
+        self.words = Log()  # of the ROM and the bootloader
         self._kind = CHIPS[chip]
         self._loop, self._loaders, self._seat = loop, loaders, seat
         self._port = Port(self._on_input, self._on_lines)
@@ -93,6 +93,11 @@ class Board:
     def url(self) -> str:
         return f"rfc2217://127.0.0.1:{self._port.number}"
 
+    @property
+    def said(self) -> str:
+        """What the ROM and the bootloader said."""
+        return self.words.text()
+
     def flash(self) -> bytes:
         """All of it, as a power cut now would leave it."""
         return self.image.read_bytes()
@@ -114,7 +119,7 @@ class Board:
         """The state once it is one of these; TimeoutError says which it is instead."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.state in states, timeout):
-                said = bytes(self.said[-300:]).decode(errors="replace")
+                said = self.words.text()[-300:]
                 raise TimeoutError(f"board {self.name} is {self.state} after {timeout} s; it said {said!r}")
             return self.state
 
@@ -281,7 +286,7 @@ class Board:
         """The hub is done with its port; the port is the board's."""
 
     def _say(self, data: bytes) -> None:
-        self.said = (self.said + data)[-SAID_LIMIT:]
+        self.words.append(data)
         self._port.write(data)
 
     def _on_input(self, data: bytes, baud: int) -> None:
