@@ -82,7 +82,8 @@ class Session:
         self._decoder = frame.Decoder()
         self._boot = 0
         self._last = 0  # n of the newest message of this boot
-        self._epoch, self._counter = int(time.time()), 0
+        # In microseconds, so that the next session's are higher even within this second.
+        self._epoch, self._counter = divmod(time.time_ns() // 1000, 1_000_000)
         self._heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue(100)
         self._greeted = asyncio.Event()
         self._open = False
@@ -109,7 +110,8 @@ class Session:
             raise ProvisionError(
                 f"hub {self.hub_id} does not answer to this code: read it from its label again; after ten "
                 f"wrong "
-                "ones it listens to none until its button is pressed"
+                "ones, or once its network works, it listens to none until its button is pressed while it "
+                "is offline"
             )
         return found
 

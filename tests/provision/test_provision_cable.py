@@ -1,0 +1,135 @@
+"""`kanhu provision` over the cable, as an installer runs it: what works, and what each trouble says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from helpers_cli import Kanhu, runner
+from helpers_provision import WIFI, boxed
+from kanhu.install.code import code
+from kanhu.install.provision import session
+from kanhu.sim.town import BROKER_NAME, Town
+
+REACH = 4  # simulated seconds per second: the hub's own time limits are what such a test waits for
+
+
+@pytest.fixture
+def kanhu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kanhu:
+    monkeypatch.setenv("KANHU_WIFI_PASSWORD", WIFI[1])
+    monkeypatch.setenv("LANG", "C.UTF-8")
+    return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def at(town: Town) -> Callable[..., list[str]]:
+    """Options that name registry and port."""
+    return lambda box: [box.hub_id, "--port", str(box.hub.tty), "--data-dir", str(town.daemon.data_dir)]
+
+
+def test_from_the_box_to_a_home_in_service(town: Town, kanhu: Kanhu, at: Callable[..., list[str]]) -> None:
+    box = boxed(town, speed=REACH)
+    box.hub.wait_log("commissioning is open", 20)
+    heard = kanhu("provision", *at(box), "--scan", "--json")
+    assert heard.returncode == 0, heard.stderr
+    assert [one["ssid"] for one in json.loads(heard.stdout)][:2] == ["home-2.4", "Home 24"]
+
+    done = kanhu(
+        "provision", *at(box), "--wifi", WIFI[0], "--broker", f"{BROKER_NAME}:1883",
+        "--region", "cn/42/01/06/03", "--name", "王秀英", "--address", "Jiefang Dadao 7",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith(f"hub {box.hub_id}, firmware ")
+    assert lines[1] == "joining the network: ok (-58 dBm)"
+    assert [line.partition(":")[0] for line in lines[2:]] == [
+        "getting an address", "setting the clock", "reaching the broker", "an event stored by the host",
+        "settings kept",
+    ]  # fmt: skip
+    town.registry.refresh()
+    home = town.registry.home(box.home)
+    assert (home.region, home.name) == ("cn/42/01/06/03", "王秀英")
+    # The hub starts anew with what it was given, and calls.
+    box.hub.wait_log("boot 2, ", 60)
+    town.bench.wait_indicator(box.hub, "well", 60)
+    assert town.bench.press_watched(f"{box.hub_id}/bed")
+    box.hub.wait_log("lamp stored", 30)
+    # And it takes no other settings while it works.
+    closed = kanhu("provision", *at(box), "--wifi", "Home 24")
+    assert closed.returncode == 2
+    assert "press its button" in closed.stderr
+
+
+def test_every_trouble_of_a_home_in_one_sentence(
+    town: Town, kanhu: Kanhu, at: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = boxed(town, speed=REACH)
+    box.hub.wait_log("commissioning is open", 20)
+    good = ["--broker", f"{BROKER_NAME}:1883"]
+
+    def said(*options: str) -> str:
+        done = kanhu("provision", *at(box), *options)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stderr == ""
+        *steps, sentence, kept = done.stdout.splitlines()
+        assert steps[-1].endswith(("failed", "失败"))
+        assert sentence.startswith("  ")
+        assert kept in ("The hub keeps what it had.", "主机仍用原来的设置。")
+        return sentence.strip()
+
+    assert "no network 'home2.4'" in (text := said("--wifi", "home2.4", *good))
+    assert "it sees 'home-2.4'" in text
+    assert "no addresses" not in text
+    assert said("--wifi", "no addresses", *good) == (
+        "the network gives the hub no address: switch DHCP on in the router, or start the router again"
+    )
+    assert said("--wifi", WIFI[0], "--broker", "broker.nowhere:1883").startswith(
+        "the network does not find the broker's name broker.nowhere:"
+    )
+    town.bench.route("silent.lan", 1883, "127.0.0.1", 9)
+    assert said("--wifi", WIFI[0], "--broker", "silent.lan:1883").startswith(
+        "nothing answers at silent.lan:1883:"
+    )
+    monkeypatch.setenv("KANHU_WIFI_PASSWORD", "a bad password")
+    assert said("--wifi", WIFI[0], *good).startswith("network 'home-2.4' does not take this password:")
+    assert said("--wifi", WIFI[0], *good, "--language", "zh").startswith("网络 'home-2.4' 的密码不对：")
+    town.daemon.stop()
+    monkeypatch.setenv("KANHU_WIFI_PASSWORD", "a good password")
+    assert "no host has stored its event" in said("--wifi", "far away", *good)
+
+
+def test_what_is_wrong_before_anything_is_sent(
+    town: Town, kanhu: Kanhu, at: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "ANSWER_S", 1.5)
+    box, other = boxed(town, speed=REACH), boxed(town, power=False)
+    box.hub.wait_log("commissioning is open", 20)
+    tty = str(box.hub.tty)
+    for words, expected in (
+        ([box.hub_id, "--wifi", "x"], "say how the hub is reached"),
+        (["--port", tty, "--wifi", "x"], "say which hub"),
+        ([*at(box)], "give --wifi"),
+        ([*at(box), "--wifi", "x", "--user", "y"], "--ca and --user go with --broker"),
+        ([*at(box), "--wifi", "x" * 33], "a network's name has 1 to 32 bytes"),
+        ([*at(box), "--wifi", "x", "--region", "China"], "region 'China': must be a path"),
+        ([*at(box), "--wifi", "x", "--home", "0123456789"], "not known"),
+        ([*at(other)[:1], *at(box)[1:], "--wifi", "x"], f"this is hub {box.hub_id}, not {other.hub_id}"),
+        (["--code", "not a code", "--port", tty, "--wifi", "x"], "read it from the label again"),
+        (["--code", code(bytes(16)), "--port", tty, "--wifi", "x"], "does not answer to this code"),
+        (["--code", code(box.key), "--port", tty, "--wifi", "x", "--region", "cn"], "name the hub by its id"),
+        (["--code", code(box.key), "--port", f"{tty}.not", "--wifi", "x"], "there is no such port"),
+    ):
+        done = kanhu("provision", *words)
+        assert done.returncode == 2, (words, done)
+        assert done.stderr.startswith("kanhu: ")
+        assert expected in done.stderr, (words, done.stderr)
+        assert len(done.stderr.strip().splitlines()) == 1
+    # With the code alone, on a computer without registry: the broker that the hub has, if any.
+    monkeypatch.setenv("KANHU_DATA_DIR", "/nowhere")
+    done = kanhu("provision", "--code", code(box.key).lower(), "--port", tty, "--wifi", WIFI[0], "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done
+    assert (found["hub"], found["ok"]) == (box.hub_id, True)
+    assert [step["step"] for step in found["steps"]][:2] == ["join", "address"]
