@@ -1,3 +1,13 @@
-from kanhu_hub.app import main
+import sys
+import time
 
+import machine
+
+try:
+    from kanhu_hub.app import main
+except Exception as error:
+    # boot.py counts such starts, and takes another slot in the end.
+    sys.print_exception(error)
+    time.sleep(3)
+    machine.reset()
 main()

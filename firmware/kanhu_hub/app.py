@@ -39,6 +39,7 @@ def drop(*names):
 class App:
     """App(board).run() is the hub; board is kanhu_hub.board.Board or a stand-in with its shape."""
 
+    firmware = FIRMWARE
     proof_ms = None  # when proof.py has something to do
     unproven = True  # since the start
     pairing = None  # pairing.py, while it is open
@@ -73,7 +74,7 @@ class App:
         """Record the boot and start every task."""
         from kanhu_hub import wiring
 
-        wiring.start(self, FIRMWARE, log, drop)
+        wiring.start(self, log, drop)
         drop("kanhu_hub.wiring", "kanhu_hub.config", "kanhu_hub.recall", "kanhu_protocol.mqtt")
 
     async def run(self):
@@ -121,10 +122,6 @@ class App:
         self._asking("cancel", log)
         self.indicator.look()
 
-    def ask(self, name, ms):
-        """The host's pre-alarm: False when it cannot be."""
-        return self._asking("ask", name, ms)
-
     def _asking(self, what, *args):
         from kanhu_hub import asking
 
@@ -134,21 +131,30 @@ class App:
             drop("kanhu_hub.asking")
         return done
 
-    def pair(self, fields=None):
-        """What PAIR orders: 0, or why not; without fields, the device table has changed."""
-        try:  # a hub without either still calls
-            if not self.collector and any(10 < row[1] < 17 for row in self.devices.entries):
-                from kanhu_hub.inputs.monitors.collector import start
-
-                self.collector = start(self, drop)
-        except Exception as error:
-            print("monitors", repr(error))
+    def changed(self):
+        """The device table is another one."""
         try:
             from kanhu_hub import pairing
 
-            return pairing.command(self, fields) if fields else pairing.tell(self)
+            pairing.changed(self, drop)
+        except Exception as error:  # it still calls
+            print("table", repr(error))
+
+    def order(self, fields):
+        """Do ASK or a later type of command: 0, or why not; None: it has no answer."""
+        kind = fields[k.TYPE]
+        try:
+            if kind == k.ASK:
+                return 0 if self._asking("ask", tuple(fields[k.ALARM_NAME]), fields[k.ASK_MS]) else NOT_SAVED
+            if kind == k.PAIR:
+                from kanhu_hub import pairing as rare
+            elif kind == k.SURVEY_FOR:
+                from kanhu_hub import survey as rare
+            else:
+                from kanhu_hub import update as rare
+            return rare.command(self, fields)
         except Exception as error:
-            print("pairing", repr(error))
+            print("order", repr(error))
             return NOT_SAVED
 
     def _prove(self, now):
@@ -192,7 +198,7 @@ class App:
             k.OUTBOX: self.outbox.counts(),
             k.DROPS: self.outbox.drops[:],
             k.RADIO: radio.report() if radio else [0, 0],
-            k.FIRMWARE: FIRMWARE,
+            k.FIRMWARE: self.firmware,
             k.POWER: [self.faults.mains, None],
             k.VERSIONS: [self.config.version, self.devices.version],
             k.DOWNLINK: list(last) if last else None,
@@ -239,18 +245,15 @@ class App:
 
 def main():
     """Start the hub on this board; Ctrl-C ends it and leaves the REPL, and the watchdog brings it back."""
-    from kanhu_hub.board import IDLE_MS, RESTING_MS, Board
+    from kanhu_hub.board import Board
 
     board = Board()
     try:
         asyncio.run(App(board).run())
-    except NotProvisioned as error:
-        board.watchdog(IDLE_MS)
-        log(error.args[0])
-    except KeyboardInterrupt:
-        board.watchdog(RESTING_MS)
-        log("stopped; the watchdog starts the hub again in %d s, Ctrl-D does now" % (RESTING_MS // 1000))
-        log("to stay longer: import machine; machine.WDT(timeout=%d)" % IDLE_MS)
+    except (NotProvisioned, KeyboardInterrupt) as error:
+        from kanhu_hub import resting
+
+        resting.begin(board, log, error.args)
     except Exception as error:
         # Nothing else caught it: the watchdog starts the hub again.
         board.watchdog(WATCHDOG_MS)

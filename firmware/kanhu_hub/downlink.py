@@ -24,8 +24,8 @@ class Downlink:
         self.heard_ms = None  # when a host last proved to be there
         self.on_receipt = None
         self.on_stale = None  # called for what was sealed for an earlier boot
-        self.on_ask = None  # (name, ms): a pre-alarm; False when it cannot be
-        self.on_pair = None  # (fields): pairing; not 0 but DETAIL of command.refused when it cannot be
+        # (fields) of ASK and all later types: 0, DETAIL of command.refused, or None where nothing is answered.
+        self.on_order = None
         self._asked = []  # numbers of the last ones: a command comes again until its answer arrives
 
     def take(self, data):
@@ -70,7 +70,7 @@ class Downlink:
         if kind == k.DELIVERED:
             self._alarms.receipt(3, upto, single)
             return
-        number = fields[k.NUMBER]
+        number = fields.get(k.NUMBER)
         done = {k.COMMAND: number}
         good = True
         why = NOT_SAVED
@@ -89,17 +89,15 @@ class Downlink:
             good = losses.say_again(fields[k.RANGES], self._outbox, self._recorder)
             if self.on_receipt:
                 self.on_receipt()
-        elif kind == k.ASK and number not in self._asked:
-            good = bool(self.on_ask and self.on_ask(tuple(fields[k.ALARM_NAME]), fields[k.ASK_MS]))
-            if good:
-                self._asked = self._asked[-15:] + [number]
-        elif kind == k.PAIR and number not in self._asked:
-            why = self.on_pair(fields) if self.on_pair else UNKNOWN
+        elif kind == k.DEVICES:
+            good = self._devices.replace(fields[k.VERSION_OF], fields[k.TABLE], fields.get(k.ZONE_S))
+        elif kind >= k.ASK and number not in self._asked:
+            why = self.on_order(fields) if self.on_order else UNKNOWN
+            if why is None:
+                return
             good = not why
             if good:
                 self._asked = self._asked[-15:] + [number]
-        elif kind == k.DEVICES:
-            good = self._devices.replace(fields[k.VERSION_OF], fields[k.TABLE], fields.get(k.ZONE_S))
         if good:
             self._recorder.record(k.COMMAND_DONE, done)
         else:

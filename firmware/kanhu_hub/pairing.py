@@ -283,6 +283,18 @@ def _look(data, service):
     return fields or {k.FLAGS: k.UNVERIFIED}
 
 
+def changed(app, drop):
+    """The table in force is another one, or the hub has started."""
+    try:
+        if not app.collector and any(10 < row[1] < 17 for row in app.devices.entries):
+            from kanhu_hub.inputs.monitors.collector import start
+
+            app.collector = start(app, drop)
+    except Exception as error:  # a hub without it still calls
+        print("monitors", repr(error))
+    tell(app)
+
+
 def tell(app):
     """Say what has come into the table in force and what has left it, since it was last said."""
     if app.radio:

@@ -1,6 +1,7 @@
 """Puts the hub together: board in, rooms joined to each other. Needed at the start only, then dropped:
 no function made here may live on, because it would keep this module on the heap."""
 
+import asyncio
 from binascii import crc32
 
 from kanhu_hub import recall, store
@@ -49,8 +50,8 @@ def assemble(app, board, folder, log, make_links=None):
     downlink = Downlink(aead, generation, hub_id, recorder, outbox, alarms, devices, clock)
     downlink.on_receipt = courier.progress
     downlink.on_stale = courier.stale
-    downlink.on_ask = app.ask
-    downlink.on_pair = devices.on_change = app.pair
+    downlink.on_order = app.order
+    devices.on_change = app.changed
     config.dead = []  # devices whose pin is not usable
     lamp = _make(config, log, 0, board.output, config.lamp)
     buzzer = _make(config, log, 0, board.output, config.buzzer)
@@ -110,10 +111,13 @@ def _links(board, config, boot, clock, log):
     return links
 
 
-def start(app, firmware, log, drop):
+def start(app, log, drop):
     """Record the boot and start every task."""
     versions = [app.config.version, app.devices.version]
-    fields = {k.RESET: app.reset, k.FIRMWARE: firmware, k.VERSIONS: versions}
+    from kanhu_hub import believed, trial
+
+    slot = trial.places(app.board.nvs)
+    fields = {k.RESET: app.reset, k.FIRMWARE: app.firmware, k.VERSIONS: versions, k.SLOT: slot}
     if app.outbox.last[0]:
         fields[k.PREVIOUS] = list(app.outbox.last)
     open_alarms = recall.load(app.alarms, app.recorder, app.outbox, app.clock)
@@ -145,7 +149,7 @@ def start(app, firmware, log, drop):
     add("links", courier.watch, 10000, faults.link_lost, faults.link_back)
     add("tick", app.tick, 10000)
     _inputs(app, add, log)
-    app.pair()
+    app.changed()
     if app.devices.version and not any(10 < row[1] < 17 for row in app.devices.all()):
         # A power cut kept the collector from forgetting the last monitor's bond.
         for what in (".bonds", ".monitors"):
@@ -166,6 +170,8 @@ def start(app, firmware, log, drop):
 
         add("ntp", ntp.keep, 0, app, log, drop)
     drop("kanhu_hub.board.networks")
+    asyncio.create_task(believed.wait(app, drop))
+    trial.begin(app)
 
 
 def _inputs(app, add, log):

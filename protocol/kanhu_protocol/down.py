@@ -10,78 +10,75 @@ class DownError(ValueError):
     """args: one word (cbor, map, type, missing or range), and the command's number where it was readable."""
 
 
-def _int(value, low, high):
-    return type(value) is int and low <= value <= high
+def _is(value, kind, low, high):
+    return type(value) is kind and low <= (value if kind is int else len(value)) <= high
 
 
-def _u32(value, low=0):
-    return _int(value, low, 0xFFFFFFFF)
-
-
-def _all(value, check):
-    return isinstance(value, list) and all(check(item) for item in value)
-
-
-def _name(value):
-    return _all(value, _u32) and len(value) == 2 and value[0] > 0
-
-
-def _single(value):
-    return _all(value, _u32) and len(value) > 1 and value[0] > 0
-
-
-def _range(value):
-    return _all(value, _u32) and len(value) == 3 and value[0] > 0 and value[1] <= value[2]
-
-
-def _entry(value):
-    if not isinstance(value, list) or not 4 <= len(value) <= 5:
-        return False
-    index, role, address, supervision_s = value[:4]
-    for key in value[4:]:
-        if not _bytes(key, 16, 16):
-            return False
+def _u32s(value, count):
+    # [boot, ...] of at least so many numbers.
     return (
-        _int(index, 1, 255)
-        and _int(role, 1, 255)
-        and (_bytes(address, 1, 1) or _bytes(address, 6, 6))
-        and _u32(supervision_s)
+        isinstance(value, list) and len(value) >= count and value[0] and all([_is(n, *_U32) for n in value])
     )
 
 
-def _bytes(value, low, high):
-    return isinstance(value, bytes) and low <= len(value) <= high
+def _name(value):
+    return _u32s(value, 2) and len(value) == 2
 
 
-def _up_to_10_min(value):
-    return _int(value, 0, 600000)
+def _single(value):
+    return _u32s(value, 2)
+
+
+def _range(value):
+    return _u32s(value, 3) and len(value) == 3 and value[1] <= value[2]
+
+
+def _some(value, check):
+    return isinstance(value, list) and value and all([check(item) for item in value])
+
+
+def _entry(value):
+    return (
+        isinstance(value, list)
+        and 4 <= len(value) <= 5
+        and _is(value[0], *_U8)
+        and _is(value[1], *_U8)
+        and (_is(value[2], bytes, 1, 1) or _is(value[2], bytes, 6, 6))
+        and _is(value[3], *_U32)
+        and all([_is(key, bytes, 16, 16) for key in value[4:]])
+    )
 
 
 def _table(value):
-    return _all(value, _entry) and len({entry[0] for entry in value}) == len(value)
+    return value == [] or (_some(value, _entry) and len({entry[0] for entry in value}) == len(value))
 
 
+_U8 = (int, 1, 255)
+_U32 = (int, 0, 0xFFFFFFFF)
+_NUMBER = (int, 1, 0xFFFFFFFF)
+_10_MIN = (int, 0, 600000)
+# What a key holds: (type, least, most) of its number or length, or a check.
 _CHECKS = {
-    k.UPTO: lambda value: _all(value, _name) and value,
-    k.SINGLE: lambda value: _all(value, _single) and value,
-    k.NUMBER: lambda value: _u32(value, 1),
+    k.UPTO: lambda value: _some(value, _name),
+    k.SINGLE: lambda value: _some(value, _single),
+    k.NUMBER: _NUMBER,
     k.ALARM_NAME: _name,
-    k.ALARM_STATE: lambda value: _int(value, k.OPEN, k.CLOSED) and value not in (2, 3),
-    k.TIME_MS: lambda value: _int(value, 0, MAX_UTC_MS),
-    k.RANGES: lambda value: _all(value, _range) and value,
-    k.VERSION_OF: _u32,
+    k.ALARM_STATE: lambda value: _is(value, int, k.OPEN, k.CLOSED) and value not in (2, 3),
+    k.TIME_MS: (int, 0, MAX_UTC_MS),
+    k.RANGES: lambda value: _some(value, _range),
+    k.VERSION_OF: _U32,
     k.TABLE: _table,
-    k.ASK_MS: lambda value: _int(value, 1000, 3600000),
-    k.ASK_KIND: lambda value: _int(value, 1, 255),
-    k.PAIR_MS: _up_to_10_min,
-    k.ZONE_S: lambda value: _int(value, -86400, 86400),
-    k.PROVE: lambda value: _int(value, 1, 255),
-    k.RELEASE: lambda value: isinstance(value, str) and 0 < len(value) <= 16,
-    k.RELEASE_SIZE: _u32,
-    k.RELEASE_DIGEST: lambda value: _bytes(value, 32, 32),
-    k.CHUNK_OFFSET: _u32,
-    k.CHUNK_DATA: lambda value: _bytes(value, 1, 900),
-    k.SURVEY_MS: _up_to_10_min,
+    k.ASK_MS: (int, 1000, 3600000),
+    k.ASK_KIND: _U8,
+    k.PAIR_MS: _10_MIN,
+    k.ZONE_S: (int, -86400, 86400),
+    k.PROVE: _U8,
+    k.RELEASE: (str, 1, 16),
+    k.RELEASE_SIZE: _U32,
+    k.RELEASE_DIGEST: (bytes, 32, 32),
+    k.CHUNK_OFFSET: _U32,
+    k.CHUNK_DATA: (bytes, 1, 900),
+    k.SURVEY_MS: _10_MIN,
 }
 _NEEDS = {
     k.STORED: (),
@@ -101,14 +98,16 @@ _NEEDS = {
 
 def _check(message):
     number = message.get(k.NUMBER)
-    if not _u32(number, 1):
+    if not _is(number, *_NUMBER):
         number = None
     kind = message.get(k.TYPE)
-    if not _u32(kind, 1) or kind not in _NEEDS:
+    if type(kind) is not int or kind not in _NEEDS:
         raise DownError("type", number)
     for key, check in _CHECKS.items():
-        if key in message and not check(message[key]):
-            raise DownError("range", number)
+        if key in message:
+            value = message[key]
+            if not (_is(value, *check) if isinstance(check, tuple) else check(value)):
+                raise DownError("range", number)
     for key in _NEEDS[kind]:
         if key not in message:
             raise DownError("missing", number)

@@ -241,6 +241,7 @@ DETAILS = {
         6: "not_proven",  # no test call of it came through in time
         7: "not_for_this_board",
         8: "given_up",  # by command
+        9: "not_saved",  # flash or memory failed
     },
     k.PROVISIONED: {1: "serial", 2: "ble", 3: "improv"},
     k.SENSOR_DOUBTED: {1: "counter_went_back", 2: "repeated", 3: "not_encrypted", 4: "forged", 5: "no_key"},

@@ -101,7 +101,7 @@ class Life:
         outbox._limit = 3072
         outbox.bulk._max = 768
         app.courier.ready = lambda: True
-        wiring.start(app, "0.1.0", app_module.log, lambda *names: None)
+        wiring.start(app, app_module.log, lambda *names: None)
 
     # What happens to a hub.
 
