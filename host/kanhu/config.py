@@ -24,6 +24,7 @@ from kanhu.errors import ConfigError
 from kanhu.hosts import host_name
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
+from kanhu_protocol.checks import is_id
 
 MAX_DEADLINE_H = 8784  # a year
 
@@ -115,11 +116,27 @@ def minute_of_day(text: str) -> int:
     return int(hours) * 60 + int(minutes)
 
 
+class Ble(_Section):
+    """Hubs in range of this computer's own Bluetooth, while their network is gone."""
+
+    enabled: bool = False
+    hubs: tuple[str, ...] = ()  # these alone; none: all of the registry
+
+    @field_validator("hubs")
+    @classmethod
+    def _ids(cls, hubs: tuple[str, ...]) -> tuple[str, ...]:
+        for hub in hubs:
+            if not is_id(hub):
+                raise ValueError(f"{hub!r} is no hub; write ids as `kanhu registry hub list` shows them")
+        return hubs
+
+
 class Hubs(_Section):
     """Where hubs come in."""
 
     mqtt: HubsBroker | None = None
     serial: tuple[str, ...] = ()  # pyserial URLs
+    ble: Ble = Ble()
     heartbeat_s: int = Field(300, ge=1, le=86_400)
     missed_heartbeats: int = Field(3, ge=1, le=100)
 
