@@ -78,7 +78,9 @@ class Daemon:
     """Everything `kanhu run` runs; build it inside a running loop, then await run()."""
 
     def __init__(self, config: Config) -> None:
-        if not (config.hubs.mqtt or config.hubs.serial or config.broker.enabled):
+        if not (
+            config.hubs.mqtt or config.hubs.serial or config.hubs.ble.enabled or config.broker.enabled
+        ):
             raise ConfigError("no way in: set [hubs.mqtt], [hubs] serial or [broker] enabled = true")
         self.config = config
         self.journal = Journal.open(config.data_dir)
@@ -143,6 +145,10 @@ class Daemon:
             self._standing,
         )
         self.links: list[HubLink] = [SerialLink(url, self) for url in config.hubs.serial]
+        if config.hubs.ble.enabled:
+            from kanhu.links.ble import BleLink  # elsewhere nothing of Bluetooth is loaded
+
+            self.links.append(BleLink(self, self._served_by_ble))
         hubs_broker = config.hubs.mqtt or own
         if hubs_broker is not None:
             self.links.append(MqttLink(hubs_broker, self.journal.daemon_id, self))
@@ -196,6 +202,13 @@ class Daemon:
 
             parts.append(Family(config.web, *common, self.pairing, audit))
         return Site(config.web, parts)
+
+    def _served_by_ble(self) -> list[str]:
+        return [
+            hub
+            for hub in self.config.hubs.ble.hubs or (hub.id for hub in self.registry.hubs())
+            if self.registry.knows(hub)
+        ]
 
     def _region_of(self, hub_id: str) -> str | None:
         home = self.registry.home_of(hub_id)
