@@ -8,6 +8,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Literal
 
@@ -207,8 +208,8 @@ class Board:
             return
         self.resets += 1
         if self._dtr and not self._rts:
-            self._say(self._boot_words(self._kind.power_on, self._kind.from_uart))
-            self._say(b"waiting for download\r\n")
+            words = self._boot_words(self._kind.power_on, self._kind.from_uart)
+            self._say(words + b"waiting for download\r\n")
             self._load()
         else:
             self._boot()
@@ -252,14 +253,16 @@ class Board:
 
     def _boot(self) -> None:
         self._retry = None
-        self._say(self._boot_words(self._kind.power_on, self._kind.from_flash))
+        words = self._boot_words(self._kind.power_on, self._kind.from_flash)
         try:
-            layout = check(self.flash(), self._kind)
+            with open(self.image, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as flash:
+                layout = check(flash, self._kind)
         except NoImage as error:
-            self._say(f"{error}\r\n".encode())
+            self._say(words + f"{error}\r\n".encode())
             self._be("no image")
             self._retry = self._loop.call_later(NO_IMAGE_PERIOD, self._boot)
             return
+        self._say(words)
         hub = self._seat(self, layout, ChipNvs(self.image, *layout.nvs))
         hub._power_on()
         hub._spawn(raw=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
+from mmap import mmap
 
 TABLE_AT, TABLE_SIZE = 0x8000, 0xC00  # bytes; ESP-IDF's default place
 ENTRY = 32  # bytes
@@ -62,7 +63,7 @@ class Layout:
     vfs: tuple[int, int]
 
 
-def check(flash: bytes, chip: Chip) -> Layout:
+def check(flash: bytes | mmap, chip: Chip) -> Layout:
     """NoImage: the chip would not boot this flash."""
     try:
         check_image(flash[chip.bootloader_at : TABLE_AT], chip)
