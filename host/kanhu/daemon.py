@@ -78,9 +78,7 @@ class Daemon:
     """Everything `kanhu run` runs; build it inside a running loop, then await run()."""
 
     def __init__(self, config: Config) -> None:
-        if not (
-            config.hubs.mqtt or config.hubs.serial or config.hubs.ble.enabled or config.broker.enabled
-        ):
+        if not (config.hubs.mqtt or config.hubs.serial or config.hubs.ble.enabled or config.broker.enabled):
             raise ConfigError("no way in: set [hubs.mqtt], [hubs] serial or [broker] enabled = true")
         self.config = config
         self.journal = Journal.open(config.data_dir)
