@@ -37,9 +37,9 @@ class Commissioning:
         self._gatt = None
         self._saved_ms = None  # when a broker's settings were
         self._requests = Requests(app, log)
-        log("commissioning is open")
         self._open()
         self.press()
+        log("commissioning is open")
         self._tasks.append(asyncio.create_task(self._watch()))
 
     def _open(self):

@@ -5,7 +5,7 @@ from micropython import const
 READY, PROVISIONING, PROVISIONED = 2, 3, 4  # states
 NO_ERROR, INVALID, UNKNOWN_COMMAND, NOT_CONNECTED, OTHER_ERROR = 0, 1, 2, 3, 255
 
-_HEADER = b"IMPROV\x01"
+_HEADER = b"IMPROV"
 _STATE = const(1)  # types of packets
 _ERROR = const(2)
 _COMMAND = const(3)
@@ -14,7 +14,8 @@ _WIFI = const(1)  # commands
 _CURRENT = const(2)
 _DEVICE = const(3)
 _NETWORKS = const(4)
-_TYPE = const(7)  # places in a packet
+_VERSION = const(6)  # places in a packet
+_TYPE = const(7)
 _LENGTH = const(8)
 _DATA = const(9)
 _GAP_MS = const(1000)  # a packet that stops for so long was none, or its sender is gone
@@ -38,7 +39,8 @@ class Improv:
         for byte in data:
             packet = self._packet
             at = len(packet)
-            if at < _TYPE and byte != _HEADER[at]:
+            # A letter is no version: the header begins anew, or was text.
+            if byte != _HEADER[at] if at < _VERSION else at == _VERSION and 31 < byte < 127:
                 if byte == _CTRL_C:
                     self._packet = bytearray()
                     return True
@@ -49,7 +51,7 @@ class Improv:
             packet.append(byte)
             if at >= _DATA and at == _DATA + packet[_LENGTH]:
                 self._packet = bytearray()
-                if packet[_TYPE] == _COMMAND:
+                if packet[_VERSION] == 1 and packet[_TYPE] == _COMMAND:
                     self._command(packet)
         return False
 
@@ -110,7 +112,7 @@ class Improv:
         self._say(_RESULT, bytes((command, len(data))) + data)
 
     def _say(self, kind, data):
-        packet = _HEADER + bytes((kind, len(data))) + data
+        packet = _HEADER + bytes((1, kind, len(data))) + data
         # On a line of its own: readers look for the header where a line begins.
         self._write(b"\n" + packet + bytes((sum(packet) & 255,)) + b"\n")
 
