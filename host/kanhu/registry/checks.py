@@ -194,7 +194,9 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
     ),
     "links": (
         lambda value: (
-            isinstance(value, list) and bool(value) and all(item in ("mqtt", "serial", "ble") for item in value)
+            isinstance(value, list)
+            and bool(value)
+            and all(item in ("mqtt", "serial", "ble") for item in value)
         ),
         'a list of "mqtt", "serial" and "ble"',
     ),
