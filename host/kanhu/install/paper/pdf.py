@@ -22,7 +22,8 @@ def pdf(pages: Sequence[Page], title: str) -> bytes:
     found = face(shape.text for page in pages for shape in page.shapes if isinstance(shape, Text))
     out = io.BytesIO()
     size = pages[0].width * mm, pages[0].height * mm
-    canvas = Canvas(out, pagesize=size, invariant=True, initialFontName=found.name)
+    # The stubs take it for a number.
+    canvas = Canvas(out, pagesize=size, invariant=True, initialFontName=found.name)  # type: ignore[arg-type]
     canvas.setTitle(title)
     canvas.setCreator("kanhu")
     for page in pages:
