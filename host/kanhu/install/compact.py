@@ -115,6 +115,8 @@ def _renamed(tree: ast.Module, short: Mapping[str, str]) -> ast.Module:
             node.attr = short.get(node.attr, node.attr)
         elif isinstance(node, ast.Name):
             node.id = short.get(node.id, node.id)
+        elif isinstance(node, ast.Global | ast.Nonlocal):
+            node.names = [short.get(name, name) for name in node.names]
     return tree
 
 
