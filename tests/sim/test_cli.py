@@ -96,3 +96,19 @@ def test_a_monitor_there_is_not(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "no monitor 'sphygmograph': there is blood_pressure," in done.stderr
+
+
+def test_a_bare_board_on_the_desk(tmp_path: Path) -> None:
+    command = [*RUN[:-1], "board", "--folder", str(tmp_path / "b"), "--flash-mb", "4", "--seconds", "1.5"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "port rfc2217://127.0.0.1:" in done.stdout
+    assert "[no image]" in done.stdout
+    assert "invalid header: 0xffffffff" in done.stdout
+    assert (tmp_path / "b" / "board.chip").stat().st_size == 4 << 20
+    other = subprocess.run(
+        [*command, "--flash-mb", "8"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+    )
+    assert other.returncode == 2
+    assert "is not the image of a flash of 8 MB" in other.stderr
+    assert len(other.stderr.strip().splitlines()) == 1
