@@ -190,7 +190,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _sentence(verdict: str, digest: str, out: Path | None, lang: words.Lang) -> str:
     lines = [words.pick(words.VERDICTS[verdict], lang)]
-    lines.append(f"record {digest}" if digest else "not signed, so not recorded: give --by and --key")
+    lines.append(words.pick(words.RECORDED if digest else words.NOT_RECORDED, lang, digest=digest))
     if out is not None:
-        lines.append(f"the family's page is {out}")
+        lines.append(words.pick(words.PAGE_IS, lang, path=out))
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from rich.status import Status
 from rich.text import Text
 
 from kanhu.care.rules.past import Device
+from kanhu.cli.show import MAX_WIDTH
 from kanhu.install.check import words
 from kanhu.install.check.findings import Finding
 
@@ -52,7 +53,7 @@ class Screen(Quiet):
 
     def __init__(self, lang: words.Lang) -> None:
         self._lang = lang
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, width=None if sys.stdout.isatty() else MAX_WIDTH)
         self._status: Status | None = None
         self._said = ""
 

@@ -20,7 +20,7 @@ NEWEST = 5000  # events in which a sensor's battery is looked for: a week of a q
 
 @dataclass(frozen=True)
 class Facts:
-    """One hub's; times are host UTC ms, fields as in an event; None: never heard."""
+    """One hub's; times are host UTC ms, fields as in an event of its newest boot; None: none yet."""
 
     now_ms: int
     limit_ms: int  # after which a hub is silent
@@ -32,6 +32,11 @@ class Facts:
     faults: list[tuple[int, int]] = field(default_factory=list)  # (device, kind) of those that stand
     alarms: int = 0  # that are not closed
     batteries: dict[int, int] = field(default_factory=dict)  # percent by device
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the hub spoke within its limit."""
+        return self.last_ms is not None and self.now_ms - self.last_ms <= self.limit_ms
 
 
 def read(folder: Path, hub: str) -> Facts:
@@ -50,6 +55,10 @@ def _read(db: sqlite3.Connection, hub: str) -> Facts:
     (last_ms,) = db.execute("SELECT max(received_ms) FROM events WHERE hub=?", (hub,)).fetchone()
     boot, _ = _newest(db, hub, k.BOOT)
     heartbeat, heartbeat_ms = _newest(db, hub, k.HEARTBEAT)
+    mains, mains_ms = _newest(db, hub, k.MAINS_LOST, k.MAINS_BACK)
+    if heartbeat is not None and mains is not None and mains_ms > heartbeat_ms:  # it was plugged in since
+        power = [mains[k.KIND] == k.MAINS_BACK, heartbeat.get(k.POWER, [None, None])[1]]
+        heartbeat = {**heartbeat, k.POWER: power}
     proof = db.execute("SELECT at_ms, span_ms, fault FROM proofs WHERE hub=?", (hub,)).fetchone()
     (alarms,) = db.execute("SELECT count(*) FROM alarms WHERE hub=? AND state<>?", (hub, k.CLOSED)).fetchone()
     faults = db.execute(
@@ -67,9 +76,12 @@ def _read(db: sqlite3.Connection, hub: str) -> Facts:
     )  # fmt: skip
 
 
-def _newest(db: sqlite3.Connection, hub: str, kind: int) -> tuple[dict[int, Any] | None, int]:
+def _newest(db: sqlite3.Connection, hub: str, *kinds: int) -> tuple[dict[int, Any] | None, int]:
+    """The newest event of these kinds in the hub's newest boot, and when it was received."""
+    places = ",".join("?" * len(kinds))
     row = db.execute(
-        "SELECT plain, received_ms FROM events WHERE hub=? AND kind=? ORDER BY boot DESC, seq DESC LIMIT 1",
-        (hub, kind),
+        f"SELECT plain, received_ms FROM events WHERE hub=? AND kind IN ({places}) "  # noqa: S608  # question marks
+        "AND boot=(SELECT max(boot) FROM events WHERE hub=?) ORDER BY seq DESC LIMIT 1",
+        (hub, *kinds, hub),
     ).fetchone()
     return (believed(row[0]), row[1]) if row else (None, 0)

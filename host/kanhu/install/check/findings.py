@@ -58,7 +58,7 @@ def verdict(findings: Iterable[Finding]) -> str:
 
 def of_hub(facts: Facts) -> list[Finding]:
     """What the hub itself has said."""
-    if facts.last_ms is None or facts.now_ms - facts.last_ms > facts.limit_ms or facts.heartbeat is None:
+    if facts.last_ms is None or not facts.is_heard or facts.heartbeat is None:
         return [Finding("hub", "silent", "failed")]
     found = [
         Finding("hub", "heard", "good", values={"seconds": max(0, facts.now_ms - facts.last_ms) // 1000}),

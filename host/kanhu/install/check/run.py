@@ -19,6 +19,7 @@ from .findings import Finding
 from .surveys import MAX_S
 
 LOOK_EVERY_S = 0.3
+START_S = 20.0  # a hub's first heartbeat comes 5 s after its start, its network may take longer
 SURVEY_S = 60
 MIN_SURVEY_S = 5
 CALLER, MOVEMENT = "call", "motion"
@@ -98,7 +99,7 @@ def run(plan: Plan, teller: Teller) -> list[Finding]:
         found.append(finding)
         teller.found(finding, _device(plan, finding.device))
 
-    for one in findings.of_hub(facts.read(plan.folder, plan.hub)):
+    for one in findings.of_hub(_first(plan, teller)):
         add(one)
     if any(one.step in ("hub", "alarm") and one.verdict == "failed" for one in found):
         return found  # nothing below can be asked of it
@@ -118,6 +119,17 @@ def run(plan: Plan, teller: Teller) -> list[Finding]:
             add(findings.of_battery(device, last.batteries[device.index]))
     add(findings.path(last, any(one.step == "press" and one.verdict == "good" for one in found)))
     return found
+
+
+def _first(plan: Plan, teller: Teller) -> facts.Facts:
+    """Facts with a heartbeat; a hub that has just been plugged in takes a moment to its first."""
+    until = time.monotonic() + START_S
+    while True:
+        found = facts.read(plan.folder, plan.hub)
+        if (found.is_heard and found.heartbeat is not None) or time.monotonic() >= until:
+            return found
+        teller.now(words.pick(words.STARTING, plan.lang, left=_left(until)))
+        time.sleep(LOOK_EVERY_S)
 
 
 def _device(plan: Plan, index: int) -> Device | None:

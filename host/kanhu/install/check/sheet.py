@@ -66,6 +66,7 @@ PLAIN = {
     ("mains", "lost"): Words("not plugged in", "未接电源"), ("path", "not_yet"): Words("not yet", "尚未进行"),
     ("hub", "silent"): Words("no signal", "无信号"), ("press", "none"): Words("no button", "没有按钮"),
 }  # fmt: skip
+STATES = {"good": GREEN, "remark": AMBER, "skipped": AMBER, "failed": RED, "untested": GREY}
 COLOURS = {"passed": GREEN, "passed_with_remarks": AMBER, "failed": RED}
 
 
@@ -179,7 +180,7 @@ def _installed(made: Page, sheet: Sheet, top: float) -> float:
         made.add(
             Text(LEFT, y + 1, 5.0, words.title(device, lang), fit=column - 22),
             Text(LEFT + column, y + 1, 4.2, words.pick(words.VERDICTS[state], lang), "end",
-                 colour=GREEN if state == "good" else AMBER if state != "failed" else RED),
+                 colour=STATES[state]),
         )  # fmt: skip
         y += 6.6
     if len(shown) < len(sheet.devices):
@@ -244,7 +245,7 @@ def _state(sheet: Sheet, device: Device) -> str:
     for state in ("failed", "remark", "skipped"):
         if state in found:
             return state
-    return "good"
+    return "good" if found else "untested"
 
 
 def _centre(sheet: Sheet) -> str:

@@ -24,7 +24,8 @@ STEPS: dict[str, Words] = {
 }  # fmt: skip
 VERDICTS: dict[str, Words] = {
     "good": Words("good", "正常"), "remark": Words("remark", "注意"), "failed": Words("failed", "不合格"),
-    "skipped": Words("skipped", "跳过"), "passed": Words("passed", "验收合格"),
+    "skipped": Words("skipped", "跳过"), "untested": Words("not tested", "未测试"),
+    "passed": Words("passed", "验收合格"),
     "passed_with_remarks": Words("passed with remarks", "合格（有备注）"),
 }  # fmt: skip
 
@@ -115,6 +116,7 @@ TRY: dict[tuple[str, str], Words] = {
 }
 
 # What the installer is told to do
+STARTING = Words("waiting for the hub: {left} s left", "正在等待主机：还有 {left} 秒")
 SURVEYING = Words("the hub listens to its sensors: {left} s left", "主机正在检测信号：还有 {left} 秒")
 WALK = Words("now walk past: {titles} ({left} s left)", "请从这些感应器前走过：{titles}（还有 {left} 秒）")
 TELLING = Words("the hub is being told; do not press yet", "正在通知主机，请先不要按")
@@ -124,6 +126,11 @@ PRESS = Words(
 )
 CENTRE = Words("it is kept here; waiting for the centre's receipt", "已保存，等待中心回执")
 AGAIN = Words("Once more?", "再试一次？")
+RECORDED = Words("record {digest}", "记录 {digest}")
+NOT_RECORDED = Words(
+    "not signed, so not recorded: give --by and --key", "未签名，所以没有记录：请给出 --by 和 --key"
+)
+PAGE_IS = Words("the family's page is {path}", "给家人的说明在 {path}")
 
 
 def pick(words: Words, lang: Lang, **values: Any) -> str:
