@@ -14,7 +14,9 @@ IMPROV = 3  # DETAIL of provisioned
 
 _GENERATION = const(1)  # of the commissioning key
 _IDENTIFY_MS = const(5000)
-_CA = const(1024)  # bytes
+_CA = const(1024)  # bytes, as are the next two (IEEE 802.11)
+_SSID = const(32)
+_PASSWORD = const(64)
 
 
 class Requests:
@@ -193,6 +195,8 @@ class Requests:
             return "malformed"
         read = config.read(self.hub_id, cbor.dumps(new))
         if [name for name in read.wrong if name in fields] or not (read.wifi or read.network == "ppp"):
+            return "malformed"
+        if read.wifi and (len(read.wifi[0].encode()) > _SSID or len(read.wifi[1].encode()) > _PASSWORD):
             return "malformed"
         self._job = asyncio.create_task(self._try(door, new, read, ca))
         return None

@@ -157,6 +157,7 @@ class Central:
         self._address = address
         self._device: Device | None = None
         self._powering = asyncio.Lock()
+        self._controllers: set[Controller] = set()  # its one, once there is a device
         self._connections: dict[int, Connection] = {}
         self._connecting: asyncio.Task[None] | None = None
         self._securing: set[int] = set()
@@ -194,7 +195,9 @@ class Central:
     async def _ready(self) -> Device:
         async with self._powering:
             if self._device is None:
+                others = set(self._link.controllers)
                 made = device(self._link, self._name, self._address)
+                self._controllers = self._link.controllers - others
                 await made.power_on()
                 self._device = made
         return self._device
@@ -352,6 +355,8 @@ class Central:
         await self.peripheral.close()
         for connection in list(self._connections.values()):
             await connection.disconnect()
+        # The hub's next run has another under this address.
+        self._link.controllers -= self._controllers
 
 
 def _uuid(text: str) -> UUID:

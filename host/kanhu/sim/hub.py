@@ -101,6 +101,7 @@ class Hub:
         self._full: bool | None = None  # the flash has been filled, or has room again; None: never touched
         self._scanner: Scanner | None = None
         self._central: Central | None = None
+        self._closing: asyncio.Task[None] | None = None  # the radio of the run before
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_s = 0.0
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -220,7 +221,7 @@ class Hub:
         self._nvs.forget_uncommitted()
         self._stop_scan()
         if self._central:
-            self._run(self._central.close())
+            self._closing = self._loop.create_task(self._central.close())
             self._central = None
         self._set_outputs_low()
         if why != "soft_reset":
@@ -452,6 +453,8 @@ class Hub:
 
     async def _close(self) -> None:
         await self._cut_power()
+        if self._closing:
+            await self._closing
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
