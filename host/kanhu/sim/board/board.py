@@ -247,7 +247,8 @@ class Board:
 
     async def _leave_loader(self) -> None:
         await self._stop()
-        self._boot()
+        if not self._low:
+            self._boot()
 
     # What is in the flash
 

@@ -58,8 +58,10 @@ class Loaders:
         return Run(uart, notes, on_output, on_end)
 
     def close(self) -> None:
+        """The runs have ended before."""
         self._control.close()
-        self._process.wait(10)
+        self._process.kill()
+        self._process.wait()
 
 
 class Run:
@@ -144,4 +146,4 @@ class Run:
         self._uart.close()
         self._over.set()
         if not self._killed:
-            self._on_end(self._noted.decode().split("\n")[1])
+            self._on_end(self._noted.decode().partition("\n")[2].strip())
