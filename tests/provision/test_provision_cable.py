@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from helpers_cli import Kanhu, runner
-from helpers_provision import WIFI, boxed
+from helpers_e2e import wait_for
+from helpers_provision import WIFI, Boxed, boxed
 from kanhu.install.code import code
 from kanhu.install.provision import session
 from kanhu.sim.town import BROKER_NAME, Town
@@ -27,6 +28,11 @@ def kanhu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 def at(town: Town) -> Callable[..., list[str]]:
     """Options that name registry and port."""
     return lambda box: [box.hub_id, "--port", str(box.hub.tty), "--data-dir", str(town.daemon.data_dir)]
+
+
+def in_service(box: Boxed) -> None:
+    """Return once it has started anew with its new settings, and a host has answered."""
+    wait_for(lambda: "lamp well" in box.hub.log().partition("boot 2, ")[2], 90, box.hub.log())
 
 
 def test_from_the_box_to_a_home_in_service(town: Town, kanhu: Kanhu, at: Callable[..., list[str]]) -> None:
@@ -52,8 +58,7 @@ def test_from_the_box_to_a_home_in_service(town: Town, kanhu: Kanhu, at: Callabl
     home = town.registry.home(box.home)
     assert (home.region, home.name) == ("cn/42/01/06/03", "王秀英")
     # The hub starts anew with what it was given, and calls.
-    box.hub.wait_log("boot 2, ", 60)
-    town.bench.wait_indicator(box.hub, "well", 60)
+    in_service(box)
     assert town.bench.press_watched(f"{box.hub_id}/bed")
     box.hub.wait_log("lamp stored", 30)
     # And it takes no other settings while it works.
@@ -133,3 +138,31 @@ def test_what_is_wrong_before_anything_is_sent(
     assert done.returncode == 0, done
     assert (found["hub"], found["ok"]) == (box.hub_id, True)
     assert [step["step"] for step in found["steps"]][:2] == ["join", "address"]
+
+
+def test_a_home_without_broadband_that_is_there_already(
+    town: Town, kanhu: Kanhu, at: Callable[..., list[str]]
+) -> None:
+    home = town.registry.add_home("cn/42/01", name="王秀英")
+    box = boxed(town, speed=REACH, power=False)
+    modem = town.bench.add_modem(box.hub, sim="none")
+    town.bench.power(box.hub)
+    box.hub.wait_log("commissioning is open", 20)
+    mobile = ["--network", "ppp", "--apn", "cmnet", "--broker", f"{BROKER_NAME}:1883"]
+    done = kanhu("provision", *at(box), *mobile, "--home", home)
+    assert done.returncode == 1, done
+    assert "the modem finds no SIM card" in done.stdout
+    modem.sim = "ready"  # put in
+    done = kanhu("provision", *at(box), *mobile)
+    assert done.returncode == 0, done
+    assert "joining the network: ok (-77 dBm)" in done.stdout
+    assert modem.apn == "cmnet"
+    town.registry.refresh()
+    assert [one.id for one in town.registry.homes()] == [home]
+    assert town.registry.hub(box.hub_id).home == home
+    assert town.registry.settings(box.hub_id)["network"] == "ppp"
+    in_service(box)
+    assert town.bench.press_watched(f"{box.hub_id}/bed")
+    box.hub.wait_log("lamp stored", 60)
+    wrong = kanhu("provision", *at(box), *mobile, "--home", town.registry.add_home("cn/43"))
+    assert wrong.returncode == 2
