@@ -145,6 +145,12 @@ def test_a_power_cut_tears_the_write_and_the_next_one_mends_it(shelf: Bench, tmp
     board.wait_state("no image")
     assert esptool(*port, *FAST, "write-flash", "0x0", tmp_path / "new").returncode == 0
     assert board.flash()[: len(new)] == new
+    (tmp_path / "newer").write_bytes(new[: 5 * SECTOR] + b"\x55" + new[5 * SECTOR + 1 :])
+    difference = ("write-flash", "0x0", tmp_path / "newer", "--diff-with", tmp_path / "new")
+    done = esptool(*port, *FAST, *difference)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Wrote 4096 bytes" in done.stdout
+    assert board.flash()[: len(new)] == (tmp_path / "newer").read_bytes()
 
 
 def test_a_bad_cable_works_at_a_lower_rate(shelf: Bench, tmp_path: Path) -> None:
