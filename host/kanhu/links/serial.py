@@ -30,6 +30,11 @@ ANSWER = 32  # key of a hub's hello: its events went unanswered, is anybody ther
 HUB_LINE_MAX = 400  # characters of one log line kept
 
 
+def write_timeout(url: str) -> float | None:
+    """Seconds; None where pyserial has none."""
+    return None if url.lower().startswith("rfc2217:") else WRITE_S
+
+
 class SerialLink:
     """One port, one hub. Up frames are taken only after a hello named the hub."""
 
@@ -85,7 +90,9 @@ class SerialLink:
         opened: list[serial.Serial] = []
 
         def work() -> None:
-            opened.append(serial.serial_for_url(self._url, BAUD, timeout=POLL_S, write_timeout=WRITE_S))
+            opened.append(
+                serial.serial_for_url(self._url, BAUD, timeout=POLL_S, write_timeout=write_timeout(self._url))
+            )
 
         def unwanted(_: asyncio.Future[None]) -> None:
             for port in opened:
