@@ -12,10 +12,10 @@ import serial
 
 from kanhu.install.code import ProvisionError
 from kanhu.install.flash.troubles import opening
+from kanhu.links.serial import write_timeout
 
 BAUD = 115_200  # the console's
 POLL_S = 0.1
-WRITE_S = 5.0
 
 Came = Callable[[bytes], None]
 
@@ -47,9 +47,9 @@ class SerialWire:
 
         def work() -> serial.Serial:
             port = serial.serial_for_url(
-                self.name, BAUD, timeout=POLL_S, write_timeout=WRITE_S, do_not_open=True
+                self.name, BAUD, timeout=POLL_S, write_timeout=write_timeout(self.name), do_not_open=True
             )
-            port.dtr = port.rts = False
+            port.dtr = port.rts = False  # on many boards they lead to its reset
             port.open()
             return port
 
