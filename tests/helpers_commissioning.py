@@ -83,6 +83,7 @@ class Installer:
 
     def hello(self, timeout: float = 10.0) -> bool:
         """Whether the hub answers a hello."""
+        self.wait(0.1)  # what was said before is no answer
         before, end = self.hellos, time.monotonic() + timeout
         while self.hellos == before and time.monotonic() < end:
             self.send(frame.encode(frame.HELLO, cbor2.dumps({0: 1})))
