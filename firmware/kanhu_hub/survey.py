@@ -44,9 +44,14 @@ class Survey:
         app.pairing = app.radio.pairing = self
 
     def heard(self, address, rssi, data, sensor):
-        """An advertisement, sensor being its sender where the table has it."""
-        if not sensor:
-            return
+        """An advertisement, sensor being its sender where the table has it. Never raises."""
+        try:
+            if sensor:
+                self._count(address, rssi)
+        except MemoryError:
+            pass  # the next advertisement may be a press
+
+    def _count(self, address, rssi):
         now = self._app.clock.now_ms()
         row = self._of.get(address)
         if not row:

@@ -92,7 +92,7 @@ def _skips(given: list[str], devices: tuple[Device, ...]) -> dict[str, str]:
 
 
 def run(plan: Plan, teller: Teller) -> list[Finding]:
-    """All of it; KanhuError when no daemon answers. Ended early, it leaves nothing listening at the hub."""
+    """All of it; KanhuError when no daemon answers. Ended early, no press is taken for a test."""
     found: list[Finding] = []
 
     def add(finding: Finding) -> None:
