@@ -19,6 +19,7 @@ from kanhu.sim.board.nvs import parse
 HUB, OTHER = "0123456789abcdef", "fedcba9876543210"
 MAC = "240ac4c0ffee"
 WIRING = {"button": 4}
+WAIT = 60  # s; this computer may have much else to do
 
 pytestmark = pytest.mark.filterwarnings("ignore:set(Daemon|Name).. is deprecated")  # pyserial's
 
@@ -41,9 +42,9 @@ def test_what_is_in_the_flash_runs_and_can_call(bench: Bench, chip: str, flash_m
     board = with_hub(bench, chip, flash_mb=flash_mb)
     hub = board.wait_hub()
     assert (hub.hub_id, board.hub, board.state) == (HUB, hub, "application")
-    hub.wait_log(f"hub {HUB} boot 1")
-    bench.press("button")
-    hub.wait_log("lamp heard")
+    hub.wait_log(f"hub {HUB} boot 1", WAIT)
+    assert bench.press_watched("button")
+    hub.wait_log("lamp heard", WAIT)
     stored = parse(board.flash()[NVS_AT : NVS_AT + NVS_SIZE]).values["kanhu"]
     assert stored["hub_id"] == HUB.encode()
     assert stored["boot"] == 1 == hub.nvs()["boot"]
@@ -55,10 +56,10 @@ def test_what_is_in_the_flash_runs_and_can_call(bench: Bench, chip: str, flash_m
 def test_reset_lines_and_power_start_it_anew_and_lose_nothing(bench: Bench) -> None:
     board = with_hub(bench)
     hub = board.wait_hub()
-    hub.wait_log("boot 1")
-    bench.press("button")
-    hub.wait_log("lamp heard")
-    with serial.serial_for_url(board.url, 115200, timeout=10) as port:
+    hub.wait_log("boot 1", WAIT)
+    assert bench.press_watched("button")
+    hub.wait_log("lamp heard", WAIT)
+    with serial.serial_for_url(board.url, 115200, timeout=30) as port:
         port.dtr = False
         port.rts = True
         board.wait_state("reset")
@@ -74,16 +75,16 @@ def test_reset_lines_and_power_start_it_anew_and_lose_nothing(bench: Bench) -> N
     bench.cut_power(hub)
     assert board.state == "off"
     bench.power(hub)
-    hub.wait_log("boot 3, 1 alarms open")
+    hub.wait_log("boot 3, 1 alarms open", WAIT)
     board.cut_power()
     board.power_on()
-    board.wait_hub().wait_log("boot 4, 1 alarms open")
+    board.wait_hub().wait_log("boot 4, 1 alarms open", WAIT)
 
 
 def test_the_port_is_a_hubs_console(bench: Bench, tmp_path: Path) -> None:
     board = with_hub(bench)
     hub = board.wait_hub()
-    hub.wait_log("boot 1")
+    hub.wait_log("boot 1", WAIT)
     assert "/a" in mpremote(board.url, "exec", "import sys; print(sys.path)")
     code = "import machine; print(machine.unique_id().hex(), machine.reset_cause())"
     assert mpremote(board.url, "exec", code).split() == [MAC, "5"]  # mpremote has reset it softly
@@ -94,14 +95,14 @@ def test_the_port_is_a_hubs_console(bench: Bench, tmp_path: Path) -> None:
     assert parse(board.flash()[NVS_AT : NVS_AT + NVS_SIZE]).values["kanhu"]["starts"] == 3
     runs, position = hub.boots, hub.log_position()
     mpremote(board.url, "exec", "--no-follow", "import machine; machine.reset()")
-    hub.wait_log("hub " + HUB, after=position)
+    hub.wait_log("hub " + HUB, WAIT, after=position)
     assert hub.boots > runs
 
 
 def test_ctrl_c_and_ctrl_d_work_on_it(bench: Bench) -> None:
     board = with_hub(bench)
-    board.wait_hub().wait_log("boot 1")
-    with serial.serial_for_url(board.url, 115200, timeout=10) as port:
+    board.wait_hub().wait_log("boot 1", WAIT)
+    with serial.serial_for_url(board.url, 115200, timeout=30) as port:
         port.write(b"\x03")
         assert b">>> " in port.read_until(b">>> ")
         port.write(b"while True: pass\r\n\r\n")
@@ -118,7 +119,7 @@ def test_a_hub_that_nobody_provisioned_says_so_and_has_its_repl(bench: Bench) ->
     (bench.folder / "bare.chip").write_bytes(chip_image(loaded("esp32")))
     board = bench.add_board("bare", "esp32", MAC, 4)
     hub = board.wait_hub()
-    hub.wait_log("not provisioned")
+    hub.wait_log("not provisioned", WAIT)
     assert hub.hub_id == "bare"
     assert mpremote(board.url, "eval", "6 * 7").strip() == "42"
 
@@ -134,13 +135,13 @@ def test_an_erased_file_system_is_made_and_a_damaged_one_is_told(bench: Bench) -
     image[vfs.offset : vfs.offset + vfs.size] = b"\0" * vfs.size
     (bench.folder / "broken.chip").write_bytes(image)
     broken = bench.add_board("broken", "esp32", "240ac4c0ffef", 4)
-    broken.wait_hub().wait_log("corrupted")
+    broken.wait_hub().wait_log("corrupted", WAIT)
 
 
 def test_a_board_becomes_the_hub_that_is_flashed_onto_it(bench: Bench) -> None:
     board = with_hub(bench)
     first = board.wait_hub()
-    first.wait_log("boot 1")
+    first.wait_log("boot 1", WAIT)
     board.cut_power()
     with open(board.image, "r+b") as file:
         file.seek(NVS_AT)
@@ -149,7 +150,7 @@ def test_a_board_becomes_the_hub_that_is_flashed_onto_it(bench: Bench) -> None:
     second = board.wait_hub()
     assert second is not first
     assert (second.hub_id, list(bench.hubs)) == (OTHER, [OTHER])
-    second.wait_log(f"hub {OTHER} boot")
+    second.wait_log(f"hub {OTHER} boot", WAIT)
     assert not first.running
 
 

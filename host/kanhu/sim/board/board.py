@@ -116,7 +116,7 @@ class Board:
         self._wait(self._in_turn(self._stop))
         self._wait(self._in_turn(self._release))
 
-    def wait_state(self, *states: State, timeout: float = 20.0) -> State:
+    def wait_state(self, *states: State, timeout: float = 60.0) -> State:
         """The state once it is one of these; TimeoutError says which it is instead."""
         with self._changed:
             if not self._changed.wait_for(lambda: self.state in states, timeout):
@@ -124,7 +124,7 @@ class Board:
                 raise TimeoutError(f"board {self.name} is {self.state} after {timeout} s; it said {said!r}")
             return self.state
 
-    def wait_hub(self, timeout: float = 20.0) -> Hub:
+    def wait_hub(self, timeout: float = 60.0) -> Hub:
         """The hub that runs on it; TimeoutError if none begins to."""
         end = time.monotonic() + timeout
         self.wait_state("application", timeout=timeout)
