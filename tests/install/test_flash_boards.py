@@ -1,4 +1,4 @@
-"""Boards in the registry: the same board keeps its hub, and a key counts only once its board was seen to run it."""
+"""Boards in the registry: a board keeps its hub, and a key counts only once its board was seen to run it."""
 
 from __future__ import annotations
 

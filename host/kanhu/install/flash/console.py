@@ -24,6 +24,7 @@ BAUD = 115_200  # of MicroPython's console
 PULSE_S = 0.1  # EN held low; esptool's own
 START_S = 30.0  # from reset to the hub's first line: 3 s on an ESP32, more on a busy computer's bench
 RAW_S = 20.0
+READ_S = 10.0  # for the few bytes that a REPL answers at once
 ANSWER_S = 30.0  # longest the self-test is silent: it hashes 0.5 MB of files
 LOOPS = 4  # starts of the chip without a hub's line before it is called a loop
 _STARTED = re.compile(rb"kanhu: hub ([0-9a-z]{10}) boot (\d+)")
@@ -53,7 +54,7 @@ class Console(SerialTransport):  # type: ignore[misc]
     def __init__(self, port: Port, stop: threading.Event) -> None:
         self.port, self.stop = port, stop
         try:
-            super().__init__(port.url, baudrate=BAUD, timeout=1)
+            super().__init__(port.url, baudrate=BAUD, timeout=READ_S)
         except TransportError:
             raise _why(port) from None
 

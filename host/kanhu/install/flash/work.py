@@ -369,7 +369,12 @@ class Work:
             finally:
                 board.close()
 
-        facts = await self._apart(test)
+        try:
+            facts = await self._apart(test)
+        except Trouble as trouble:
+            if not trouble.again:
+                raise
+            facts = await self._apart(test)  # a console may stumble once, over what the hub was printing
         self.result.facts = {name: value for name, value in facts.items() if name != "held"}
         return facts
 
