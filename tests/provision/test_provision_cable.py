@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from helpers_cli import Kanhu, runner
 from helpers_e2e import wait_for
 from helpers_provision import WIFI, Boxed, boxed
+from helpers_tls import Papers
 from kanhu.install.code import code
 from kanhu.install.provision import session
 from kanhu.sim.town import BROKER_NAME, Town
@@ -166,3 +170,36 @@ def test_a_home_without_broadband_that_is_there_already(
     box.hub.wait_log("lamp stored", 60)
     wrong = kanhu("provision", *at(box), *mobile, "--home", town.registry.add_home("cn/43"))
     assert wrong.returncode == 2
+
+
+class Refusing(socketserver.BaseRequestHandler):
+    """A broker that takes nobody: CONNACK with code 5, not authorised (MQTT 3.1.1, 3.2.2.3)."""
+
+    def handle(self) -> None:
+        self.request.recv(1024)
+        self.request.sendall(b"\x20\x02\x00\x05")
+
+
+def test_a_broker_that_refuses_and_one_that_speaks_no_tls(
+    town: Town, kanhu: Kanhu, at: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    papers = Papers(tmp_path)
+    box = boxed(town, speed=REACH)
+    box.hub.wait_log("commissioning is open", 20)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        town.bench.route("refusing.lan", 1883, *server.server_address)
+        refused = kanhu("provision", *at(box), "--wifi", WIFI[0], "--broker", "refusing.lan:1883")
+        server.shutdown()
+    assert refused.returncode == 1, refused
+    assert f"the broker does not take the credential {box.hub_id}:" in refused.stdout
+    secured = ["--wifi", WIFI[0], "--broker", f"{BROKER_NAME}:1883", "--ca", str(papers.ca_file)]
+    timeless = kanhu("provision", *at(box), *secured)
+    assert timeless.returncode == 2
+    assert "needs the time before it can judge a certificate" in timeless.stderr
+    town.bench.serve_time("time.lan")
+    town.registry.set_settings(box.hub_id, {**town.registry.settings(box.hub_id), "ntp": ["time.lan", 123]})
+    plain = kanhu("provision", *at(box), *secured)
+    assert plain.returncode == 1, plain
+    assert "setting the clock: ok" in plain.stdout
+    assert "the broker's certificate does not convince the hub (" in plain.stdout
