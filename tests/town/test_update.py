@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from helpers_e2e import account
 from helpers_firmware import public_key, test_key
 from kanhu.install import signing
-from kanhu.install.firmware import build_files, source_dir, source_version
+from kanhu.install.firmware import build_files, compile_module, source_dir, source_version
 from kanhu.install.release import make_archive
 from kanhu.sim.city import City
 from kanhu.sim.town import Home, Town
@@ -26,7 +26,7 @@ from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
 
 VERSION = "0.9.0"
-CRASHES = "raise RuntimeError('this release does not start')\n"
+CRASHES = b"raise RuntimeError('this release does not start')\n"
 LOOK_S = 0.3
 MINUTES = 180.0  # s of real time that a busy computer may need for any one step
 
@@ -40,15 +40,20 @@ def until(condition: Callable[[], Any]) -> Any:
     return value
 
 
-def release(folder: Path, change: Callable[[str], str] = str) -> Path:
-    """A signed archive of these very sources under another version, app.py changed besides."""
+def these_sources(folder: Path) -> dict[str, bytes]:
+    """What a board gets of these very sources under another version."""
     source = folder / "firmware"
     shutil.copytree(source_dir(), source, ignore=shutil.ignore_patterns("__pycache__"))
     app = source / "kanhu_hub" / "app.py"
     text = app.read_text(encoding="utf-8").replace(f'"{source_version()}"', f'"{VERSION}"')
-    app.write_text(change(text), encoding="utf-8")
+    app.write_text(text, encoding="utf-8")
+    return build_files(source)
+
+
+def release(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """A signed archive, and beside it the key that it is believed by."""
     path = folder / "application.kfw"
-    path.write_bytes(make_archive(build_files(source), test_key(), VERSION))
+    path.write_bytes(make_archive(files, test_key(), VERSION))
     (folder / "trust.pem").write_bytes(signing.public_pem(test_key().public_key()))
     return path
 
@@ -124,7 +129,7 @@ def test_a_release_goes_round_whatever_happens_meanwhile(
     town.wait_ready(MINUTES)
     town.bench.press("north/button")
     call = city.wait(lambda event: event.name == "call", MINUTES)
-    homes.add(release(tmp_path))
+    homes.add(release(tmp_path, these_sources(tmp_path)))
     said = homes.well("start", VERSION, "--all", "--canary", 1, "--soak", "2s", "--at-once", 2)
     assert f"{VERSION} to 3 hubs, 1 of them first" in said
 
@@ -186,7 +191,7 @@ def test_a_bad_release_stops_itself_at_the_canary(
     town = homes.town
     city = make_city(town)
     town.wait_ready(MINUTES)
-    homes.add(release(tmp_path, lambda text: CRASHES + text))
+    homes.add(release(tmp_path, {"/a/kanhu_hub/app.mpy": compile_module("kanhu_hub/app.py", CRASHES)}))
     homes.well("start", VERSION, "--all", "--canary", 1, "--soak", "2s")
     watched = homes.update("watch")
     assert watched.returncode == 1, watched.stdout + watched.stderr
