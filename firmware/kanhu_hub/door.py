@@ -30,7 +30,13 @@ class Door:
 
     def feed(self, data):
         """What has come, whoever else reads it."""
-        if self.improv and (3 in data if self.shut else self.improv.feed(data, self._owner.now())):
+        try:
+            self._feed(data)
+        except Exception as error:  # who reads has others to read for
+            print("commissioning", repr(error))
+
+    def _feed(self, data):
+        if self.improv and (b"\x03" in data if self.shut else self.improv.feed(data, self._owner.now())):
             micropython.kbd_intr(3)
             raise KeyboardInterrupt
         if self.shut:
