@@ -15,6 +15,7 @@ LIMIT = 40_000  # bytes of .mpy loaded once a hub runs
 BOARD = ("kanhu_hub/board/__init__", "kanhu_hub/board/nvs", "kanhu_hub/board/radio")
 DROPPED = {"kanhu_hub/wiring", "kanhu_hub/config", "kanhu_hub/losses", "kanhu_hub/board/sntp"}
 DROPPED |= {"kanhu_hub/asking", "kanhu_hub/proof", "kanhu_hub/pairing"}
+DROPPED |= {f"kanhu_hub/{name}" for name in ("commissioning", "door", "requests", "improv", "attempt")}
 HOST_ONLY = {"kanhu_protocol/names", "kanhu_protocol/checks"}
 WIFI = "kanhu_hub/board/wifi"
 # Stand in the collector's file, which a home without a health monitor never loads.

@@ -60,6 +60,8 @@ def _run(links):
     home.run(20000)
     home.press()
     home.run(20000)
+    assert "kanhu_hub.commissioning" in sys.modules
+    home.run(600000)  # by then it is closed again
     for name in sorted(sys.modules):
         if name.startswith("kanhu_"):
             print("module", name)
