@@ -92,6 +92,8 @@ class Survey:
                 median = levels[len(levels) // 2] if levels else _NO_RSSI
                 fields[k.LEVELS_DBM] = [weakest, median, strongest if levels else _NO_RSSI]
                 fields[k.COUNT] = count if count > 1 else None
+                sensor = app.radio.sensors.get(entry[2])
+                fields[k.BATTERY] = sensor.battery if sensor else None
                 share = _share(sorted(gaps))
                 if share:
                     fields[k.INTERVAL_MS] = max(1, span_ms * share[0] // (count * share[1]))

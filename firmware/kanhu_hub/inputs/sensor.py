@@ -66,7 +66,7 @@ class Sensor:
         self._flags = 0
         self._unheard_ms = 0
         self._silent = None  # not known: the hub drops the end of a fault that does not stand
-        self._battery = None  # percent
+        self.battery = None  # percent
         self._rssi = _NO_RSSI
         self._flag = None  # of a low battery
         self._low = None
@@ -102,7 +102,7 @@ class Sensor:
                 packet_id = value
             elif what == _BATTERY:
                 if value <= 100:
-                    self._battery = value
+                    self.battery = value
             elif what == _BATTERY_LOW:
                 self._flag = value
             elif what == _BUTTON:
@@ -156,9 +156,9 @@ class Sensor:
                 if kind:
                     self._say(kind)
             self._told[kinds] = now
-        percent = 100 if self._battery is None else self._battery
+        percent = 100 if self.battery is None else self.battery
         low = bool(self._flag or percent < (_OK_PERCENT if self._low else _LOW_PERCENT + 1))
-        if low != self._low and (self._battery is not None or self._flag is not None):
+        if low != self._low and (self.battery is not None or self._flag is not None):
             self._say(k.BATTERY_LOW if low else k.BATTERY_OK)
             self._low = low
 
@@ -166,8 +166,8 @@ class Sensor:
         fields = {k.DEVICE: self.device}
         if self._flags:
             fields[k.FLAGS] = self._flags
-        if self._battery is not None:
-            fields[k.BATTERY] = self._battery
+        if self.battery is not None:
+            fields[k.BATTERY] = self.battery
         if self._rssi != _NO_RSSI:
             fields[k.RSSI] = self._rssi
         return fields

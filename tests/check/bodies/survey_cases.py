@@ -44,6 +44,8 @@ def test_each_sensor_in_the_table_is_told_of_once():
     assert button[k.LEVELS_DBM] == [-69, -64, -60], button
     assert 1900 <= button[k.INTERVAL_MS] <= 2100, button  # 10 in 20 s
     assert 20000 <= button[k.SPAN_MS] <= 20500
+    assert button[k.BATTERY] == 90
+    assert k.BATTERY not in none
     assert k.COUNT not in once
     assert once[k.LEVELS_DBM] == [-95, -95, -95]
     assert k.INTERVAL_MS not in once
