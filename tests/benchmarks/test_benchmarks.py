@@ -71,6 +71,16 @@ def test_seal() -> None:
             assert 0 < times["min"] <= times["p50"] <= times["max"]
 
 
+def test_flash() -> None:
+    result = run("flash.py", "--boards", "1", "--tiny", "--json")
+    (row,) = result["runs"]
+    assert row["boards"] == 1
+    assert row["again_s"] < row["kanhu_s"]
+    assert row["by_hand_s"] > 0
+    assert row["of_by_hand"] > 0
+    assert result["bytes"] > 1_000_000
+
+
 def test_bad_options_are_one_clear_line() -> None:
     for script in ("spine.py", "seal.py"):
         done = subprocess.run(
