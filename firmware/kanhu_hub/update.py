@@ -16,7 +16,7 @@ MALFORMED, NOT_SAVED, ALARM_STANDS, NOT_NEWER, BUSY = 2, 3, 5, 8, 9  # DETAIL of
 GIVEN_UP, NO_FLASH = 8, 9  # DETAIL of update.failed
 
 _PIECES = const(4)  # chunks that a host sends for one update.progress (contracts.md section 13)
-_WAIT_MS = const(20000)  # for the next of them
+_WAIT_MS = const(20000)  # for the next of them; doubled while a host gives none
 _AGAIN_MS = const(300000)  # one that no host has stored is not said twice before
 _HELD_MS = const(1000)
 _NO_SPACE = const(28)  # errno, which MicroPython's module does not name
@@ -87,6 +87,7 @@ class Update:
         self._path = root(app) + "/update/archive"
         self._parts = []
         self._more = 0  # bytes in parts
+        self._wait_ms = _WAIT_MS
         self._come = asyncio.Event()
         try:
             self._got = os.stat(self._path)[6]
@@ -170,6 +171,9 @@ class Update:
                 store.append(self._path, b"".join(self._parts))
                 self._got += self._more
                 self._parts, self._more = [], 0
+                self._wait_ms = _WAIT_MS
+            elif self._wait_ms < _AGAIN_MS:
+                self._wait_ms *= 2
 
     async def _pieces(self, name):
         # Until they have come, or none has for so long; what no host has stored is said again later only.
@@ -182,7 +186,7 @@ class Update:
                 last_ms = clock.now_ms()
             except asyncio.TimeoutError:
                 now = clock.now_ms()
-                if now - last_ms >= _WAIT_MS and (
+                if now - last_ms >= (_WAIT_MS if self._parts else self._wait_ms) and (
                     self._parts or self._app.outbox.is_stored(*name) or now - said_ms >= _AGAIN_MS
                 ):
                     return

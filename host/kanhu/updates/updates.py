@@ -18,7 +18,7 @@ from .engine import Engine, Turn
 from .following import Following
 from .picking import ranked, share
 from .releases import Kept
-from .values import PAUSED, RUNNING, SKIPPED, WAITING, Rollout, Settings, Unit, UpdateError, is_at
+from .values import FETCHING, PAUSED, RUNNING, SKIPPED, WAITING, Rollout, Settings, Unit, UpdateError, is_at
 
 log = structlog.get_logger("kanhu.updates")
 
@@ -107,7 +107,9 @@ class Updates(Following):
         engine = self._must(PAUSED)
         archive = await asyncio.to_thread(self.releases.read, engine.rollout.digest)
         self._bytes, self._unread = (engine.rollout.digest, archive), ""
-        await self._carry_out(engine, engine.resume(self._journal.clock()))
+        turn = engine.resume(self._journal.clock())
+        await self._carry_out(engine, turn)
+        self._go_on(turn.changed)
         log.info("a rollout goes on", release=engine.rollout.version, by=by)
         return engine.rollout
 
@@ -132,6 +134,8 @@ class Updates(Following):
     async def run(self) -> None:
         """Ask who is due, and send what is wanted, until cancelled."""
         self._notice_restore()
+        if self.engine is not None:
+            self._go_on(unit for unit in self.engine.units.values() if unit.state == FETCHING)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.chunks.run())
             group.create_task(
@@ -165,6 +169,7 @@ class Updates(Following):
                 self._unread = ""
         turn = engine.tick(now, self)
         self._apply(batch, turn)
+        self._go_on(turn.changed)
         for hub in turn.ask:
             self._ask(batch, engine, hub, now)
         self._keep_rollout(batch)
@@ -175,6 +180,12 @@ class Updates(Following):
                 canary_passed=rollout.passed_ms is not None,
             )  # fmt: skip
         await batch.submit()
+
+    def _go_on(self, units: Iterable[Unit]) -> None:
+        """Hubs that may fetch again get the next pieces unasked: their own wishes have become rare."""
+        for unit in units:
+            if unit.state == FETCHING and self._may_fetch(unit.hub):
+                self.chunks.want(unit.hub, unit.received)
 
     def _look_for_alarms(self) -> None:
         homes = (self._registry.home_of(alarm.hub) for alarm in self._alarms.live())
