@@ -244,6 +244,7 @@ def test_show_and_verify_at_the_terminal(
         (("--skip", "sleep=tired"), "write WHAT=REASON"),
         (("--skip", "press:99=gone"), "write WHAT=REASON"),
         (("--by", "inst7", "--key", "none.pem"), "none.pem"),
+        ((), "no daemon runs"),
     ],
 )
 def test_a_check_is_refused_before_anybody_walks(

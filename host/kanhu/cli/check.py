@@ -19,6 +19,7 @@ from kanhu.install import signing as keys
 from kanhu.install.check import record, run, sheet, signing, words
 from kanhu.pairing import PROOF_S
 from kanhu.registry.acceptances import Acceptances
+from kanhu.status import is_running
 
 
 class _Check(TyperGroup):
@@ -72,6 +73,8 @@ def home(
         who = signing.installer(registry, by, name) if by else None
     if key is not None:
         keys.load_private(key)  # refused before a person walks about
+    if not is_running(folder):
+        raise KanhuError(f"no daemon runs in {folder}: start it (kanhu run), and try again")
     screen = Quiet() if as_json else Screen(language)
     with screen:
         found = run.run(planned, screen)
