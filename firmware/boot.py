@@ -1,11 +1,11 @@
-# Runs first on every start: chooses the slot that runs. No update replaces it, so it needs nothing of any slot,
-# and whatever fails in it ends in a slot all the same.
+# Runs first on every start: chooses the slot that runs. No update replaces it, so it needs nothing of any
+# slot, and whatever fails in it ends in a slot all the same.
 # The bits of NVS i32 "slot" are in kanhu_hub/slots.py and docs/contracts.md, section 13.
 import gc
 import os
 import sys
 
-import machine
+import machine  # noqa: TID251  as above
 import micropython
 
 # Whatever keeps main.py from becoming a hub (a person at the REPL, a file that cannot be imported), the board
@@ -28,7 +28,7 @@ def whole(slot):
 
 
 def choose():
-    from esp32 import NVS
+    from esp32 import NVS  # noqa: TID251
 
     nvs = NVS("kanhu")
 
@@ -64,6 +64,6 @@ def choose():
 try:
     slot = choose()
 except Exception as error:
-    sys.print_exception(error)
+    print("kanhu: boot:", repr(error))
     slot = 1
 sys.path.insert(0, FOLDERS[slot])

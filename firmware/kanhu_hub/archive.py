@@ -73,7 +73,7 @@ def _rows(raw, order, above):
         files = {row[0] for row in rows}
         for path, size, found in rows:
             folders = [path[:at] for at in range(len(path)) if path[at] == "/"]
-            if not _is_path(path) or path <= last or any([folder in files for folder in folders]):
+            if not _is_path(path) or path <= last or files.intersection(folders):
                 raise ValueError
             if not 0 <= size <= left or len(found) != 32:
                 raise ValueError
@@ -81,7 +81,7 @@ def _rows(raw, order, above):
             left -= size
         if left or not rows:
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise Refused(DAMAGED)
     return rows
 

@@ -24,7 +24,7 @@ class Downlink:
         self.heard_ms = None  # when a host last proved to be there
         self.on_receipt = None
         self.on_stale = None  # called for what was sealed for an earlier boot
-        # (fields) of ASK and all later types: 0, DETAIL of command.refused, or None where nothing is answered.
+        # (fields) of ASK and later types: 0, DETAIL of command.refused, or None where nothing is answered.
         self.on_order = None
         self._asked = []  # numbers of the last ones: a command comes again until its answer arrives
 

@@ -1,4 +1,4 @@
-"""Ed25519 signatures, checked (RFC 8032 section 5.1.7). Nothing here is secret, so nothing is constant-time."""
+"""Ed25519 signatures, checked (RFC 8032 section 5.1.7). Nothing is secret here, nor is it constant-time."""
 
 from kanhu_hub.sha512 import sha512
 

@@ -59,4 +59,4 @@ def calm(app):
 
 def quiet(app):
     """Whether the hub may restart: nothing stands, and RAM alone holds no event."""
-    return calm(app) and not app.outbox.unsaved and not any([held.sealed for held in app.outbox.urgent])
+    return calm(app) and not app.outbox.unsaved and not any(held.sealed for held in app.outbox.urgent)

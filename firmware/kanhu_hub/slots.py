@@ -1,9 +1,9 @@
 """The slots of the program: /a and /b, which updates write in turn, and /safe, which nobody does.
 
 NVS i32 `slot`, read and written by boot.py too, which no update replaces: these bits stay as they are.
-0-1 permanent slot (0 and 1: a, 2 b, 3 safe), 2-3 slot on trial (0 none), 4-7 why the trial failed (DETAIL of
-update.failed), 8-11 which slots kept failing (bit 8 + slot), 12-19 points of starts that were not believed yet
-(0: this one is), 20 safe_mode was said."""
+0-1 permanent slot (0 and 1: a, 2 b, 3 safe), 2-3 slot on trial (0 none), 4-7 why the trial failed (DETAIL
+of update.failed), 8-11 which slots kept failing (bit 8 + slot), 12-19 points of starts that were not believed
+yet (0: this one is), 20 safe_mode was said."""
 
 import sys
 

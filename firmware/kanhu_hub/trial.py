@@ -28,7 +28,7 @@ def begin(app):
     state = slots.Slots(app.board.nvs)
     now = slots.running()
     if state.trial and not state.why and now == state.trial:
-        asyncio.create_task(_prove(app))
+        asyncio.create_task(_prove(app))  # noqa: RUF006  MicroPython's loop holds it
         return
     try:
         _settled(app, state, now)

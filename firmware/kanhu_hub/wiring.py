@@ -170,7 +170,7 @@ def start(app, log, drop):
 
         add("ntp", ntp.keep, 0, app, log, drop)
     drop("kanhu_hub.board.networks")
-    asyncio.create_task(believed.wait(app, drop))
+    asyncio.create_task(believed.wait(app, drop))  # noqa: RUF006  MicroPython's loop holds it
     trial.begin(app)
 
 

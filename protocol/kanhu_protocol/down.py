@@ -16,9 +16,7 @@ def _is(value, kind, low, high):
 
 def _u32s(value, count):
     # [boot, ...] of at least so many numbers.
-    return (
-        isinstance(value, list) and len(value) >= count and value[0] and all([_is(n, *_U32) for n in value])
-    )
+    return isinstance(value, list) and len(value) >= count and value[0] and all(_is(n, *_U32) for n in value)
 
 
 def _name(value):
@@ -34,7 +32,7 @@ def _range(value):
 
 
 def _some(value, check):
-    return isinstance(value, list) and value and all([check(item) for item in value])
+    return isinstance(value, list) and value and all(check(item) for item in value)
 
 
 def _entry(value):
@@ -45,7 +43,7 @@ def _entry(value):
         and _is(value[1], *_U8)
         and (_is(value[2], bytes, 1, 1) or _is(value[2], bytes, 6, 6))
         and _is(value[3], *_U32)
-        and all([_is(key, bytes, 16, 16) for key in value[4:]])
+        and all(_is(key, bytes, 16, 16) for key in value[4:])
     )
 
 

@@ -93,13 +93,13 @@ def test_watchdog_brings_back_a_hub_that_was_left_at_the_prompt(bench: Bench) ->
 
 
 @pytest.mark.parametrize("missing", ["kanhu_hub/app", "kanhu_hub/board/radio"])
-def test_watchdog_restarts_a_hub_that_cannot_be_imported(bench: Bench, missing: str) -> None:
+def test_a_hub_that_cannot_be_imported_starts_again(bench: Bench, missing: str) -> None:
     firmware = build_files()
     del firmware[f"/a/{missing}.mpy"]
     hub = bench.add_hub(HUB, config=SERIAL_ONLY, key=KEY, speed=20, files=firmware)
     hub.wait_log("ImportError")
-    end = time.monotonic() + 15
-    while hub.watchdog_resets < 2:
+    end = time.monotonic() + 30
+    while hub.boots < 3:
         assert time.monotonic() < end, hub.log()
         time.sleep(0.05)
 
@@ -224,12 +224,17 @@ def test_everything_fits_with_room_for_tls(bench: Bench) -> None:
     hub = bench.add_hub(HUB, config=config, key=KEY, wiring={"bedroom": 4}, heap="256k")
     wire = Wire(hub)
     hub.wait_log("lamp cannot_tell")
-    bench.press("bedroom")
-    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
     wire.wait(lambda name, event: event[kinds.KIND] == kinds.HEARTBEAT)
     free, largest = next(event[kinds.HEAP] for event in wire.heard.values() if kinds.HEAP in event)
     assert free > 32768
     assert largest > 24576
+    bench.press("bedroom")  # nobody has answered it yet: its press opens commissioning too
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
+    wire.heard.clear()
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.HEARTBEAT)
+    free, largest = next(event[kinds.HEAP] for event in wire.heard.values() if kinds.HEAP in event)
+    assert free > 16384
+    assert largest > 8192
 
 
 def test_hub_without_key_says_what_to_do(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,11 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from helpers_micropython import run_micropython
 from kanhu.install import release, signing
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 
 BODIES = ("update_cases",)
 FILES = {
@@ -62,9 +67,11 @@ def malformed(key: Ed25519PrivateKey) -> dict[str, bytes]:
     found = {f"path_{n}": with_path(path) for n, path in enumerate(paths)}
     twice = [["a.mpy", 6, digest], ["a.mpy", 6, digest]]
     rows: dict[str, Any] = {
-        "none": [], "no_list": 7, "null": None, "twice": twice, "order": [["b", 6, digest], ["a", 0, digest]],
-        "short_row": [["a.mpy", 6]], "long_row": [["a.mpy", 6, digest, 1]], "negative": [["a.mpy", -6, digest]],
-        "huge": [["a.mpy", 2**63, digest]], "text_size": [["a.mpy", "6", digest]], "short": [["a.mpy", 5, digest]],
+        "none": [], "no_list": 7, "null": None, "twice": twice, "empty_row": [[]],
+        "order": [["b", 6, digest], ["a", 0, digest]], "short_row": [["a.mpy", 6]],
+        "long_row": [["a.mpy", 6, digest, 1]], "negative": [["a.mpy", -6, digest]],
+        "huge": [["a.mpy", 2**63, digest]], "text_size": [["a.mpy", "6", digest]],
+        "short": [["a.mpy", 5, digest]],
         "digest": [["a.mpy", 6, bytes(32)]], "no_digest": [["a.mpy", 6, b""]], "row": ["a.mpy"],
         "clash": [["a", 6, digest], ["a/b", 0, hashlib.sha256(b"").digest()]],
     }  # fmt: skip
@@ -102,3 +109,20 @@ def signed(tmp_path: Path) -> Path:
 
 def test_under_micropython(case: str, signed: Path, run_case) -> None:
     run_case(case)
+
+
+def test_the_power_cut_at_200_points(tmp_path: Path) -> None:
+    """boot.py, program and flash are the hub's own; every cut ends in a whole hub that can be updated."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    for name, version in (("old", "1.0.0"), ("new", "2.0.0"), ("newer", "3.0.0")):
+        files = {path: version.encode() + data[:700] for path, data in FILES.items()}
+        (tmp_path / f"{name}.kfw").write_bytes(release.make_archive(files, key, version))
+    boot = (ROOT / "firmware" / "boot.py").read_text("utf-8")
+    assert boot.count('"/a", "/b", "/safe"') == 1
+    here = boot.replace('"/a", "/b", "/safe"', '"/flash/a", "/flash/b", "/flash/safe"')
+    (tmp_path / "boot.py").write_text(here, "utf-8")
+    (tmp_path / "keys").write_bytes(signing.public_bytes(key))
+    script = f"import update_cuts\nupdate_cuts.FOLDER = {str(tmp_path)!r}\nupdate_cuts.run()\n"
+    out = run_micropython(script, heap="6m", paths=(HERE / "bodies", HERE / "fakes"), timeout_s=300)
+    print(out)
+    assert sum(map(int, re.findall(r"(\d+) times", out))) == 200

@@ -13,7 +13,10 @@ PACKAGE = ROOT / "protocol" / "kanhu_protocol"
 
 PUBLIC = {
     "cbor": {"CborError", "MAX_DEPTH", "MAX_SIZE", "decode_at", "dumps", "loads", "split_sequence"},
-    "frame": {"DOWN", "Decoder", "FrameError", "HELLO", "MAX_FRAME", "UP", "encode"},
+    "frame": {
+        *("COMMISSION_DOWN", "COMMISSION_UP", "DOWN", "Decoder", "FrameError", "HELLO", "MAX_FRAME", "UP"),
+        "encode",
+    },
     "seal": {
         *("AES_CCM_16_64_128", "DOWN", "MAX_DOWN", "MAX_SEALED", "SUITES", "SealError", "Sealed", "UP"),
         *("parse", "seal"),

@@ -7,7 +7,6 @@ import hub_home
 
 from kanhu_hub import slots
 from kanhu_hub.app import drop
-from kanhu_protocol import cbor
 from kanhu_protocol import kinds as k
 
 FOLDER = ""  # holds what the host's side of the test has signed: *.kfw and `keys`
@@ -133,7 +132,7 @@ class Home(hub_home.Home):
             self.feed(seconds)
         except SystemExit:
             return
-        raise AssertionError("no restart: %r" % self.heard[-3:])
+        raise AssertionError(f"no restart: {self.heard[-3:]}")
 
     def slots(self):
         return slots.Slots(self.nvs)
@@ -254,7 +253,7 @@ def test_lost_doubled_and_disordered_pieces():
     assert home.order() == 0
     tricks = (
         lambda chunks: chunks[:1],
-        lambda chunks: [chunks[-1]] + chunks + chunks,
+        lambda chunks: [chunks[-1], *chunks, *chunks],
         lambda chunks: [],
         lambda chunks: [(offset + 1, data) for offset, data in chunks],
         lambda chunks: [(0, data) for offset, data in chunks],
@@ -269,11 +268,11 @@ def test_lost_doubled_and_disordered_pieces():
         return tricks[turn[0]](chunks) if turn[0] < len(tricks) else chunks
 
     home.manner = manner
-    try:
+    try:  # noqa: SIM105  MicroPython has no contextlib
         home.feed(600)
     except SystemExit:
         pass
-    # What an answer of ours put beyond the archive's own bytes is found by its digest, or the release is there.
+    # What an answer put beyond the archive's own bytes is found by its digest, or the release is there.
     assert home.slots().trial == 2 or home.said(k.UPDATE_FAILED)[0][k.DETAIL] == 2
 
 
@@ -281,7 +280,7 @@ def test_only_the_next_piece_counts():
     home = Home()
     home.run(1000)
     assert home.order() == 0
-    home.manner = lambda chunks: [(chunks[-1][0], chunks[-1][1])] + chunks[:2] + chunks[:1] + chunks[1:]
+    home.manner = lambda chunks: chunks[-1:] + chunks[:2] + chunks[:1] + chunks[1:]
     home.feed_to_reset(100)
     assert home.slots().trial == 2
 
@@ -334,13 +333,13 @@ def test_an_alarm_at_any_moment_of_an_update():
     moment = 0
     ended = False
     while not ended:
-        moment += 700
+        moment += 70
         home = Home()
         home.run(1000)
         assert home.order() == 0
         try:
-            home.feed(moment // 1000)
-            home.run(moment % 1000)
+            home.feed(moment // 250 / 4)
+            home.run(moment % 250)
         except SystemExit:
             ended = True
             break
@@ -357,17 +356,17 @@ def test_an_alarm_at_any_moment_of_an_update():
         home.tell(k.ALARM_IS, {k.NUMBER: 8, k.ALARM_NAME: list(name), k.ALARM_STATE: k.CLOSED})
         home.feed_to_reset(120)
         assert home.slots().trial == 2
-    assert moment > 5000
+    assert moment > 1500
 
 
 def test_it_waits_until_the_last_call_is_stored():
     home = Home()
     home.run(1000)
     assert home.order() == 0
-    home.feed(3)
+    home.feed(1)
     home.links[0].up = False
     home.press()
-    ((name, alarm),) = [(one.name, one) for one in home.app.alarms.alarms]
+    (name,) = [one.name for one in home.app.alarms.alarms]
     home.app.alarms.person_says(name, k.CLOSED)
     home.archive = _read("new.kfw")
     home.run(120000)
@@ -507,9 +506,6 @@ def test_nobody_answers_goes_back():
 
 def test_no_link_goes_back():
     home = _on_trial()
-    home.link_names = ()
-    home._make_links = None
-    home.link_names = ("mqtt",)
     start = home.start
 
     def without():
