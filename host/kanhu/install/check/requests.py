@@ -36,8 +36,11 @@ def handler(surveys: Surveys, walks: Walks, registry: Registry, journal: Journal
                 raise DataError(f"hub {hub}: no walk is under way; begin again")
             return _walk(walk)
         if do == "check.accept":
-            found = record.Signed(str(request["record"]).encode(), bytes.fromhex(str(request["signature"])))
-            return await _accept(found, registry, journal)
+            try:
+                signature = bytes.fromhex(str(request["signature"]))
+            except ValueError:
+                raise record.RecordError("the signature is not hexadecimal") from None
+            return await _accept(record.Signed(str(request["record"]).encode(), signature), registry, journal)
         raise DataError("the daemon does not know this request: is it of another version?")
 
     return handle
