@@ -1,6 +1,6 @@
-"""How long a box of bare boards takes to be hubs: from the command to the last passed self-test, for one board
-and for eight. Beside it the same content with what there is without Kanhu, `esptool write-flash` and
-`mpremote cp`, on boards of the same bench, all at once: no keys, no comparison of what was written, no test.
+"""How long a box of bare boards takes to be hubs: from the command to the last passed self-test, one board
+and eight. Beside it the same content with what there is without Kanhu, `esptool write-flash` and then
+`mpremote cp`, on boards of one bench, all at once: no keys, no comparison of what was written, no test.
 
 Boards are simulated ones: their flash takes no time to erase, so real ones are slower, for both ways alike.
 

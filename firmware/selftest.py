@@ -153,10 +153,10 @@ def wifi():
 
 
 def pin(number):
-    """Whether the board has this pin, with a pull-up."""
+    """Whether the board has this pin."""
     import machine
 
-    machine.Pin(number, machine.Pin.IN, machine.Pin.PULL_UP).value()
+    machine.Pin(number, machine.Pin.IN).value()
     return True
 
 

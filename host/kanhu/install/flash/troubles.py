@@ -158,7 +158,9 @@ def esptool_said(lines: list[str], port: str, platform: str = sys.platform) -> T
             "aside",
             again=True,
         )
-    if re.search(r"stopped responding|serial noise|head of packet|Corrupt data|Timed? ?out|set baud rate", text):
+    if re.search(
+        r"stopped responding|serial noise|head of packet|Corrupt data|Timed? ?out|set baud rate", text
+    ):
         return Trouble(
             f"{port}: the connection breaks off at every speed; use a shorter cable, a socket of the "
             "computer itself instead of a hub, and one board at a time",

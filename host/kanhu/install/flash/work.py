@@ -382,8 +382,8 @@ class Work:
 
     def _values(self, bundle: Bundle, given: Allocation) -> dict[str, int | bytes]:
         plan, registry = self._plan, self._registry
-        if given.new and plan.settings:
-            registry.set_settings(given.hub, plan.settings)
+        if given.new and (bundle.settings or plan.settings):
+            registry.set_settings(given.hub, {**bundle.settings, **plan.settings})
         wifi = broker = None
         if plan.network:
             wifi = plan.network.wifi
@@ -404,10 +404,13 @@ class Work:
         return values
 
     def _pins(self, hub: str) -> list[int]:
-        """Input pins of a hub's wiring."""
+        """Pins of a hub's wiring."""
         settings = self._registry.settings(hub)
         rows = [row for key, default in checks.DEFAULT_WIRED.items() for row in settings.get(key, default)]
-        return sorted({row[1] for row in rows})
+        single = [settings.get(name, default) for name, default in checks.DEFAULT_PINS.items()]
+        return sorted(
+            {pin for pin in [*single, *(pin for row in rows for pin in row[1:])] if pin is not None}
+        )
 
     def _in_service(self, hub: str) -> bool:
         """Whether a host has heard it, or its home is a real one."""
