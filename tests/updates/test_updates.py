@@ -289,3 +289,20 @@ async def test_what_is_not_written_was_not_asked(
     monkeypatch.setattr(journal, "no_room", lambda rows: None)
     await lab.until(lambda: lab.states()[takers[0].hub_id] == "done")
     assert len(takers[0].updates()) == 1
+
+
+async def test_who_fetches_what_is_over_is_told_so_once(open_lab: OpenLab, takers: list[Taker]) -> None:
+    lab = await open_lab()
+    await begin(lab, takers[:1])
+    late = takers[1]  # of no rollout: its order came by a journal that is gone
+    for _ in range(3):
+        late.say(k.UPDATE_PROGRESS, {k.FIRMWARE: "0.2.0", k.OFFSET: 900, k.SIZE: 5168})
+    await lab.until(late.updates)
+    await asyncio.sleep(0.2)
+    assert [one[k.RELEASE_SIZE] for one in late.updates()] == [0]
+    assert not [one for one in late.heard if one[k.TYPE] == k.CHUNK]
+    other = takers[2]
+    other.say(k.UPDATE_PROGRESS, {k.FIRMWARE: "x" * 60, k.OFFSET: 900, k.SIZE: 5168})  # no release's name
+    await lab.until(lambda: not other.outbox)
+    assert other.updates() == []
+    await lab.until(lambda: lab.states()[takers[0].hub_id] == "done")

@@ -165,8 +165,8 @@ class Engine:
         if unit is None or not unit.asks or version != self.rollout.version:
             return None
         why = words.FAILED.get(detail, f"reason {detail}")
-        if unit.state == FAILED:
-            return self.put(replace(unit, why=why))  # the hub knows better why
+        if unit.state == FAILED:  # the hub knows better why, unless it was told to
+            return None if detail == words.GIVEN_UP else self.put(replace(unit, why=why))
         if unit.state in (DONE, SKIPPED):
             return None
         if detail == words.NOT_NEWER:

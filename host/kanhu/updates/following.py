@@ -3,6 +3,7 @@ the journal."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,13 +13,14 @@ from kanhu.journal import Batch, Event, Journal
 from kanhu.journal.commands import Commands
 from kanhu.registry import Registry
 from kanhu_protocol import kinds as k
+from kanhu_protocol.down import DownError
 
 from . import book
 from .chunks import Chunks
 from .engine import Engine, Turn
 from .known import Running
 from .releases import Releases
-from .values import ENDED, Rollout, Unit, UpdateError
+from .values import ENDED, OVER, Rollout, Unit, UpdateError
 
 
 class Following:
@@ -85,6 +87,9 @@ class Following:
         kind, hub, now, fields = event.kind, event.hub, event.received_ms, event.fields
         self._heard_ms[hub] = now
         said = self.running.note(batch, event) if kind in (k.BOOT, k.HEARTBEAT) else None
+        if kind == k.UPDATE_PROGRESS and k.FIRMWARE in fields and not self._is_wanted(event):
+            self._give_up(batch, hub, fields[k.FIRMWARE])
+            return
         engine = self.engine
         if engine is None or hub not in engine.units or engine.rollout.state == ENDED:
             return
@@ -107,6 +112,21 @@ class Following:
             unit = engine.safe_mode(hub, now)
         if unit is not None:
             self._keep(batch, [unit])
+
+    def _is_wanted(self, event: Event) -> bool:
+        """Whether the release that a hub fetches is one that it may still get."""
+        engine = self.engine
+        if engine is None or engine.is_over or event.fields[k.FIRMWARE] != engine.rollout.version:
+            return False
+        unit = engine.units.get(event.hub)
+        return unit is not None and unit.asks > 0 and unit.state not in OVER
+
+    def _give_up(self, batch: Batch, hub: str, version: str) -> None:
+        """A hub fetches what is over: it had been told before, and not heard of the end."""
+        if self.knows(hub) and not any(one.type == k.UPDATE for one in self._commands.waiting(hub)):
+            fields = {k.RELEASE: version, k.RELEASE_SIZE: 0, k.RELEASE_DIGEST: bytes(32)}
+            with contextlib.suppress(DownError):  # no release has such a name
+                self._commands.add(batch, hub, k.UPDATE, fields)
 
     def own(self, batch: Batch, event: Event) -> None:
         """An event of the daemon itself: a hub that has fallen silent."""

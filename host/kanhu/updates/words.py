@@ -33,7 +33,7 @@ WHY = {
     "not_saved": "the hub's flash or memory failed",
 }
 FAILED = names.DETAILS[k.UPDATE_FAILED]
-NOT_SIGNED, NOT_NEWER = 1, 3  # of FAILED
+NOT_SIGNED, NOT_NEWER, GIVEN_UP = 1, 3, 8  # of FAILED
 ALARM_STANDS, NOT_NEWER_REFUSED, BUSY, UNKNOWN = 5, 8, 9, 1  # names.DETAILS[COMMAND_REFUSED]
 
 
