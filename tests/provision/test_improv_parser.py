@@ -16,7 +16,7 @@ said = []
 
 
 class Owner:
-    asked = []
+    asked = 0
 
     def state(self):
         return READY
@@ -25,12 +25,12 @@ class Owner:
         return "Kanhu", "1.2.3", "chip", "name"
 
     def scan(self, asker):
-        self.asked.append("scan")
+        self.asked += 1
         return random.getrandbits(1)
 
     def wifi(self, asker, ssid, password):
         assert 0 < len(ssid.encode()) <= 32 and len(password.encode()) <= 64
-        self.asked.append(ssid)
+        self.asked += 1
         return random.getrandbits(1)
 
 
@@ -85,7 +85,7 @@ for _ in range(ROUNDS):
     del said[:]
     assert improv.feed(b"\\r\\x03", now)
     now += 1001
-print(len(owner.asked), stops)
+print(owner.asked, stops)
 """
 
 
