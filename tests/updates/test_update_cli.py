@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,11 +12,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from rich.console import Console
+
 from helpers_cli import Done, Kanhu
 from helpers_updates import KEY, Lab, Taker, archive, write_release
 from kanhu import requests
+from kanhu.cli.update_shown import _picture
 from kanhu.install import signing
 from kanhu.updates.requests import handler
+from kanhu.updates.values import Rollout, Settings, Unit
 from kanhu.updates.words import FAILED, WHY
 
 OpenLab = Callable[[], Awaitable[Lab]]
@@ -192,6 +197,28 @@ async def test_without_a_daemon(
     refused(done, "no daemon answers in", "is it running? Nothing was done")
     refused(kanhu("update", "list", "--data-dir", tmp_path / "nowhere"), "no journal in")
     assert "0.2.0" in kanhu("update", "list", "--data-dir", data).stdout
+
+
+def test_a_terminal_shows_bars_failures_and_who_tries_it() -> None:
+    settings = Settings(canary=2, pause_percent=5.0)
+    rollout = Rollout(3, "ab" * 32, "0.2.0", 2048, 1000, settings, "running", "", 0, "op-a")
+    units = [
+        Unit("0000000001", 0, "done", 0, canary=True),
+        Unit("0000000002", 1, "failed", 0, "not_proven", canary=True),
+        Unit("0000000003", 2, "fetching", 0, taken=True, received=500),
+        Unit("0000000004", 3, "trying", 0),
+    ]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(_picture(rollout, units))
+    text = console.export_text()
+    for words in (
+        "1 of 2",
+        "2 of 4",
+        "500 of 1000",
+        "failed: 50.0 % (pauses at 5 %)",
+        "trying it: 0000000004",
+    ):
+        assert words in text, text
 
 
 def test_every_reason_has_words() -> None:
