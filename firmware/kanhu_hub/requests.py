@@ -163,7 +163,10 @@ class Requests:
 
     def wifi(self, improv, ssid, password):
         """Improv's settings: False while something else is being done."""
-        return self._set(improv, {"wifi": [ssid, password]}) is None
+        fields = {"wifi": [ssid, password]}
+        if self._app.config.network == "ppp":
+            fields["network"] = "wifi"
+        return self._set(improv, fields) is None
 
     # Both
 

@@ -389,6 +389,23 @@ def test_what_works_is_kept_and_the_hub_starts_again_with_it(town: Town) -> None
     assert len(events(town, hub, k.TEST_CALL)) == 1
 
 
+def test_a_modem_on_trial(town: Town) -> None:
+    hub = bare_hub(town, power=False, speed=5)
+    modem = town.bench.add_modem(hub, sim="none")
+    town.bench.power(hub)
+    hub.wait_log("commissioning is open", 30)
+    with Cable(hub) as cable:
+        assert cable.hello()
+        failed(cable.trial(network="ppp", apn="cmnet", broker=BROKER), "join", "no_sim")
+        assert "network" not in config_of(hub)
+        modem.sim = "ready"
+        steps = cable.trial(network="ppp", apn="cmnet", broker=BROKER)
+        assert [one["step"] for one in steps] == ["join", "address", "time", "broker", "proof", "done"], steps
+        hub.wait_log(f"hub {hub.hub_id} boot 2", 30)
+        hub.wait_log("modem: connected", 60, hub.log().index("boot 2"))
+    assert (config_of(hub)["network"], config_of(hub)["apn"]) == ("ppp", "cmnet")
+
+
 def test_messages_come_once_and_nonces_too(town: Town) -> None:
     hub = fresh(town)
     with Cable(hub) as cable:
