@@ -130,15 +130,16 @@ class Attempt:
         had = app.config.network == "ppp"
         same = had and (app.config.apn, app.config.modem) == (config.apn, config.modem)
         await self._hold(False)
-        net = app.board.network(app.config, self._log) if had else None
-        if not same:
+        if same:
+            net = app.board.network(app.config, self._log)
+        else:
             from kanhu_hub.board.ppp import Ppp
 
-            if net:
-                net.close()
+            if had:
+                app.board.network(app.config, self._log).close()
                 self.again = True
             net = self._ppp = Ppp(config, self._log)
-        word, since_ms, left_ms = None, 0, _DIAL_MS
+        word, since_ms, left_ms = "", 0, _DIAL_MS
         while not net.up():
             if net.why() != word:
                 word, since_ms = net.why(), 0

@@ -66,7 +66,7 @@ class Improv:
             return
         self.error(NO_ERROR)
         if command == _WIFI:
-            if self._owner.wifi(self, *settings):
+            if settings and self._owner.wifi(self, *settings):
                 self.state(PROVISIONING)
             else:
                 self.error(OTHER_ERROR)

@@ -163,7 +163,7 @@ class Requests:
 
     def wifi(self, improv, ssid, password):
         """Improv's settings: False while something else is being done."""
-        fields = {"wifi": [ssid, password]}
+        fields: dict = {"wifi": [ssid, password]}
         if self._app.config.network == "ppp":
             fields["network"] = "wifi"
         return self._set(improv, fields) is None

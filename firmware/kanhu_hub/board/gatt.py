@@ -34,7 +34,7 @@ def of(radio, hub_id):
     gatt = getattr(radio, "gatt", None)
     if not gatt:
         gatt = radio.gatt = Gatt(radio, hub_id)
-        gatt.task = asyncio.create_task(gatt.run())
+        asyncio.create_task(gatt.run())  # noqa: RUF006  MicroPython's loop keeps it
     return gatt
 
 
@@ -47,13 +47,13 @@ class Gatt:
         self._next = radio.other
         radio.other = self._irq
         self._hub_id = hub_id
-        self._handles = None  # of the two values, once the service is registered
+        self._handles: list = []  # of the two values, once the service is registered
         self._flag = asyncio.ThreadSafeFlag()
         self._wants = set()
         self._advertising = False
         self._seen = self._connection = None  # as the interrupt has it, and as run() has it
         self._mtu = 23
-        self._since_ms = 0  # when it began, or last was of use
+        self._since_ms = time.ticks_ms()  # when it began, or last was of use
         self._used = False
         self._pause_ms = _PAUSE_MS
         self._free_ms = time.ticks_ms()  # no advertising before
@@ -150,7 +150,7 @@ class Gatt:
                 self._advertise()
         elif self._advertising:
             self._advertising = False
-            self._ble.gap_advertise(None)
+            self._ble.gap_advertise(None)  # type: ignore[arg-type]  # no more
 
     def _over(self, now):
         # Whoever connects for nothing, again and again, gets ever less of the air.
@@ -176,7 +176,8 @@ class Gatt:
         if not self._handles and not self._register():
             return
         hub_id = self._hub_id
-        data = b"\x02\x01\x06\x11\x07" + bytes(bluetooth.UUID(_SERVICE)) + b"\x09\x08" + hub_id[:8].encode()
+        service = bytes(bluetooth.UUID(_SERVICE))  # type: ignore[call-overload]  # the stubs know no buffer
+        data = b"\x02\x01\x06\x11\x07" + service + b"\x09\x08" + hub_id[:8].encode()
         name = b"kanhu " + hub_id.encode()
         answer = bytes((len(name) + 1, 9)) + name
         self._ble.gap_advertise(_INTERVAL_US, data, resp_data=answer)
@@ -189,11 +190,11 @@ class Gatt:
             return False
         radio.connecting = True
         try:
-            self._ble.gap_scan(None)
+            self._ble.gap_scan(None)  # type: ignore[arg-type]  # no more
             rows = ((bluetooth.UUID(_TO_HUB), _WRITE), (bluetooth.UUID(_FROM_HUB), _NOTIFY))
             handles = self._ble.gatts_register_services(((bluetooth.UUID(_SERVICE), rows),))[0]
             self._ble.gatts_set_buffer(handles[0], _BUFFER, True)
-            self._handles = handles
+            self._handles = list(handles)
         finally:
             radio.resume()
         return True
@@ -203,7 +204,7 @@ class Gatt:
         while self._out and self._connection is not None:
             piece = bytes(self._out[: self._mtu - 3])
             try:
-                self._ble.gatts_notify(self._connection, self._handles[1], piece)
+                self._ble.gatts_notify(self._connection, self._handles[1], piece)  # type: ignore[call-arg]
             except OSError:
                 stalls += 1
                 if stalls == _STALLS or self._seen != self._connection:

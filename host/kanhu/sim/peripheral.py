@@ -2,7 +2,8 @@
 
 What a hub sees is what MicroPython's bluetooth shows on an ESP32 (NimBLE):
 - gatts_register_services() raises EBUSY while the hub scans, advertises or has a connection.
-- Advertising ends when somebody connects: CENTRAL_CONNECT. Then GATTS_WRITE, MTU_EXCHANGED, CENTRAL_DISCONNECT.
+- Advertising ends when somebody connects: CENTRAL_CONNECT. GATTS_WRITE, MTU_EXCHANGED and, at the end,
+  CENTRAL_DISCONNECT follow.
 - gatts_notify() reaches a central whether it has subscribed or not, cut to what its MTU carries.
 """
 
