@@ -98,6 +98,17 @@ def test_a_board_of_ones_own(tmp_path: Path) -> None:
     assert made.region("vfs").size == loaded("esp32").region("vfs").size
 
 
+def test_a_board_without_room_for_updates(tmp_path: Path) -> None:
+    text = (boards.FOLDER / "esp32.toml").read_text()
+    (tmp_path / "small.toml").write_text(text.replace("0x200000, 0x200000", "0x200000, 0x100000"))
+    with pytest.raises(KanhuError, match="has no room for updates"):
+        build(str(tmp_path / "small.toml"), tmp_path / "out", test_key(), real_image())
+    (tmp_path / "tiny.toml").write_text(text.replace("0x200000, 0x200000", "0x200000, 0x40000"))
+    with pytest.raises(KanhuError, match="do not fit in a partition"):
+        build(str(tmp_path / "tiny.toml"), tmp_path / "out", test_key(), real_image())
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("version", ["0.1", "1.2.3-rc1", "0.2.0.dev1", "x"])
 def test_no_release_no_folder(tmp_path: Path, version: str) -> None:
     with pytest.raises(KanhuError, match=r"X\.Y\.Z"):

@@ -18,6 +18,9 @@ from kanhu.install.boards import Board
 from kanhu.install.firmware import BuildError, build_files, source_dir, source_version
 
 SLOTS = ("/a/", "/safe/")  # the slot that runs first, and the factory's copy of it
+EVENTS_ROOM = (
+    96 * 1024
+)  # bytes that a hub keeps free for events while it updates itself (contracts, section 13)
 
 
 def build(
@@ -40,11 +43,18 @@ def build(
         version = source_version(source)
         files = build_files(source)
     archive = release.make_archive(files, key, version)
+    room = _partition(kind, "vfs").size
+    volume = filesystem.make(_volume(files, archive, key), room)
+    # The other slot is as large as one of the two that are there.
+    if (needed := len(volume) * 3 // 2 + len(archive) + EVENTS_ROOM) > room:
+        raise BuildError(
+            f"{kind.name}: its vfs partition of {room} bytes has no room for updates: {needed} are needed"
+        )
     contents = {
         "bootloader.bin": own.bootloader,
         "partitions.bin": partitions.encode(kind.partitions),
         "micropython.bin": own.app,
-        "vfs.bin": filesystem.make(_volume(files, archive, key), _partition(kind, "vfs").size),
+        "vfs.bin": volume,
         bundle.ARCHIVE: archive,
     }
     plain = _manifest(kind, own, version, contents)
