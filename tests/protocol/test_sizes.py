@@ -41,7 +41,7 @@ CARRIES: dict[int, dict[int, Any]] = {
     k.PAIRED: {k.DEVICE: 9, k.ADDRESS: ADDRESS, k.ROLE: 11},
     k.UNPAIRED: {k.DEVICE: 9, k.ADDRESS: ADDRESS},
     k.UPDATE_FAILED: {k.FIRMWARE: "1.12.3", k.DETAIL: 6, k.COMMAND: 1017},
-    **dict.fromkeys((k.SAFE_MODE, k.SAFE_MODE_ENDED), {k.FIRMWARE: "0.1.0"}),
+    **{kind: {k.FIRMWARE: "0.1.0"} for kind in (k.SAFE_MODE, k.SAFE_MODE_ENDED)},
     k.UPDATE_PROGRESS: {k.FIRMWARE: "1.12.3", k.OFFSET: 43_200, k.SIZE: 90_112, k.COMMAND: 1017},
     k.UPDATE_DONE: {k.FIRMWARE: "1.12.3", k.COMMAND: 1017},
     k.SURVEY: {**SENSOR, k.SPAN_MS: 60_000, k.COUNT: 118, k.INTERVAL_MS: 500, k.LEVELS_DBM: [-83, -71, -66]},

@@ -253,7 +253,7 @@ def test_lost_doubled_and_disordered_pieces():
     assert home.order() == 0
     tricks = (
         lambda chunks: chunks[:1],
-        lambda chunks: [chunks[-1], *chunks, *chunks],
+        lambda chunks: chunks[-1:] + chunks + chunks,
         lambda chunks: [],
         lambda chunks: [(offset + 1, data) for offset, data in chunks],
         lambda chunks: [(0, data) for offset, data in chunks],
