@@ -133,10 +133,13 @@ def test_the_check_runs_each_test_once_or_those_of_the_arguments() -> None:
     timed = re.search(r"^TIMED=\((.+)\)$", script, re.MULTILINE)
     assert timed
     assert all((ROOT / path).exists() for path in timed[1].split())
-    assert re.findall(r"^ *(pytest .*) \|\| status=1$", script, re.MULTILINE) == [
+    assert re.findall(
+        r"^ *(?:nice -n 19 )?((?:pytest|wait) .*?)(?: \|\| status=1| \\)$", script, re.MULTILINE
+    ) == [
         'pytest --durations=15 "$@"',
         'pytest -n auto --dist=loadfile --no-loadscope-reorder --durations=8 tests "${TIMED[@]/#/--ignore=}"',
         'pytest --durations=15 "${TIMED[@]}"',
+        'wait "$beside"',
     ]
     assert script.splitlines()[-1] == "exit $status"
 
@@ -238,7 +241,6 @@ def test_documented_registry_lines_run(document: Path, tmp_path: Path) -> None:
     assert settings["buttons"] == [[1, 4, 5], [3, 6, None]]
     if document.name != "wiring.md":
         assert "A4:C1:38:0B:5E:9D" in run("registry", "sensor", "list", hub)
-        assert (tmp_path / "hub.py").stat().st_mode & 0o777 == 0o600
 
 
 def test_documented_home_ids_are_ids() -> None:

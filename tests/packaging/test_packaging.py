@@ -69,7 +69,7 @@ import importlib, importlib.abc, pathlib, sys
 
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"bumble", "littlefs"}:
+        if name.partition(".")[0] in {"bumble", "esp32_mock_bootloader"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
