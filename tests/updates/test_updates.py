@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from helpers_intake import NOW_MS
-from helpers_updates import Lab, Taker
+from helpers_updates import KEY, Lab, Taker, write_release
 from kanhu import ledger
+from kanhu.install import signing
 from kanhu.journal.retention import retire
 from kanhu.updates import book
 from kanhu.updates.updates import RESTORED
@@ -25,10 +26,19 @@ OpenLab = Callable[[], Awaitable[Lab]]
 QUICK = Settings(soak_ms=300, at_once=2)
 
 
-async def begin(lab: Lab, takers: list[Taker], canary: str = "1", **more: Any) -> dict[str, Any]:
+async def begin(
+    lab: Lab, takers: list[Taker], canary: str = "1", release: str = "0.2.0", **more: Any
+) -> dict[str, Any]:
     hubs = [one.hub_id for one in takers]
-    begun: dict[str, Any] = await lab.updates.start("0.2.0", hubs, replace(QUICK, **more), canary, "op-a")
+    begun: dict[str, Any] = await lab.updates.start(release, hubs, replace(QUICK, **more), canary, "op-a")
     return begun
+
+
+def add_long(lab: Lab, folder: Path) -> str:
+    """A release that takes 3 s and more to fetch."""
+    path, _ = write_release(folder, "0.3.0", size=25_000)
+    lab.updates.releases.add(path, [signing.public_bytes(KEY)], 2)
+    return "0.3.0"
 
 
 def beat(taker: Taker) -> None:
@@ -114,10 +124,12 @@ async def test_an_open_alarm_postpones_it(open_lab: OpenLab, takers: list[Taker]
     await lab.until(lambda: lab.states()[taker.hub_id] == "done")
 
 
-async def test_an_alarm_in_the_middle_holds_the_pieces_back(open_lab: OpenLab, takers: list[Taker]) -> None:
+async def test_an_alarm_in_the_middle_holds_the_pieces_back(
+    open_lab: OpenLab, takers: list[Taker], tmp_path: Path
+) -> None:
     lab = await open_lab()
     taker = takers[0]
-    await begin(lab, takers[:1])
+    await begin(lab, takers[:1], release=add_long(lab, tmp_path))
     await lab.until(lambda: taker.archive)
     taker.say(k.CALL, {k.DEVICE: 1})
     (alarm,) = await lab.until(lambda: lab.daemon.alarms.live(taker.hub_id))
@@ -158,9 +170,11 @@ async def test_the_daemon_is_killed_again_and_again(
     assert sum(one["lost"] + one["awaited"] for one in sums.values()) == 0
 
 
-async def test_paused_nobody_is_asked_and_nobody_fetches(open_lab: OpenLab, takers: list[Taker]) -> None:
+async def test_paused_nobody_is_asked_and_nobody_fetches(
+    open_lab: OpenLab, takers: list[Taker], tmp_path: Path
+) -> None:
     lab = await open_lab()
-    await begin(lab, takers, "2")
+    await begin(lab, takers, "2", release=add_long(lab, tmp_path))
     await lab.until(lambda: sum(bool(one.archive) for one in takers) == 2)
     await lab.updates.pause("op-a")
     had = [len(one.archive) for one in takers]
@@ -175,9 +189,9 @@ async def test_paused_nobody_is_asked_and_nobody_fetches(open_lab: OpenLab, take
     await lab.until(lambda: list(lab.states().values()).count("done") == 2)
 
 
-async def test_cancelled_it_is_given_up(open_lab: OpenLab, takers: list[Taker]) -> None:
+async def test_cancelled_it_is_given_up(open_lab: OpenLab, takers: list[Taker], tmp_path: Path) -> None:
     lab = await open_lab()
-    await begin(lab, takers[:1])
+    await begin(lab, takers[:1], release=add_long(lab, tmp_path))
     await lab.until(lambda: takers[0].archive)
     await lab.updates.cancel("op-a")
     await lab.until(lambda: len(takers[0].updates()) == 2)
