@@ -24,13 +24,14 @@ from kanhu.install import filesystem, signing
 from kanhu.install.bundle import Bundle
 from kanhu.install.code import code
 from kanhu.registry import Registry
-from kanhu.registry.boards import Boards
+from kanhu.registry.boards import BoardRow, Boards
 from kanhu.sim import Bench
 from kanhu.sim.board import Board, hasty
 
 FIXED = ("bootloader", "partitions", "micropython")  # regions that a running hub leaves as they are
 TIMEOUT = 110.0  # s
 CHIPS = ("esp32", "esp32s3")
+NEWER = "7.8.9"
 
 
 # Before a bench runs in this process: littlefs calls Python for every 32 bytes, and waits for it each time.
@@ -48,6 +49,7 @@ def flashed(chip: str) -> dict[str, bytes]:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
+    bundle("esp32", NEWER)
     for chip in CHIPS:
         flashed(chip)
     with Bench(tmp_path / "bench") as made:
@@ -124,6 +126,7 @@ def verified(board: Board) -> bool:
     return done.returncode == 0 and done.stdout.count("Verification successful") == len(FIXED)
 
 
+@pytest.mark.timeout(300)
 def test_eight_boards_at_once(bench: Bench, tmp_path: Path, trust: Path) -> None:
     kinds = ["esp32", "esp32s3"] * 3
     good = [
@@ -214,29 +217,53 @@ def secrets(registry: Registry, board: Board) -> list[str]:
     return [key.hex(), commission.hex(), code(commission), password]
 
 
-def test_ctrl_c_leaves_nothing_trusted_and_resume_goes_on(bench: Bench, tmp_path: Path, trust: Path) -> None:
-    boards = [bench.add_board(f"board{n}", "esp32", f"240ac400002{n}", 4) for n in range(2)]
-    first = Command(tmp_path, trust, boards, str(bundle("esp32")), "--jobs", "1")
-    first.until("passed")
-    first.until("writing")
-    first.process.send_signal(signal.SIGINT)
-    assert first.end() == 130, first.text
-    rows = first.boards()
-    assert [rows[board.mac]["state"] for board in boards] == ["passed", "aborted"]
-    registry = Registry.open(first.data, "read")
-    kept = {row.mac: row for row in Boards(registry).all()}
-    assert [kept[board.mac].state for board in boards] == ["trusted", "aborted"]
-    assert not registry.knows(kept[boards[1].mac].hub)
-    registry.close()
-    assert not children(first.process.pid)
+@pytest.mark.timeout(300)
+def test_ctrl_c_at_any_moment_and_on_to_a_newer_version(bench: Bench, tmp_path: Path, trust: Path) -> None:
+    board = bench.add_board("board", "esp32", "240ac4000020", 4)
+    hubs: set[str] = set()
+    for moment in ("writing", "self-test"):
+        words = ["--resume"] if hubs else [str(bundle("esp32"))]
+        broken = Command(tmp_path, trust, [board], *words)
+        broken.until(moment)
+        broken.process.send_signal(signal.SIGINT)
+        assert broken.end() == 130, broken.text
+        assert not children(broken.process.pid)
+        row, _ = state(broken.data, board)
+        assert row is not None
+        assert (row.state, broken.boards()[board.mac]["state"]) == ("aborted", "aborted")
+        hubs.add(row.hub)
+    assert len(hubs) == 1
 
-    second = Command(tmp_path, trust, boards, "--resume")
-    assert second.end() == 0, second.text
-    rows = second.boards()
-    assert [rows[board.mac]["state"] for board in boards] == ["unchanged", "passed"]
-    assert "earlier" in rows[boards[0].mac]["sentence"]
-    assert [rows[board.mac]["hub"] for board in boards] == [kept[board.mac].hub for board in boards]
-    assert boards[0].wait_hub().hub_id == kept[boards[0].mac].hub  # it was left running
+    whole = Command(tmp_path, trust, [board], "--resume")
+    assert whole.end() == 0, whole.text
+    row, keys = state(whole.data, board)
+    assert row is not None
+    assert (row.state, row.hub, row.generation) == ("trusted", *hubs, 3)
+    assert keys == {3: board.wait_hub().nvs()["key"]}  # what was broken off is no key of the hub
+
+    newer = Command(tmp_path, trust, [board], str(bundle("esp32", NEWER)))
+    assert newer.end() == 0, newer.text
+    row, keys = state(newer.data, board)
+    assert row is not None
+    assert (row.hub, row.version, newer.boards()[board.mac]["facts"]["firmware"]) == (*hubs, NEWER, NEWER)
+    assert sorted(keys) == [3, 4]
+    flash = board.flash()[: loaded("esp32").partition("vfs").offset]
+
+    older = Command(tmp_path, trust, [board], str(bundle("esp32")))
+    assert older.end() == 1, older.text
+    assert f"runs {NEWER}, which is newer" in older.boards()[board.mac]["sentence"]
+    fixed = [(one.offset, one.offset + one.size) for one in loaded("esp32").regions if one.name in FIXED]
+    assert all(board.flash()[begin:end] == flash[begin:end] for begin, end in fixed)
+    assert board.wait_hub().nvs()["key"] == keys[4]
+
+
+def state(data: Path, board: Board) -> tuple[BoardRow | None, dict[int, bytes]]:
+    """What the registry has of a board, and its hub's keys."""
+    registry = Registry.open(data, "read")
+    row = Boards(registry).of(board.mac)
+    keys = dict(registry.keys(row.hub)) if row else {}
+    registry.close()
+    return row, keys
 
 
 def children(pid: int) -> list[str]:

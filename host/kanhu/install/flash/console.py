@@ -123,6 +123,31 @@ class Console(SerialTransport):  # type: ignore[misc]
             raise troubles.Trouble(f"{self.port.url}: the self-test said nothing", again=True)
         return found
 
+    def read_until(
+        self,
+        min_num_bytes: int,
+        ending: bytes,
+        timeout: float | None = 10,
+        data_consumer: Any = None,
+        timeout_overall: float | None = None,
+    ) -> bytes:
+        """As the transport's own, but it ends when it is told to stop."""
+        begun = last = time.monotonic()
+        data = b""
+        while not data.endswith(ending):
+            self._check()
+            now = time.monotonic()
+            if self.serial.in_waiting:
+                data += self.serial.read(1)
+                last = now
+            elif (timeout is not None and now - last > timeout) or (
+                timeout_overall is not None and now - begun > timeout_overall
+            ):
+                break
+            else:
+                time.sleep(0.01)
+        return data
+
     def close(self) -> None:
         """Let the board run, and the port go."""
         try:
