@@ -4,7 +4,6 @@ runs what was written to its flash. Nothing is put in between but the silicon.""
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from kanhu.registry.boards import Boards
 from kanhu.sim.board import Board, hasty
 from kanhu.sim.city import City
 from kanhu.sim.hub import Hub
-from kanhu.sim.town import BROKER_NAME, Town
+from kanhu.sim.town import BROKER_NAME, Home, Town
 
 LONG = 180.0  # s of real time that a busy computer may need for any one step
 NEWER = "0.9.0"
@@ -79,7 +78,10 @@ class Installer:
 
 @pytest.fixture
 def town(make_town: Callable[..., Town]) -> Town:
-    made = make_town(daemon={"web": {"port": 0, "public_url": PUBLIC}, "family": {"enabled": True}})
+    # As hubs say it that nobody has told otherwise.
+    made = make_town(
+        heartbeat_s=300, daemon={"web": {"port": 0, "public_url": PUBLIC}, "family": {"enabled": True}}
+    )
     made.start()
     return made
 
@@ -98,6 +100,7 @@ def called(town: Town, city: City, hub: Hub, before: int) -> tuple[int, int]:
     return int(boot), int(seq)
 
 
+@pytest.mark.timeout(400)
 def test_a_bare_board_becomes_a_home_that_calls(town: Town, city: City, tmp_path: Path) -> None:
     bench = town.bench
     board = bench.add_board("shelf", "esp32", "240ac40000a1", 4, wiring={"button": BUTTON_PIN})
@@ -145,3 +148,32 @@ def test_a_bare_board_becomes_a_home_that_calls(town: Town, city: City, tmp_path
     bench.wait_indicator(hub, "well", LONG)
     calls.append(called(town, city, hub, 1))
     assert calls[1][0] > calls[0][0]
+
+    # The home is looked at before it is left, and signed for.
+    installer.run("check", "keygen", "inst7.pem", here=False)
+    checking = installer.start(
+        "check", hub.hub_id, "--by", "inst7", "--name", "王师傅", "--key", "inst7.pem", "--json",
+        "--seconds", 5, "--skip", "walk=no sensor of movement is wired",
+    )  # fmt: skip
+    wait_for(lambda: checking.poll() is not None or bench.indicator(hub).pattern == "proving", LONG)
+    assert checking.poll() is not None or bench.press_watched("button", hub=hub)
+    record = json.loads(installer.ended(checking))
+    found = {one["step"]: one["what"] for one in record["findings"]}
+    assert (found["press"], found["hub"]) == ("answered", "heard"), record
+    accepted = city.wait(lambda event: event.name == "installation.accepted", LONG)
+    assert (accepted.data["record"], accepted.data["subject"]) == (record["recorded"], hub.hub_id)
+
+    # A newer release comes over the air, and stays; what flashing then says is what runs.
+    installer.build("newer", "--version", NEWER)
+    installer.run("update", "add", "newer", "--trust", "release.pub.pem")
+    installer.run("update", "start", NEWER, "--hub", hub.hub_id, "--canary", 1, "--soak", "1s")
+    said = installer.run("update", "watch")
+    assert "is over" in said.splitlines()[-1], said
+    bench.wait_indicator(hub, "well", LONG)
+    calls.append(called(town, city, hub, 2))
+    row, said = installer.flash("bundle", "--dry-run", status=1)
+    assert row["state"] == "refused", said
+    assert f"it runs {NEWER}, which is newer than {source_version()}" in row["sentence"]
+    assert board.wait_hub(LONG) is hub
+    bench.wait_indicator(hub, "well", LONG)
+    account(town, city, Home("shelf", hub, hub.hub_id), calls)
