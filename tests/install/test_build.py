@@ -127,6 +127,9 @@ def test_a_folder_that_is_not_new(tmp_path: Path) -> None:
         build("esp32", tmp_path / "file", test_key(), real_image())
     with pytest.raises(KanhuError, match="file: "):
         build("esp32", tmp_path / "file" / "out", test_key(), real_image())
+    for name in (".", "..", "/"):
+        with pytest.raises(KanhuError, match="name a new folder"):
+            build("esp32", Path(name), test_key(), real_image())
     assert contents(tmp_path / "out") == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "out"]
 

@@ -36,7 +36,7 @@ def build(
 
     image, sha256: MicroPython in place of the board's own; version: X.Y.Z in place of the sources' own."""
     kind = boards.load(board)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not out.name or out.name == ".." or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise BuildError(f"{out}: is there and not empty; name a new folder")
     own = micropython.take_apart(micropython.obtain(kind, image, sha256, progress), kind)
     with _sources(version) as source:
@@ -158,6 +158,6 @@ def _write(out: Path, contents: dict[str, bytes], public: bytes) -> None:
             out.rmdir()
         scratch.rename(out)
     except OSError as error:
-        raise BuildError(f"{error.filename}: {error.strerror}") from None
+        raise BuildError(f"{error.filename or out}: {error.strerror}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

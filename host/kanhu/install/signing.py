@@ -39,7 +39,7 @@ def generate(path: Path) -> bytes:
         write_private(path, private_pem)
         public.write_bytes(public_pem(key.public_key()))
     except OSError as error:
-        raise SigningError(f"{error.filename}: {error.strerror}") from None
+        raise SigningError(f"{error.filename or path}: {error.strerror}") from None
     return public_bytes(key)
 
 

@@ -53,7 +53,7 @@ def make(bundle: Bundle, out: Path, archive: Path | None = None) -> None:
             shutil.copyfile(FOLDER / name, out / name)
         (out / "index.html").write_text(_page(bundle), encoding="utf-8")
     except OSError as error:
-        raise PageError(f"{error.filename}: {error.strerror}") from None
+        raise PageError(f"{error.filename or out}: {error.strerror}") from None
 
 
 def _page(bundle: Bundle) -> str:
