@@ -34,7 +34,12 @@ def test_settings_and_config(registry: Registry, home: str) -> None:
         ({"heartbeat": 1}, "setting heartbeat: must be seconds, 5 to 86400"),
         ({"buttons": [[0, 4, None]]}, "setting buttons: must be a list"),
         ({"buttons": [[2, 4, None]]}, "two wired inputs"),
-        ({"links": ["ble"]}, "setting links"),
+        ({"links": ["lora"]}, "setting links"),
+        ({"network": "lan"}, "setting network"),
+        ({"apn": "cmnet\"\r"}, "setting apn"),
+        ({"modem": [0, 17, 18, 115200]}, "setting modem"),
+        ({"modem": [1, 17, 18, 31250]}, "setting modem"),
+        ({"network": "ppp", "modem": [1, 4, 18, 115200]}, "pin 4 is taken twice"),
         ({"pir_warm_up": -1}, "setting pir_warm_up: must be seconds, 0 to 600"),
         ({"pir_warm_up": 601}, "setting pir_warm_up"),
     ):

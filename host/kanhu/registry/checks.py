@@ -183,15 +183,6 @@ def _modem(value: Any) -> bool:
 
 
 _SETTINGS: dict[str, tuple[Any, str]] = {
-    "network": (lambda value: value in ("wifi", "ppp"), '"wifi" or "ppp"'),
-    "apn": (
-        lambda value: isinstance(value, str) and bool(_APN.fullmatch(value)),
-        "the access point name of the SIM card's network, such as cmnet; at most 63 letters, digits, - and .",
-    ),
-    "modem": (
-        _modem,
-        "[UART, TX pin, RX pin, baud] of a cellular modem, such as [1,17,18,115200]; UART 1 or 2",
-    ),
     "links": (
         lambda value: (
             isinstance(value, list)
@@ -212,6 +203,15 @@ _SETTINGS: dict[str, tuple[Any, str]] = {
             )
         ),
         "[host, port] or null",
+    ),
+    "network": (lambda value: value in ("wifi", "ppp"), '"wifi" or "ppp"'),
+    "apn": (
+        lambda value: isinstance(value, str) and bool(_APN.fullmatch(value)),
+        "the access point name of the SIM card's network, such as cmnet; at most 63 letters, digits, - and .",
+    ),
+    "modem": (
+        _modem,
+        "[UART, TX pin, RX pin, baud] of a cellular modem, such as [1,17,18,115200]; UART 1 or 2",
     ),
     "buttons": (
         _rows(3, True),
