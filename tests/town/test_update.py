@@ -118,6 +118,7 @@ def street(make_town: Callable[..., Town]) -> Callable[..., Street]:
     return make
 
 
+@pytest.mark.timeout(600)
 def test_a_release_goes_round_whatever_happens_meanwhile(
     street: Callable[..., Street], make_city: Callable[..., City], tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_release_goes_round_whatever_happens_meanwhile(
         account(town, city, home, calls)
 
 
+@pytest.mark.timeout(600)
 def test_a_bad_release_stops_itself_at_the_canary(
     street: Callable[..., Street], make_city: Callable[..., City], tmp_path: Path
 ) -> None:
