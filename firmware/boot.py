@@ -15,7 +15,7 @@ micropython.alloc_emergency_exception_buf(100)
 # Collect early: what lives long then lies together, and large blocks stay free for TLS and the radio.
 gc.threshold(8192)
 
-FOLDERS = (None, "/a", "/b", "/safe")
+FOLDERS = ("", "/a", "/b", "/safe")
 TRIED = 15  # points: three starts that crashed, or fifteen that somebody unplugged
 
 

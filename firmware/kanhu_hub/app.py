@@ -149,9 +149,9 @@ class App:
             if kind == k.PAIR:
                 from kanhu_hub import pairing as rare
             elif kind == k.SURVEY_FOR:
-                from kanhu_hub import survey as rare
+                from kanhu_hub import survey as rare  # type: ignore[no-redef]
             else:
-                from kanhu_hub import update as rare
+                from kanhu_hub import update as rare  # type: ignore[no-redef]
             return rare.command(self, fields)
         except Exception as error:
             print("order", repr(error))

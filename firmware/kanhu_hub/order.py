@@ -58,5 +58,9 @@ def calm(app):
 
 
 def quiet(app):
-    """Whether the hub may restart: nothing stands, and RAM alone holds no event."""
+    """Whether the hub may restart: nothing stands, RAM alone holds no event, and nobody begins to press."""
+    for button in app.buttons.values():
+        begun = button.due or bool(button.wire.value()) == button.pressed
+        if begun and not (button.line and button.line.short()):
+            return False
     return calm(app) and not app.outbox.unsaved and not any(held.sealed for held in app.outbox.urgent)

@@ -104,7 +104,7 @@ def _check(message):
     for key, check in _CHECKS.items():
         if key in message:
             value = message[key]
-            if not (_is(value, *check) if isinstance(check, tuple) else check(value)):
+            if not (_is(value, *check) if isinstance(check, tuple) else check(value)):  # type: ignore[operator]
                 raise DownError("range", number)
     for key in _NEEDS[kind]:
         if key not in message:

@@ -333,7 +333,7 @@ def test_an_alarm_at_any_moment_of_an_update():
     moment = 0
     ended = False
     while not ended:
-        moment += 70
+        moment += 110
         home = Home()
         home.run(1000)
         assert home.order() == 0
