@@ -40,7 +40,7 @@ def flash(kanhu: Kanhu, trust: Path, *words: object) -> tuple[int, str]:
 def test_a_board_and_its_report(kanhu: Kanhu, board: FakeBoard, trust: Path) -> None:
     code, said = flash(kanhu, trust, bundle("esp32"), "--report", trust.parent / "out.json")
     assert code == 0, said
-    assert "1 boards in" in said
+    assert "1 board in" in said
     assert "1 passed" in said
     assert board.nvs["hub_id"].decode() in said
     assert board.nvs["release"] == public_key()

@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,27 @@ async def test_one_board_at_two_ports(
     results = await everything(boards, registry, tmp_path)
     assert sorted(result.state for result in results) == ["passed", "refused"]
     assert len(Boards(registry).all()) == 1
+
+
+async def test_a_port_that_somebody_has_open(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = tmp_path / "port"
+    port.touch()
+    board = FakeBoard(str(port))
+    install(monkeypatch, [board])
+    holds = "import sys; f = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", holds, str(port), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    await other.stdout.readline()
+    result = await flash(board, registry, plan(tmp_path))
+    other.kill()
+    await other.wait()
+    assert result.state == "failed"
+    assert f"(process {other.pid}) has it open" in result.sentence
+    assert board.steps == []
 
 
 async def test_a_mistake_of_ours_ends_one_board_only(

@@ -107,7 +107,7 @@ def flash(
     if not console.is_terminal:
         console.width = 200
     if not console.is_terminal or len(results) > len(works):
-        console.print(table.table([(result, "", 0.0) for result in results]))
+        console.print(table.table([(result, "", 0.0) for result in results], console.is_terminal))
     print(table.summary(results, seconds))
     if to:
         for path in report.write(to, results, plan, seconds):

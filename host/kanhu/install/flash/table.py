@@ -69,9 +69,9 @@ class Watch:
         return table([(work.result, work.stage, work.share) for work in self._works])
 
 
-def table(rows: Sequence[tuple[Result, str, float]]) -> Table:
+def table(rows: Sequence[tuple[Result, str, float]], expand: bool = True) -> Table:
     """Boards, how far they are, and what became of them."""
-    made = Table(expand=True)
+    made = Table(expand=expand)
     for heading in ("board", "chip", "hub"):
         made.add_column(heading, no_wrap=True)
     made.add_column("", width=BAR)
@@ -97,7 +97,7 @@ def summary(results: Sequence[Result], seconds: float) -> str:
     """One line: how many of each."""
     counts = Counter(result.state for result in results)
     words = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
-    return f"{len(results)} boards in {seconds:.0f} s: {words}" if results else "no boards"
+    return f"{len(results)} board{'s' * (len(results) != 1)} in {seconds:.0f} s: {words}"
 
 
 def _name(result: Result) -> str:

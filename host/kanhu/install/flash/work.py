@@ -174,6 +174,10 @@ class Work:
         return "passed", f"hub {given.hub} runs {bundle.version}, and works"
 
     async def _identified(self) -> Chip:
+        # esptool would share a port with whoever has it, and both would be disturbed.
+        who = None if self.port.remote else troubles.holder(self.port.url)
+        if who:
+            raise Trouble(troubles.busy(self.port.url, who=who))
         self._say("asking which chip it is")
         try:
             chip = await esptool.identify(self.port.url)
