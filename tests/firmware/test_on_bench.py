@@ -244,3 +244,34 @@ def test_hub_without_key_says_what_to_do(bench: Bench) -> None:
     wire.say(b"\r\nprint(6 * 7)\r\n")
     hub.wait_log("42")
     assert hub.nvs().get("boot") is None
+
+
+DEAD = {
+    "hangs": b"def main():\n    while True:\n        pass\n",
+    "ends": b"def main():\n    raise RuntimeError('this one does not start')\n",
+    "torn": b"",  # has no program at all
+}
+
+
+@pytest.mark.parametrize("release", sorted(DEAD))
+def test_a_release_that_does_not_live_is_taken_back(bench: Bench, release: str) -> None:
+    """boot.py and the watchdog alone: nothing of the new release helps."""
+    files = build_files()
+    if DEAD[release]:
+        files["/b/kanhu_hub/app.py"] = DEAD[release]
+    files["/b/manifest"] = b"KFW1"  # whole, as far as boot.py looks
+    hub = bench.add_hub(
+        HUB, config=SERIAL_ONLY, key=KEY, wiring={"bedroom": 4}, files=files, speed=10, power=False
+    )
+    hub._nvs.open("kanhu")
+    hub._nvs.set("kanhu", "slot", 1 | 2 << 2)  # a is permanent, b on trial
+    hub._nvs.commit("kanhu")
+    bench.power(hub)
+    wire = Wire(hub)
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.UPDATE_FAILED and event[kinds.DETAIL] == 5, 60)
+    assert hub.boots == 4
+    (boot,) = [event for event in wire.heard.values() if event[kinds.KIND] == kinds.BOOT]
+    assert kinds.SLOT not in boot
+    bench.press("bedroom")
+    wire.wait(lambda name, event: event[kinds.KIND] == kinds.CALL)
+    assert hub.nvs()["slot"] & 0xFFF == 1 | 4 << 8
