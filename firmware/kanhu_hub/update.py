@@ -127,7 +127,24 @@ class Update:
             sys.print_exception(error)
             if isinstance(error, OSError) and error.args[0] == _NO_SPACE:
                 detail = archive.NO_ROOM
+        try:
+            await self._tidy()
+        except OSError:
+            pass  # the next one does
         self._end(detail)
+
+    async def _tidy(self):
+        # What nothing will ever start takes no room: a slot that is not whole, or has failed.
+        state = slots.Slots(self._app.board.nvs)
+        slot = state.free()
+        folder = root(self._app) + slots.FOLDERS[slot]
+        try:
+            os.stat(folder + "/manifest")
+        except OSError:
+            state.bad = 15
+        if state.bad >> slot & 1:
+            await archive.remove(folder, self._pause)
+        return slot, folder
 
     async def _try(self):
         app, order = self._app, self.order
@@ -137,13 +154,11 @@ class Update:
         store.make(root(app) + "/update")
         if order.size > _SIZE_MAX:
             raise archive.Refused(archive.NO_ROOM)
+        slot, folder = await self._tidy()
         self._need(order.size - self._got)
         await self._fetch()
         rows, start = await archive.check(self._path, order, keys, slots.number(app.firmware), self._pause)
         drop("kanhu_hub.ed25519")
-        state = slots.Slots(app.board.nvs)
-        slot = state.free()
-        folder = root(app) + slots.FOLDERS[slot]
         await archive.remove(folder, self._pause)
         self._need(archive.blocks(rows, os.statvfs(root(app) + "/update")[0]))
         await archive.unpack(self._path, rows, start, folder, self._pause)

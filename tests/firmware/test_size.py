@@ -16,6 +16,8 @@ BOARD = ("kanhu_hub/board/__init__", "kanhu_hub/board/nvs", "kanhu_hub/board/rad
 DROPPED = {"kanhu_hub/wiring", "kanhu_hub/config", "kanhu_hub/losses", "kanhu_hub/board/sntp"}
 DROPPED |= {"kanhu_hub/asking", "kanhu_hub/proof", "kanhu_hub/pairing"}
 DROPPED |= {f"kanhu_hub/{name}" for name in ("commissioning", "door", "requests", "improv", "attempt")}
+DROPPED |= {f"kanhu_hub/{name}" for name in ("update", "archive", "ed25519", "order", "slots", "trial")}
+DROPPED |= {f"kanhu_hub/{name}" for name in ("believed", "resting", "survey")}
 HOST_ONLY = {"kanhu_protocol/names", "kanhu_protocol/checks"}
 WIFI = "kanhu_hub/board/wifi"
 # Stand in the collector's file, which a home without a health monitor never loads.
