@@ -36,7 +36,7 @@ class Commissioning:
         self._tasks = []
         self._gatt = None
         self._saved_ms = None  # when a broker's settings were
-        self._requests = Requests(app, log)
+        self._requests = Requests(app, log, drop)
         self._open()
         self.press()
         log("commissioning is open")
@@ -107,9 +107,11 @@ class Commissioning:
         app = self._app
         self._saved_ms = self._saved_ms or now
         since_ms = now - self._saved_ms
+        if since_ms < _LINGER_MS:
+            return
         if not self._requests.broken():
             # The new link runs already: no hurry.
-            if since_ms < _LINGER_MS or app.alarms.shown():
+            if app.alarms.shown():
                 return
             if since_ms < _STORED_MS and (app.outbox.urgent or app.outbox.flight):
                 return

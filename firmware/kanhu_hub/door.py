@@ -45,10 +45,10 @@ class Door:
             if kind == frame.HELLO:
                 self.hello()
             elif kind == frame.COMMISSION_DOWN and self._owner.aead:
-                if self._owner.take(self, body):
-                    if self.used:
-                        self.used()
-                else:
+                fits = self._owner.take(self, body)
+                if fits and self.used:
+                    self.used()
+                elif fits is False:
                     self.wrong += 1
                     self.shut = self.wrong >= _WRONG
 

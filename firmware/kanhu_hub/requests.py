@@ -22,9 +22,10 @@ _PASSWORD = const(64)
 class Requests:
     """Its answers go to the door that asked; `saved`: the hub has to start again."""
 
-    def __init__(self, app, log):
+    def __init__(self, app, log, drop):
         self._app = app
         self._log = log
+        self._drop = drop
         self.now = app.clock.now_ms
         self.boot = app.recorder.boot
         self.hub_id = app.config.hub_id
@@ -69,7 +70,7 @@ class Requests:
     # Sealed
 
     def take(self, door, body):
-        """One sealed message; False: it does not fit the code."""
+        """One sealed message, True; False: it does not fit the code; None: it was for another time."""
         try:
             message = seal.parse(body, seal.MAX_DOWN)
             plain = message.open(self.aead, self.hub_id, seal.DOWN)
@@ -77,7 +78,7 @@ class Requests:
             return False
         if message.a != self.boot or (message.b, message.c) <= self._last:
             door.hello()
-            return True
+            return None
         self._last = (message.b, message.c)
         try:
             fields = cbor.loads(plain)
@@ -201,6 +202,8 @@ class Requests:
             return "malformed"
         if read.wifi and (len(read.wifi[0].encode()) > _SSID or len(read.wifi[1].encode()) > _PASSWORD):
             return "malformed"
+        del config
+        self._drop("kanhu_hub.config")
         self._job = asyncio.create_task(self._try(door, new, read, ca))
         return None
 

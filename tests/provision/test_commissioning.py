@@ -363,7 +363,7 @@ def test_a_scan_of_many_networks_is_told_in_pieces(town: Town) -> None:
 
 
 def test_what_works_is_kept_and_the_hub_starts_again_with_it(town: Town) -> None:
-    hub = fresh(town)
+    hub = fresh(town, heap="288k")  # of an ESP32 without PSRAM: 144 kB
     with Cable(hub) as cable:
         assert cable.hello()
         steps = cable.trial(wifi=HOME, broker=BROKER)
