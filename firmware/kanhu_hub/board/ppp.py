@@ -101,6 +101,7 @@ class Ppp(Wifi):
         if ppp:
             try:
                 ppp.active(False)
+                self._uart.irq(None)  # what comes now is the dialogue's
             except OSError:
                 pass
 
