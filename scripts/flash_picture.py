@@ -15,8 +15,9 @@ from pathlib import Path
 from rich.console import Console
 
 from kanhu.install.flash import judge, session, table
+from kanhu.install.flash.plan import Plan
 from kanhu.install.flash.ports import Port
-from kanhu.install.flash.work import Plan, Work
+from kanhu.install.flash.work import Work
 from kanhu.registry import Registry
 from kanhu.sim import Bench
 from kanhu.sim.board import HASTE, hasty

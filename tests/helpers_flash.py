@@ -16,8 +16,8 @@ from kanhu.install.flash import console, esptool, judge, troubles
 from kanhu.install.flash.console import Start
 from kanhu.install.flash.esptool import Chip, Part
 from kanhu.install.flash.judge import Expected
+from kanhu.install.flash.plan import Plan
 from kanhu.install.flash.ports import Port
-from kanhu.install.flash.work import Plan
 from kanhu.sim.board.nvs import parse
 
 Step = Callable[["FakeBoard", str], None]  # called with the step that begins; raises what goes wrong

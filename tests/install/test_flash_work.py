@@ -18,8 +18,9 @@ import pytest
 
 from helpers_flash import FakeBoard, fails, install, plan
 from kanhu.install.flash import report, session
+from kanhu.install.flash.plan import Plan, Result
 from kanhu.install.flash.session import Journal, SessionError
-from kanhu.install.flash.work import BAUDS, Plan, Result, Work
+from kanhu.install.flash.work import BAUDS, Work
 from kanhu.journal.schema import MIGRATIONS
 from kanhu.registry import Registry
 from kanhu.registry.boards import Boards

@@ -20,7 +20,7 @@ from kanhu.install import bundle as bundles
 from kanhu.install import signing
 from kanhu.install.flash import ports, report, session, table, troubles
 from kanhu.install.flash.judge import Expected
-from kanhu.install.flash.work import Network, Plan, Result
+from kanhu.install.flash.plan import Network, Plan, Result
 from kanhu.registry import RegistryError, checks
 
 RULES = "60-kanhu.rules"

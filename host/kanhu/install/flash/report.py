@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from kanhu.errors import KanhuError
-from kanhu.install.flash.work import Plan, Result
+from kanhu.install.flash.plan import Plan, Result
 
 COLUMNS = (
     "port", "serial", "mac", "chip", "flash_size", "hub", "generation", "board", "version", "state",

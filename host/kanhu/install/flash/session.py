@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from kanhu.errors import KanhuError
+from kanhu.install.flash.plan import Plan, Result
 from kanhu.install.flash.ports import Port
-from kanhu.install.flash.work import Plan, Result, Work
+from kanhu.install.flash.work import Work
 from kanhu.registry import Registry
 
 FILE = "flash-session.json"  # under data_dir

@@ -14,7 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from kanhu.install.flash.work import Result, Work
+from kanhu.install.flash.plan import Result
+from kanhu.install.flash.work import Work
 
 COLOURS = {
     "passed": "green", "unchanged": "green", "planned": "cyan", "refused": "yellow", "failed": "red",

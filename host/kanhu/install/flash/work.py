@@ -7,79 +7,25 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kanhu.errors import KanhuError
-from kanhu.install import release
 from kanhu.install.bundle import Bundle
-from kanhu.install.flash import console, esptool, judge, nvs, ports, troubles
+from kanhu.install.flash import console, esptool, judge, nvs, ports, rules, troubles
 from kanhu.install.flash.esptool import Chip, Part
 from kanhu.install.flash.judge import Expected
+from kanhu.install.flash.plan import Plan, Result
 from kanhu.install.flash.ports import Port
 from kanhu.install.flash.troubles import Refused, Trouble
-from kanhu.journal.past import past
-from kanhu.registry import Registry, checks
+from kanhu.registry import Registry
 from kanhu.registry.boards import Allocation, BoardRow, Boards
 
 T = TypeVar("T")
 BAUDS = (921_600, 460_800, 115_200)  # one after the other, when a faster one does not work
-RETURN_S = 60.0  # how long a board that went away is waited for
 POLL_S = 1.0
 TABLE_MAGIC = b"\xaa\x50"  # of an entry in ESP-IDF's partition table
 CHIPS = {"esp32": "ESP32", "esp32s2": "ESP32-S2", "esp32s3": "ESP32-S3", "esp32c3": "ESP32-C3"}
-
-
-@dataclass(frozen=True)
-class Network:
-    """What hubs are told of their way to the broker, where it is known at the bench already."""
-
-    wifi: tuple[str, str]
-    broker: tuple[str, int]
-    ca: bytes = b""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What all boards of a session are to become."""
-
-    bundles: dict[str, tuple[Bundle, Expected]]  # by chip
-    data_dir: Path
-    home: str | None = None
-    network: Network | None = None
-    settings: dict[str, Any] = field(default_factory=dict)  # of new hubs
-    erase_data: bool = False
-    allow_older: bool = False
-    dry_run: bool = False
-    passed: frozenset[str] = frozenset()  # MACs that the session which this continues has done
-    return_s: float = RETURN_S
-
-
-@dataclass
-class Result:
-    """What became of a board; state: passed, unchanged, refused, failed, aborted, planned or missing."""
-
-    port: str
-    serial: str = ""
-    mac: str = ""
-    chip: str = ""
-    flash_size: int = 0
-    hub: str = ""
-    generation: int = 0
-    board: str = ""
-    version: str = ""
-    state: str = ""
-    sentence: str = ""
-    baud: int = 0
-    attempts: int = 0
-    seconds: float = 0.0
-    regions: dict[str, str] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def good(self) -> bool:
-        return self.state in ("passed", "unchanged", "planned")
 
 
 class Work:
@@ -153,7 +99,7 @@ class Work:
                 return "unchanged", f"hub {row.hub} runs {bundle.version} already, and works"
         elif await self._occupied(chip, bundle):
             facts = await self._asked(chip)
-        self._allowed(row, facts, bundle)
+        rules.allowed(row, facts, bundle, self._plan, self._registry)
         if self._plan.dry_run:
             return "planned", f"would be written with {bundle.board} {bundle.version}"
         self._say("giving it an id and a key")
@@ -224,7 +170,7 @@ class Work:
         self.result.regions = {part.name: "kept" for part in parts}
         if wrong:
             return False, await self._asked(chip)
-        facts = await self._tested(chip, self._pins(row.hub))
+        facts = await self._tested(chip, rules.pins(row.hub, self._registry))
         key = self._registry.keys(row.hub).get(row.generation, b"")
         same = not [
             *judge.identity(facts, row.hub, row.generation, key),
@@ -262,44 +208,9 @@ class Work:
 
         return await self._apart(ask)
 
-    def _allowed(self, row: BoardRow | None, facts: dict[str, Any] | None, bundle: Bundle) -> None:
-        """Refused when the board is newer, or holds what nobody else has."""
-        runs = str(facts["firmware"]) if facts else (row.version if row and row.state == "trusted" else "")
-        if _release(runs) > bundle.number and not self._plan.allow_older:
-            raise Refused(
-                f"it runs {runs}, which is newer than {bundle.version}: build a newer bundle, "
-                "or say --allow-older"
-            )
-        if self._plan.erase_data:
-            return
-        if facts is None:
-            if row and row.state == "trusted" and self._in_service(row.hub):
-                raise Refused(
-                    f"hub {row.hub} on it does not answer, so nobody knows what it still holds: read it out, "
-                    "or say --erase-data to give that up"
-                )
-            return
-        hub, held = str(facts["hub"]), facts.get("held")
-        if self._registry.remembers(hub) and not self._in_service(hub):
-            return
-        if not isinstance(held, dict):
-            raise Refused(f"hub {hub} on it cannot read its own memory: say --erase-data to give that up")
-        # The start that made it answer was ours, and so is what the hub recorded of it.
-        spans = [span for span in held["events"] if span[0] != facts.get("started") or not facts["started"]]
-        left = judge.unstored(self._plan.data_dir, hub, spans)
-        count = sum(last - first + 1 for _, first, last in spans) if left is None else left
-        if count:
-            where = (
-                "no host here has" if left is not None else "may be nowhere else (there is no journal here)"
-            )
-            raise Refused(
-                f"hub {hub} on it holds {count} events that {where}: let it reach its host until kanhu "
-                "status shows none awaited, or say --erase-data to give them up"
-            )
-
     async def _written(self, chip: Chip, bundle: Bundle, given: Allocation) -> None:
         partition = bundle.partition("nvs")
-        data = nvs.image(partition.size, self._values(bundle, given))
+        data = nvs.image(partition.size, rules.values(bundle, given, self._plan, self._registry))
         with nvs.secret_file(data) as (path, keep):
             parts = sorted(
                 [*_parts(bundle), Part("nvs", partition.offset, len(data), path)],
@@ -344,7 +255,7 @@ class Work:
             )
 
     async def _proved(self, chip: Chip, expected: Expected, given: Allocation) -> None:
-        facts = await self._tested(chip, self._pins(given.hub))
+        facts = await self._tested(chip, rules.pins(given.hub, self._registry))
         wrong = [
             *judge.identity(facts, given.hub, given.generation, given.key),
             *judge.application(facts, expected),
@@ -384,44 +295,6 @@ class Work:
 
     # Inside
 
-    def _values(self, bundle: Bundle, given: Allocation) -> dict[str, int | bytes]:
-        plan, registry = self._plan, self._registry
-        if given.new and (bundle.settings or plan.settings):
-            registry.set_settings(given.hub, {**bundle.settings, **plan.settings})
-        wifi = broker = None
-        if plan.network:
-            wifi = plan.network.wifi
-            broker = (*plan.network.broker, given.hub, registry.mqtt_password(given.hub))
-        ca = plan.network.ca if plan.network else b""
-        values: dict[str, int | bytes] = {
-            "hub_id": given.hub.encode(),
-            "key": given.key,
-            "generation": given.generation,
-            "config": registry.hub_config(given.hub, wifi, broker, bool(ca)),
-            "release": bundle.signer,
-            "commission": given.commission,
-        }
-        if given.floor:
-            values["boot"] = given.floor
-        if ca:
-            values["ca"] = ca
-        return values
-
-    def _pins(self, hub: str) -> list[int]:
-        """Pins of a hub's wiring."""
-        settings = self._registry.settings(hub)
-        rows = [row for key, default in checks.DEFAULT_WIRED.items() for row in settings.get(key, default)]
-        single = [settings.get(name, default) for name, default in checks.DEFAULT_PINS.items()]
-        return sorted(
-            {pin for pin in [*single, *(pin for row in rows for pin in row[1:])] if pin is not None}
-        )
-
-    def _in_service(self, hub: str) -> bool:
-        """Whether a host has heard it, or its home is a real one."""
-        home = self._registry.home_of(hub)
-        known = home is not None and bool(home.region or home.name or home.address)
-        return known or past(self._plan.data_dir, hub).boot > 0
-
     def _here(self) -> Port:
         self.port = ports.again(self.port, self.result.mac) or self.port
         return self.port
@@ -448,13 +321,6 @@ class Work:
 
 def _parts(bundle: Bundle) -> list[Part]:
     return [Part(one.name, one.offset, one.size, str(one.path)) for one in bundle.regions]
-
-
-def _release(version: str) -> int:
-    try:
-        return release.number(version)
-    except KanhuError:
-        return -1
 
 
 def _mb(size: int) -> str:
