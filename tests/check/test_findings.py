@@ -39,6 +39,8 @@ def test_a_hub_that_is_well() -> None:
         "link": ("good", "good"), "mains": ("present", "good"),
     }  # fmt: skip
     assert findings.verdict(findings.of_hub(WELL)) == "passed"
+    unwired = {one.step: one.what for one in findings.of_hub(WELL, senses_mains=False)}
+    assert unwired["mains"] == "not_sensed"  # whatever its heartbeats say
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,13 @@ def verdict(findings: Iterable[Finding]) -> str:
     return names.VERDICTS[2] if found & {"remark", "skipped"} else names.VERDICTS[1]
 
 
-def of_hub(facts: Facts) -> list[Finding]:
+def of_hub(facts: Facts, senses_mains: bool = True) -> list[Finding]:
     """What the hub itself has said."""
     if facts.last_ms is None or not facts.is_heard or facts.heartbeat is None:
         return [Finding("hub", "silent", "failed")]
     found = [
         Finding("hub", "heard", "good", values={"seconds": max(0, facts.now_ms - facts.last_ms) // 1000}),
-        _firmware(facts), _clock(facts), _link(facts.heartbeat), _mains(facts.heartbeat),
+        _firmware(facts), _clock(facts), _link(facts.heartbeat), _mains(facts.heartbeat, senses_mains),
     ]  # fmt: skip
     if facts.alarms:
         found.append(Finding("alarm", "stands", "failed", values={"count": facts.alarms}))
@@ -170,9 +170,9 @@ def _link(heartbeat: dict[int, Any]) -> Finding:
     return Finding("link", "weak" if weak else "good", "remark" if weak else "good", values=values)
 
 
-def _mains(heartbeat: dict[int, Any]) -> Finding:
+def _mains(heartbeat: dict[int, Any], sensed: bool = True) -> Finding:
     mains, battery = heartbeat.get(k.POWER, [None, None])
     values = {} if battery is None else {"percent": battery}
-    if mains is None:
+    if mains is None or not sensed:  # a hub without the wire says what it was made with
         return Finding("mains", "not_sensed", "good", values=values)
     return Finding("mains", "present" if mains else "lost", "good" if mains else "failed", values=values)

@@ -54,6 +54,7 @@ class Plan:
     seconds: int = SURVEY_S
     wait_s: int = PROOF_S
     skips: dict[str, str] = field(default_factory=dict)
+    senses_mains: bool = True
 
     def why(self, step: str, index: int) -> str:
         """Why a step of a device is skipped; empty: it is not."""
@@ -73,9 +74,10 @@ def plan(
         if registry.hub(hub).revoked_ms is not None:
             raise CheckError(f"hub {hub}: is revoked")
         devices = tuple(registry.devices_of(hub))
+        senses_mains = registry.settings(hub).get("mains") is not None
     finally:
         registry.close()
-    return Plan(folder, hub, devices, lang, seconds, wait_s, _skips(skips, devices))
+    return Plan(folder, hub, devices, lang, seconds, wait_s, _skips(skips, devices), senses_mains)
 
 
 def _skips(given: list[str], devices: tuple[Device, ...]) -> dict[str, str]:
@@ -99,7 +101,7 @@ def run(plan: Plan, teller: Teller) -> list[Finding]:
         found.append(finding)
         teller.found(finding, _device(plan, finding.device))
 
-    for one in findings.of_hub(_first(plan, teller)):
+    for one in findings.of_hub(_first(plan, teller), plan.senses_mains):
         add(one)
     if any(one.step in ("hub", "alarm") and one.verdict == "failed" for one in found):
         return found  # nothing below can be asked of it

@@ -107,7 +107,8 @@ TRY: dict[tuple[str, str], Words] = {
     ),
     ("battery", "low"): Words("change it now", "请更换电池"),
     ("press", "failed"): Words(
-        "try again nearer to the hub, or change its battery", "请靠近主机再试，或更换电池"
+        "a button on a wire: is the wire firm, and on the pin of its settings (docs/wiring.md)?",
+        "有线按钮：请检查接线和引脚设置（docs/wiring.md）",
     ),
     ("press", "none"): Words("pair one: kanhu pair HUB", "请先配对：kanhu pair HUB"),
     ("walk", "not_seen"): Words(
