@@ -189,7 +189,10 @@ def test_files_that_are_no_records(tmp_path: Path, place: Place, key: Path) -> N
     good = json.loads(place.signed(key).file())
     for number, text in enumerate(
         ("", "[]", "{}", '{"record": 1, "signature": "00"}', '{"record": {}, "signature": "zz"}',
-         json.dumps({**good, "record": {**good["record"], "at_ms": 1.5}}), "[" * 100_000)
+         json.dumps({**good, "record": {**good["record"], "at_ms": 1.5}}), "[" * 100_000,
+         json.dumps({**good, "record": {**good["record"], "verdict": ["passed"]}}),
+         json.dumps({**good, "record": {**good["record"], "at_ms": 10**30}}),
+         json.dumps({**good, "record": {**good["record"], "by": {**good["record"]["by"], "id": "\x1b[2J"}}}))
     ):  # fmt: skip
         path = tmp_path / f"{number}.json"
         path.write_text(text)

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,12 +18,14 @@ from xml.etree import ElementTree
 import pytest
 
 from helpers_flash import FakeBoard, fails, install, plan
+from kanhu.install.bundle import load
 from kanhu.install.flash import report, session
 from kanhu.install.flash.plan import Plan, Result
+from kanhu.install.flash.ports import Port
 from kanhu.install.flash.session import Journal, SessionError
 from kanhu.install.flash.work import BAUDS, Work
 from kanhu.journal.schema import MIGRATIONS
-from kanhu.registry import Registry
+from kanhu.registry import Registry, RegistryError
 from kanhu.registry.boards import Boards
 
 STEPS = ("identify", "read", "write", "verify", "start")
@@ -392,3 +395,105 @@ async def test_reports(registry: Registry, tmp_path: Path, monkeypatch: pytest.M
     assert one.read_text().startswith("port,")
     with pytest.raises(report.ReportError, match="ends in"):
         report.kind_of(tmp_path / "report.pdf")
+
+
+async def test_a_hub_in_service_whose_flashing_was_broken_off(
+    board: FakeBoard, registry: Registry, tmp_path: Path
+) -> None:
+    first = await flash(board, registry, plan(tmp_path))
+    with registry._change() as db:
+        db.execute("UPDATE homes SET region='cn/42'")
+    old = dict(registry.keys(first.hub))
+
+    # Before anything of it was written it still is what it was, and what it holds counts.
+    board.changes = {"firmware": "0.0.1"}
+    board.before = fails("write", 99)
+    assert (await flash(board, registry, plan(tmp_path))).state == "failed"
+    assert board.steps[-1] == "restart"
+    assert registry.keys(first.hub) == old
+    board.before, board.held = lambda one, step: None, {"urgent": 1, "events": [[3, 0, 1]]}
+    assert "holds 2 events" in (await flash(board, registry, plan(tmp_path))).sentence
+
+    # After that it seals with a key that nobody has: it can be flashed again, and only then is it heard.
+    board.held = {"urgent": 0, "events": []}
+    board.before = lambda one, step: one.changes.update(radio="failed") if step == "write" else None
+    assert "radio does not come on" in (await flash(board, registry, plan(tmp_path))).sentence
+    assert registry.keys(first.hub) == old
+    board.before, board.changes = lambda one, step: None, {}
+    board.held = {"urgent": 0, "events": [[20_000, 0, 4], [20_001, 0, 4]]}
+    again = await flash(board, registry, plan(tmp_path))
+    assert (again.state, again.hub) == ("passed", first.hub)
+    assert registry.keys(first.hub) == {**old, again.generation: board.nvs["key"]}
+
+
+async def test_a_hub_that_says_who_it_is_and_nothing_more(
+    board: FakeBoard, registry: Registry, tmp_path: Path
+) -> None:
+    elsewhere = Registry.open(tmp_path / "elsewhere")
+    theirs = await flash(board, elsewhere, plan(tmp_path / "elsewhere"))
+    elsewhere.close()
+    board.before, key = fails("look", 99), board.nvs["key"]
+    result = await flash(board, registry, plan(tmp_path))
+    assert (result.state, board.nvs["key"]) == ("refused", key)
+    assert f"hub {theirs.hub} on it does not tell what it still holds" in result.sentence
+
+
+async def test_a_board_that_was_only_looked_at_runs_again_after_ctrl_c(
+    board: FakeBoard, registry: Registry, tmp_path: Path
+) -> None:
+    await flash(board, registry, plan(tmp_path))
+    board.slow, board.steps = {"verify"}, []
+    task = asyncio.create_task(flash(board, registry, plan(tmp_path)))
+    async with asyncio.timeout(10):
+        while "verify" not in board.steps:
+            await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert board.steps == ["identify", "verify", "restart"]
+
+
+async def test_a_full_disk_is_one_boards_failure(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boards = [FakeBoard(f"port{n}", mac=f"240ac400000{n}") for n in range(2)]
+    install(monkeypatch, boards)
+    boards[1].before = fails("write", 99)
+
+    def full(self: Boards, mac: str) -> None:
+        raise RegistryError("database or disk is full; nothing was changed")
+
+    monkeypatch.setattr(Boards, "aborted", full)
+    results = await everything(boards, registry, tmp_path)
+    assert [result.state for result in results] == ["passed", "failed"]
+    assert results[1].sentence.endswith("disk is full; nothing was changed")
+
+
+async def test_a_bundle_that_changes_after_it_was_checked(
+    board: FakeBoard, registry: Registry, tmp_path: Path
+) -> None:
+    wanted = plan(tmp_path)
+    made, expected = wanted.bundles["esp32"]
+    folder = tmp_path / "bundle"
+    shutil.copytree(made.folder, folder)
+    moved = load(folder, [made.signer])
+    wanted.bundles["esp32"] = moved, expected
+    path = moved.region("micropython").path
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    result = await flash(board, registry, wanted)
+    assert result.state == "failed"
+    assert "is not what was signed" in result.sentence
+    assert "write" not in board.steps
+
+
+async def test_what_a_hostile_board_says(board: FakeBoard, registry: Registry, tmp_path: Path) -> None:
+    board.port = Port("one", serial="=1+1\x1b[2J")
+    await flash(board, registry, plan(tmp_path))
+    board.changes = {"firmware": "\x1b]0;mine\x07\x00"}
+    board.before = lambda one, step: one.changes.update(hub="[/red]\x1b[2J") if step == "write" else None
+    result = await flash(board, registry, plan(tmp_path))
+    assert "it runs as hub [/red]?[2J instead of" in result.sentence
+    paths = report.write(tmp_path / "report", [result], plan(tmp_path), 1)
+    assert next(csv.DictReader(io.StringIO(paths[1].read_text())))["serial"] == "'=1+1?[2J"
+    ElementTree.fromstring(paths[2].read_text())  # noqa: S314  # our own
+    assert not any("\x1b" in path.read_text() for path in paths)

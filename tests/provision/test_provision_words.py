@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kanhu.install.provision import words
-from kanhu.install.provision.session import Heard, Settings, Step
+from kanhu.install.provision.session import Heard, Settings, Step, _network, _step
 
 SETTINGS = Settings(("home", "secret-password"), ("broker.lan", 8883, "7m3k0xq2fz", "broker-secret"), b"ca")
 SEEN = [Heard("Home 2.4", -50, False), Heard("neighbour", -70, False), Heard("café", -80, True)]
@@ -61,3 +61,11 @@ def test_a_step_that_went_well_only_warns() -> None:
     )
     mobile = Settings(network="ppp")
     assert "--apn" in words.sentence(Step("join", False, "not_joined"), mobile, "7m3k0xq2fz").en
+
+
+def test_no_network_steers_a_terminal() -> None:
+    heard = _network([b"\x1b[2JWang \xe7\x8e\x8b", -50, 0])
+    assert heard is not None
+    assert heard.ssid == "\ufffd[2JWang 王"
+    step = _step({"step": "join", "why": "\x1b]0;mine\x07", "more": "a\nb"})
+    assert (step.why, step.more) == ("\ufffd]0;mine\ufffd", "a\ufffdb")

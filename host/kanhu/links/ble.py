@@ -49,7 +49,9 @@ class BleLink:
 
     def send_down(self, hub_id: str, data: bytes) -> bool:
         """Queue one sealed down message; False when the hub is not here or does not keep up."""
-        return any(talk.hub_id == hub_id and talk.put(frame.DOWN, data) for talk in self._talks.values())
+        # To all of them: whoever says the hub's id first may not be the hub, and can read none of it.
+        talks = [talk for talk in self._talks.values() if talk.hub_id == hub_id]
+        return sum(talk.put(frame.DOWN, data) for talk in talks) > 0
 
     async def run(self) -> None:
         """Look for hubs, serve them, until cancelled."""
@@ -89,6 +91,8 @@ class BleLink:
 
     def _wanted(self, found: list[Found], ids: list[str]) -> list[Found]:
         now = time.monotonic()
+        # Addresses may change all the time.
+        self._away = {at: away for at, away in self._away.items() if away[0] + AWAY_MAX_S > now}
         return [
             one
             for one in found

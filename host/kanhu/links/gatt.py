@@ -68,6 +68,8 @@ async def look(
         if SERVICE not in data.service_uuids:
             return
         hub = (data.local_name or device.name or "").removeprefix(NAME).strip()
+        if not (hub.isascii() and hub.isalnum()):
+            hub = ""  # anybody on the air chooses a name, and this one is said to people
         before = found.get(device.address)
         if before is not None and len(before.hub) > len(hub):
             hub = before.hub

@@ -100,12 +100,15 @@ def _check(fields: dict[str, Any]) -> None:
     good = (
         fields.get("format") == FORMAT
         and is_id(fields.get("hub"))
-        and fields.get("verdict") in VERDICTS
-        and isinstance(fields.get("at_ms"), int)
+        and isinstance(fields.get("verdict"), str)
+        and fields["verdict"] in VERDICTS
+        and type(fields.get("at_ms")) is int
+        and 0 <= fields["at_ms"] < 1 << 47  # of a moment that a calendar has
         and isinstance(fields.get("findings"), list)
         and isinstance(by, dict)
         and isinstance(by.get("name"), str)
         and isinstance(by.get("id"), str)
+        and (by["name"] + by["id"]).isprintable()
         and 0 < len(by["id"].encode()) <= MAX_TEXT
         and isinstance(key, str)
         and len(key) == 2 * signing.KEY_SIZE

@@ -25,6 +25,7 @@ PULSE_S = 0.1  # EN held low; esptool's own
 START_S = 30.0  # from reset to the hub's first line: 3 s on an ESP32, more on a busy computer's bench
 RAW_S = 20.0
 READ_S = 10.0  # for the few bytes that a REPL answers at once
+WHOLE_S = 180.0  # longest that anything is listened to: a board may talk for ever
 ANSWER_S = 30.0  # longest the self-test is silent: it hashes 0.5 MB of files
 LOOPS = 4  # starts of the chip without a hub's line before it is called a loop
 _STARTED = re.compile(rb"kanhu: hub ([0-9a-z]{10}) boot (\d+)")
@@ -133,16 +134,17 @@ class Console(SerialTransport):  # type: ignore[misc]
     ) -> bytes:
         """As the transport's own, but it ends when it is told to stop."""
         begun = last = time.monotonic()
+        timeout_overall = WHOLE_S if timeout_overall is None else timeout_overall
         data = b""
         while not data.endswith(ending):
             self._check()
             now = time.monotonic()
+            if now - begun > timeout_overall:
+                break
             if self.serial.in_waiting:
                 data += self.serial.read(1)
                 last = now
-            elif (timeout is not None and now - last > timeout) or (
-                timeout_overall is not None and now - begun > timeout_overall
-            ):
+            elif timeout is not None and now - last > timeout:
                 break
             else:
                 time.sleep(0.01)

@@ -71,8 +71,14 @@ def as_csv(results: Sequence[Result], plan: Plan, seconds: float) -> str:
     out = io.StringIO()
     rows = csv.DictWriter(out, COLUMNS, extrasaction="ignore")
     rows.writeheader()
-    rows.writerows(plain(results, plan, seconds)["boards"])
+    for row in plain(results, plan, seconds)["boards"]:
+        rows.writerow({name: _no_formula(row[name]) for name in COLUMNS})
     return out.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    # A board's USB serial number is whatever it says, and spreadsheets calculate what begins so.
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
 
 
 def as_junit(results: Sequence[Result], plan: Plan, seconds: float) -> str:

@@ -37,8 +37,13 @@ def allowed(
     hub, held = str(facts["hub"]), facts.get("held")
     if registry.remembers(hub) and not in_service(hub, plan, registry):
         return
+    if row and row.hub == hub and _unbelieved(row, facts, registry):
+        return  # what was broken off before left this key, and no host will ever open what it seals
     if not isinstance(held, dict):
-        raise Refused(f"hub {hub} on it cannot read its own memory: say --erase-data to give that up")
+        raise Refused(
+            f"hub {hub} on it does not tell what it still holds: run it again, or say --erase-data to give "
+            "that up"
+        )
     # The start that made it answer was ours, and so is what the hub recorded of it.
     spans = [span for span in held["events"] if span[0] != facts.get("started") or not facts["started"]]
     left = judge.unstored(plan.data_dir, hub, spans)
@@ -89,6 +94,12 @@ def in_service(hub: str, plan: Plan, registry: Registry) -> bool:
     home = registry.home_of(hub)
     known = home is not None and bool(home.region or home.name or home.address)
     return known or past(plan.data_dir, hub).boot > 0
+
+
+def _unbelieved(row: BoardRow, facts: dict[str, Any], registry: Registry) -> bool:
+    """Whether a board runs the key of a work that did not come to its end."""
+    known = {judge.fingerprint(key) for key in registry.keys(row.hub).values()}
+    return row.state != "trusted" and facts.get("generation") == row.generation and facts["key"] not in known
 
 
 def _release(version: str) -> int:

@@ -31,6 +31,11 @@ class Refused(KanhuError):
     """This board is not to be written: one sentence that says why and what to do."""
 
 
+def printable(text: str) -> str:
+    """What boards and programs say, without anything that steers a terminal or breaks a report."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 def is_kind(platform: str) -> str:
     """linux, macos or windows."""
     return {"darwin": "macos", "win32": "windows"}.get(platform, "linux")

@@ -6,7 +6,8 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +40,7 @@ class Work:
         changed: Callable[[Work], None] = lambda work: None,
         taken: dict[str, str] | None = None,
     ) -> None:
-        self.port, self.result = port, Result(port.url, port.serial)
+        self.port, self.result = port, Result(port.url, troubles.printable(port.serial))
         self.stage, self.share = "waiting", 0.0
         self._plan, self._registry, self._boards, self._changed = plan, registry, Boards(registry), changed
         self._taken = {} if taken is None else taken  # MAC: port, of the boards of one session
@@ -61,21 +62,32 @@ class Work:
         except asyncio.CancelledError:
             result.state = "aborted"
             result.sentence = "interrupted; nothing of it is trusted, run kanhu flash --resume to go on"
+            await self._restarted()  # it may be a hub in service that was only looked at
             raise
         except Exception as error:
             result.state = "failed"
             result.sentence = f"{self.port.url}: {type(error).__name__}: {error}; please report this"
         finally:
             self._end()
-        if self._in_loader:
-            await esptool.restart(self.port.url)
+        await self._restarted()
         return result
 
+    async def _restarted(self) -> None:
+        """No board is left in its loader, where it would stay until it is plugged in anew."""
+        if self._in_loader:
+            self._in_loader = False
+            await esptool.restart(self.port.url)
+
     def _end(self) -> None:
-        if self._allocated and not self.result.good:
-            self._boards.aborted(self._allocated.mac)
-        self.result.seconds = time.monotonic() - self._started
-        self._say(self.result.state, 1.0 if self.result.good else self.share)
+        result = self.result
+        result.sentence = troubles.printable(result.sentence)
+        result.seconds = time.monotonic() - self._started
+        try:
+            if self._allocated and not result.good:
+                self._boards.aborted(self._allocated.mac)
+            self._say(result.state, 1.0 if result.good else self.share)
+        except KanhuError as error:  # a full disk: nothing more is trusted by it, and other boards go on
+            result.sentence += f"; {error}"
 
     def _say(self, stage: str, share: float | None = None) -> None:
         self.stage = stage
@@ -87,6 +99,7 @@ class Work:
     async def _flash(self) -> tuple[str, str]:
         chip = await self._identified()
         bundle, expected = self._fitting(chip)
+        self._registry.refresh()  # another kanhu may have changed it since
         row = self._boards.of(chip.mac)
         if row:
             self.result.hub, self.result.generation = row.hub, row.generation
@@ -165,8 +178,8 @@ class Work:
     ) -> tuple[bool, dict[str, Any] | None]:
         self._say("comparing what is on it")
         # Its file system lives: what is in there the board says itself, below.
-        parts = [part for part in _parts(bundle) if part.name != "vfs"]
-        wrong = await esptool.verify(self.port.url, chip.chip, parts, BAUDS[0])
+        with _held(bundle, leave_out="vfs") as (parts, keep):
+            wrong = await esptool.verify(self.port.url, chip.chip, parts, BAUDS[0], keep)
         self.result.regions = {part.name: "kept" for part in parts}
         if wrong:
             return False, await self._asked(chip)
@@ -202,7 +215,8 @@ class Work:
                 board.reset()
                 return facts if facts.get("hub") else None
             except Trouble:
-                return None  # something else runs there
+                # Something else runs there, or a hub that said who it is and nothing more.
+                return {"hub": start.hub, "firmware": "", "started": start.boot} if start.hub else None
             finally:
                 board.close()
 
@@ -211,11 +225,12 @@ class Work:
     async def _written(self, chip: Chip, bundle: Bundle, given: Allocation) -> None:
         partition = bundle.partition("nvs")
         data = nvs.image(partition.size, rules.values(bundle, given, self._plan, self._registry))
-        with nvs.secret_file(data) as (path, keep):
+        self._in_loader = True
+        with _held(bundle) as (regions, signed), nvs.secret_file(data) as (path, secret):
             parts = sorted(
-                [*_parts(bundle), Part("nvs", partition.offset, len(data), path)],
-                key=lambda part: part.offset,
+                [*regions, Part("nvs", partition.offset, len(data), path)], key=lambda part: part.offset
             )
+            keep = (*signed, *secret)
             trouble = Trouble("")
             for attempt, baud in enumerate((*BAUDS, BAUDS[-1])):
                 try:
@@ -319,8 +334,17 @@ class Work:
             raise troubles.opening(error, self.port.url) from None
 
 
-def _parts(bundle: Bundle) -> list[Part]:
-    return [Part(one.name, one.offset, one.size, str(one.path)) for one in bundle.regions]
+@contextmanager
+def _held(bundle: Bundle, leave_out: str = "") -> Iterator[tuple[list[Part], tuple[int, ...]]]:
+    """Its regions as they were signed, whatever becomes of the folder meanwhile; BundleError."""
+    with ExitStack() as stack:
+        parts, keep = list[Part](), list[int]()
+        for one in bundle.regions:
+            if one.name != leave_out:
+                path, handles = stack.enter_context(nvs.secret_file(one.data()))
+                parts.append(Part(one.name, one.offset, one.size, path))
+                keep += handles
+        yield parts, tuple(keep)
 
 
 def _mb(size: int) -> str:

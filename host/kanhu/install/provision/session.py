@@ -312,15 +312,20 @@ def _network(row: Any) -> Heard | None:
     if not (isinstance(row, list) and len(row) >= 3 and type(row[1]) is int):
         return None
     name = row[0].decode("utf-8", "replace") if isinstance(row[0], bytes) else row[0]
-    return Heard(name, row[1], bool(row[2])) if isinstance(name, str) else None
+    return Heard(_shown(name), row[1], bool(row[2])) if isinstance(name, str) else None
+
+
+def _shown(text: object) -> str:
+    # A network's name is whatever its owner likes, and no terminal is to be steered by it.
+    return "".join(char if char.isprintable() else "\ufffd" for char in str(text or ""))
 
 
 def _step(message: dict[str, Any]) -> Step:
     rssi = message.get("rssi")
     return Step(
-        str(message.get("step")),
+        _shown(message.get("step")),
         message.get("ok") is True,
-        str(message.get("why") or ""),
+        _shown(message.get("why")),
         rssi if type(rssi) is int else None,
-        str(message.get("more") or ""),
+        _shown(message.get("more")),
     )
