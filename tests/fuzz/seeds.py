@@ -129,6 +129,7 @@ def _hub_config() -> list[bytes]:
     from kanhu_protocol import cbor
 
     good = {**_SETTINGS, "wifi": ["name", "password"], "broker": ["b", 1883, "u", "p"], "version": 3}
+    good |= {"network": "ppp", "apn": "internet", "modem": [1, 17, 18, 115200], "ca": "ca2"}
     one_each = [{key: value} for key, value in good.items()]
     wrong: list[Any] = [{key: {"a": 1}} for key in good]
     return [cbor.dumps(item) for item in [good, *one_each, *wrong, [], 1]] + [b"", b"\xff"]
