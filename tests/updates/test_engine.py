@@ -178,6 +178,20 @@ def test_a_hub_that_stops_fetching_is_asked_anew_and_given_up_in_the_end() -> No
     assert len(city.asks) == ASKS
 
 
+def test_a_hub_that_begins_to_fetch_over_and_over_is_given_up() -> None:
+    city = one()
+    for _ in range(ASKS):
+        fetched(city)
+        for n in range(2 * STALL_MS // 60_000):
+            city.engine.progress("hub00", NEW, 900 * (n % 3), SIZE, city.now)
+            city.now += 60_000
+            city.tick()
+            if states(city) != {"hub00": FETCHING}:
+                break
+    assert city.engine.units["hub00"].why == "stalled"
+    assert len(city.asks) == ASKS
+
+
 def test_a_trial_without_an_end_has_failed_and_a_late_proof_puts_that_right() -> None:
     city = one()
     fetched(city)

@@ -145,8 +145,8 @@ class Engine:
         unit = self.units.get(hub)
         if unit is None or not unit.asks or (version, size) != (self.rollout.version, self.rollout.size):
             return None
-        if unit.state == FETCHING and unit.received == offset:
-            return None  # said again: no progress
+        if unit.state == FETCHING and offset <= unit.received:
+            return None  # said again, or begun anew: whoever never comes further has stopped
         if unit.state in (ASKED, FETCHING):
             return self._to(unit, FETCHING, now, taken=True, received=offset)
         if unit.state in (WAITING, POSTPONED):
