@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kanhu.registry import Registry, RegistryError
+from kanhu.registry.acceptances import Acceptances
 
 
 @pytest.fixture
@@ -76,13 +77,15 @@ def test_a_placeholder_with_another_hub_stays(registry: Registry) -> None:
     assert registry.hub(other).home == placeholder
 
 
-@pytest.mark.parametrize("lived", ["region", "note"])
+@pytest.mark.parametrize("lived", ["region", "note", "acceptance"])
 def test_a_hub_does_not_leave_a_home_that_is_one(registry: Registry, lived: str) -> None:
     home, other = registry.add_home("cn/42" if lived == "region" else None), registry.add_home("cn/43")
     hub, _ = registry.add_hub(home)
     if lived == "note":
         with registry._change() as db:
             db.execute("INSERT INTO notes VALUES (?,?,?,?)", (home, "deaf on one side", "zhang", 1))
+    if lived == "acceptance":
+        Acceptances(registry).add(hub, b"{}", bytes(64), 1)
     with pytest.raises(RegistryError, match=re.escape(f"is in home {home} already")):
         registry.move_hub(hub, other)
     assert registry.hub(hub).home == home

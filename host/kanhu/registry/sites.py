@@ -68,10 +68,9 @@ class Sites(RegistryFile):
         home = self.home(home_id)
         if home.region or home.name or home.address or home.phones:
             return False
-        return not any(
-            self._db.execute(f"SELECT 1 FROM {table} WHERE home=?", (home_id,)).fetchone()  # noqa: S608
-            for table in _LIVED
-        )
+        accepted = "SELECT 1 FROM acceptances JOIN hubs ON hubs.id=acceptances.hub WHERE hubs.home=?"
+        asked = [accepted, *(f"SELECT 1 FROM {table} WHERE home=?" for table in _LIVED)]  # noqa: S608
+        return not any(self._db.execute(one, (home_id,)).fetchone() for one in asked)
 
     def move_hub(self, hub_id: str, home_id: str) -> None:
         """Bring a hub from its placeholder into a home that is there; an empty placeholder goes."""
