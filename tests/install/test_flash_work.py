@@ -99,6 +99,16 @@ async def test_slower_and_slower(board: FakeBoard, registry: Registry, tmp_path:
     assert board.bauds == list(BAUDS)
 
 
+@pytest.mark.parametrize("step", ["identify", "read", "run"])
+async def test_what_stumbles_once(
+    step: str, board: FakeBoard, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kanhu.install.flash.work.POLL_S", 0.01)
+    board.before = fails(step, 1)
+    result = await flash(board, registry, plan(tmp_path))
+    assert (result.state, result.attempts) == ("passed", 1)
+
+
 async def test_a_board_that_cannot_be_written(board: FakeBoard, registry: Registry, tmp_path: Path) -> None:
     board.before = fails("write", 99)
     result = await flash(board, registry, plan(tmp_path))

@@ -6,8 +6,9 @@ import asyncio
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -138,13 +139,7 @@ class Work:
         if who:
             raise Trouble(troubles.busy(self.port.url, who=who))
         self._say("asking which chip it is")
-        try:
-            chip = await esptool.identify(self.port.url)
-        except Trouble as trouble:
-            if not trouble.again:
-                raise
-            await asyncio.sleep(POLL_S)
-            chip = await esptool.identify(self._here().url)
+        chip = await self._twice(lambda: esptool.identify(self._here().url))
         result = self.result
         result.mac, result.chip, result.flash_size = chip.mac, chip.chip, chip.flash_size
         self._in_loader = True
@@ -179,7 +174,8 @@ class Work:
         self._say("comparing what is on it")
         # Its file system lives: what is in there the board says itself, below.
         with _held(bundle, leave_out="vfs") as (parts, keep):
-            wrong = await esptool.verify(self.port.url, chip.chip, parts, BAUDS[0], keep)
+            compare = partial(esptool.verify, self.port.url, chip.chip, parts, BAUDS[0], keep)
+            wrong = await self._twice(compare)
         self.result.regions = {part.name: "kept" for part in parts}
         if wrong:
             return False, await self._asked(chip)
@@ -196,9 +192,8 @@ class Work:
         """Whether anything on it can start: without a partition table nothing can."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "table"
-            await esptool.read(
-                self.port.url, chip.chip, bundle.region("partitions").offset, esptool.SECTOR, str(path)
-            )
+            place = bundle.region("partitions").offset, esptool.SECTOR, str(path)
+            await self._twice(partial(esptool.read, self.port.url, chip.chip, *place))
             return path.read_bytes()[:2] == TABLE_MAGIC
 
     async def _asked(self, chip: Chip) -> dict[str, Any] | None:
@@ -309,6 +304,16 @@ class Work:
         return facts
 
     # Inside
+
+    async def _twice(self, what: Callable[[], Awaitable[T]]) -> T:
+        """Once more where that may help: a line may stumble once."""
+        try:
+            return await what()
+        except Trouble as trouble:
+            if not trouble.again:
+                raise
+            await asyncio.sleep(POLL_S)
+            return await what()
 
     def _here(self) -> Port:
         self.port = ports.again(self.port, self.result.mac) or self.port
