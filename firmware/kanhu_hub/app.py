@@ -166,9 +166,11 @@ class App:
             drop("kanhu_hub.proof")
 
     def down(self, data):
-        """A link's down message."""
+        """A link's down message: whether a host said it."""
+        before = self.downlink.heard_ms
         self.downlink.take(data)
         self.indicator.look()
+        return self.downlink.heard_ms != before
 
     def reached(self):
         """Whether a host has proved to be there within three heartbeats."""
@@ -239,7 +241,8 @@ class App:
                 self._prove(now)
             self.faults.tick()
             self.heartbeat.tick()
-            self.clock.keep_floor()
+            if self.reached():  # a wrong time that keeps the host away must not stay
+                self.clock.keep_floor()
             await self.clock.sleep_ms(_TICK_MS)
 
 

@@ -83,6 +83,7 @@ class Attempt:
         self._held = []
         self._moved = False  # the station has left its network
         self._via = self._stored = False
+        self.told = False  # the clock, by whoever has the code
         self.again = False  # the hub has to start again to be what it was
 
     async def run(self):
@@ -171,12 +172,14 @@ class Attempt:
                 utc_ms = await self._app.board.sntp(*config.ntp)
                 more = "the time server is not believed"
                 if clock.set(utc_ms, SNTP):
+                    self.told = False
                     self._app.recorder.record(k.CLOCK_SET, {})
             except OSError as error:
                 more = "%s is silent: %r" % (config.ntp[0], error)
         if clock.source is None and (config.ntp or config.tls):
             raise Failed("time", "clock_not_set", more, None)
-        self._tell("time", True, more={SNTP: "sntp", HOST: "host"}.get(clock.source, "unset"))
+        source = HOST if self.told else clock.source
+        self._tell("time", True, more={SNTP: "sntp", HOST: "host"}.get(source, "unset"))
 
     async def _broker(self, net):
         from kanhu_hub.links.mqtt import MqttLink
@@ -219,8 +222,8 @@ class Attempt:
             except LinkError:
                 await app.clock.sleep_ms(_POLL_MS)
                 continue
-            way.met = self._via = True
-            app.down(message)
+            self._via = True
+            way.met = app.down(message) or way.met
             self._via = False
 
     async def _proof(self):

@@ -74,10 +74,10 @@ class Clock:
             self._board.set_rtc(self._floor)
         return self._floor > 0
 
-    def keep_floor(self):
+    def keep_floor(self, every_ms=_FLOOR_EVERY_MS):
         """Remember the time reached, so that it is never set back below it; call every few minutes."""
         now = self.now_ms()
-        if self._offset is not None and not self.fault and now - self._floor_at >= _FLOOR_EVERY_MS:
+        if self._offset is not None and not self.fault and now - self._floor_at >= every_ms:
             self._floor_at = now
             self._raise_floor(now + self._offset)
 

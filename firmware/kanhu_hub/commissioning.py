@@ -35,6 +35,7 @@ class Commissioning:
         self._doors = []
         self._tasks = []
         self._gatt = None
+        self._lacks = True  # a link its settings
         self._saved_ms = None  # when a broker's settings were
         self._requests = Requests(app, log, drop)
         self._open()
@@ -78,36 +79,48 @@ class Commissioning:
             self._gatt.want("commissioning", not self._doors[-1].shut)
 
     async def _watch(self):
-        app, requests = self._app, self._requests
-        works_ms = hello_ms = app.clock.now_ms()
+        self._works_ms = self._hello_ms = self._app.clock.now_ms()
         while True:
-            now = app.clock.now_ms()
-            requests.tick(now)
-            open_doors = [door for door in self._doors if not door.shut]
-            if now >= hello_ms:
-                hello_ms = now + _HELLO_MS
-                for door in open_doors:
-                    door.hello()
-            if requests.saved:
-                self._restart(now)
-            elif requests.busy():
-                works_ms = now
-            else:
-                if app.courier.cut_off_ms():
-                    works_ms = now
-                lacks = len(app.courier.ways) < len(app.config.links)
-                over = now >= self._until_ms or now - works_ms >= _WORKS_MS
-                if not open_doors or (over and not lacks):
+            try:
+                if self._look():
                     break
-            self._offer()
-            await app.clock.sleep_ms(_LOOK_MS)
+            except Exception as error:  # it must not stay open for that
+                print("commissioning", repr(error))
+            await self._app.clock.sleep_ms(_LOOK_MS)
         self._close()
+
+    def _look(self):
+        # True: it is over.
+        app, requests = self._app, self._requests
+        now = app.clock.now_ms()
+        requests.tick(now)
+        open_doors = [door for door in self._doors if not door.shut]
+        if now >= self._hello_ms:
+            self._hello_ms = now + _HELLO_MS
+            for door in open_doors:
+                door.hello()
+        busy = requests.busy()
+        if requests.saved:
+            self._restart(now)
+        elif busy or app.courier.cut_off_ms():
+            self._works_ms = now
+        if not busy:  # a trial has a link of its own
+            self._lacks = len(app.courier.ways) < len(app.config.links)
+        # Also while settings are tried: after them no others.
+        requests.over = now >= self._until_ms and not self._lacks
+        works = now - self._works_ms >= _WORKS_MS
+        if not busy and (not open_doors or requests.over or (works and not self._lacks)):
+            return True
+        self._offer()
+        return False
 
     def _restart(self, now):
         app = self._app
         self._saved_ms = self._saved_ms or now
         since_ms = now - self._saved_ms
-        if since_ms < _LINGER_MS:
+        from kanhu_hub.order import pressing
+
+        if since_ms < _LINGER_MS or pressing(app):
             return
         if not self._requests.broken():
             # The new link runs already: no hurry.

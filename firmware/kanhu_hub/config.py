@@ -19,6 +19,13 @@ def _wifi(value):
     return isinstance(value, list) and len(value) == 2 and _text(value[0]) and isinstance(value[1], str)
 
 
+def _apn(value):
+    # It goes into a command in quotes: nothing else may ride along.
+    return (
+        _text(value) and len(value) < 101 and all("!" <= char <= "~" and char not in '",;' for char in value)
+    )
+
+
 def _modem(value):
     return isinstance(value, list) and len(value) == 4 and all(_number(item) for item in value)
 
@@ -71,7 +78,7 @@ def read(hub_id, raw):
         setattr(config, name, value)
     take("wifi", _wifi, None)
     take("network", lambda value: value in ("wifi", "ppp"), "wifi")
-    take("apn", _text, "")
+    take("apn", _apn, "")
     take("modem", _modem, [1, 17, 18, 115200])  # UART, its TX and RX pins, baud
     take("broker", lambda value: _host(value) and len(value) == 4, None)
     take("tls", lambda _: True, False)  # whatever is not false: never plain text by a slip

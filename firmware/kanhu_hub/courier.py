@@ -106,8 +106,8 @@ class Courier:
             try:
                 while True:
                     message = await way.link.receive()
-                    way.met = True
-                    self._on_down(message)
+                    if self._on_down(message) is not False:
+                        way.met = True
             except LinkError:
                 await self._clock.sleep_ms(_WATCH_MS)
 

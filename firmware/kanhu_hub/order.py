@@ -57,10 +57,17 @@ def calm(app):
     return not app.alarms.shown() and not app.pairing
 
 
-def quiet(app):
-    """Whether the hub may restart: nothing stands, RAM alone holds no event, and nobody begins to press."""
+def pressing(app):
+    """Whether somebody begins to press, or lets go."""
     for button in app.buttons.values():
         begun = button.due or bool(button.wire.value()) == button.pressed
         if begun and not (button.line and button.line.short()):
-            return False
+            return True
+    return False
+
+
+def quiet(app):
+    """Whether the hub may restart: nothing stands, RAM alone holds no event, and nobody begins to press."""
+    if pressing(app):
+        return False
     return calm(app) and not app.outbox.unsaved and not any(held.sealed for held in app.outbox.urgent)

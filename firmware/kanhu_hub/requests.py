@@ -6,7 +6,7 @@ import sys
 from micropython import const
 
 from kanhu_hub.ccm import Ccm
-from kanhu_hub.clock import HOST
+from kanhu_hub.clock import HOST, SNTP
 from kanhu_protocol import cbor, seal
 from kanhu_protocol import kinds as k
 
@@ -17,6 +17,9 @@ _IDENTIFY_MS = const(5000)
 _CA = const(1024)  # bytes, as are the next two (IEEE 802.11)
 _SSID = const(32)
 _PASSWORD = const(64)
+_STORED = const(1016)  # bytes of settings that NVS gives back, less those that name the CA bundle
+_MORE = const(200)  # characters for a technician: a message up has 512 bytes
+_LATEST_MS = const(3094168447000)  # 2068-01-19, the last that an ESP32's clock takes
 
 
 class Requests:
@@ -36,6 +39,8 @@ class Requests:
         self._job = None  # a scan or a trial, which is busy until it has told how it went
         self._trial = None
         self.saved = False
+        self.over = False  # the time for it is: nothing more is begun
+        self._told = False  # the clock is as it was told here
         self._ca = b""
         self._joining = None
         self._lamp_ms = 0
@@ -99,9 +104,13 @@ class Requests:
         if what == "status":
             door.say(self._status())
         elif what == "time":
-            clock = self._app.clock
-            changed = clock.set(_number(fields["utc_ms"]), HOST)
+            clock, utc_ms = self._app.clock, _number(fields["utc_ms"])
+            if utc_ms > _LATEST_MS:
+                return "malformed"
+            # The code is not the hub's key: this binds the hub no more than a time server's word does.
+            changed = clock.source != HOST and clock.set(utc_ms, SNTP)
             if changed:
+                self._told = True
                 self._app.recorder.record(k.CLOCK_SET, {})
             door.say({"is": "time", "ok": changed or not clock.fault})
         elif what == "identify":
@@ -173,18 +182,22 @@ class Requests:
 
     def scan(self, asker):
         """asker.found(rows) follows; False while something else is being done."""
-        if self.busy():
+        if self.busy() or self.over:
             return False
         self._job = asyncio.create_task(self._scan(asker))
         return True
 
     async def _scan(self, asker):
-        found = await self.joining().scan(self._app.config.wifi)
+        try:
+            found = await self.joining().scan(self._app.config.wifi)
+        except Exception as error:
+            sys.print_exception(error)
+            found = []
         self._job = None
         asker.found(found)
 
     def _set(self, door, fields):
-        if self.busy():
+        if self.busy() or self.over:
             return "busy"
         from kanhu_hub import attempt, config
 
@@ -197,8 +210,14 @@ class Requests:
                 return "no_ca"
         elif ca is not None and not 0 < len(_bytes(ca)) <= _CA:
             return "malformed"
-        read = config.read(self.hub_id, cbor.dumps(new))
+        raw = cbor.dumps(new)
+        read = config.read(self.hub_id, raw)
         if [name for name in read.wrong if name in fields] or not (read.wifi or read.network == "ppp"):
+            return "malformed"
+        # To be without a broker could not be tried, and no hub would call any more.
+        if len(raw) > _STORED or fields.get("broker", read) is None:
+            return "malformed"
+        if read.network == "ppp" and _pins(read).intersection(read.modem[1:3]):
             return "malformed"
         if read.wifi and (len(read.wifi[0].encode()) > _SSID or len(read.wifi[1].encode()) > _PASSWORD):
             return "malformed"
@@ -208,20 +227,31 @@ class Requests:
         return None
 
     async def _try(self, door, new, read, ca):
+        try:
+            await self._tried(door, new, read, ca)
+        except Exception as error:  # whatever is half done: a new start is not
+            sys.print_exception(error)
+            self.saved = True
+            self._job = None
+
+    async def _tried(self, door, new, read, ca):
         from kanhu_hub import attempt
 
         app = self._app
         sealed = hasattr(door, "tell")
         tell = door.tell if sealed else self._said
         trial = self._trial = attempt.Attempt(app, self.joining(), read, ca, tell, self._log)
+        trial.told = self._told
         works = False
         try:
             await trial.run()
             attempt.save(app.board.nvs, new, ca)
             works = True
+            if read.broker and read.tls:
+                app.clock.keep_floor(0)  # a certificate was good then: the next start begins with it
         except attempt.Failed as error:
             step, why, more, rssi = error.args
-            tell(step, False, why=why, more=more, rssi=rssi)
+            tell(step, False, why=why, more=more and more[:_MORE], rssi=rssi)
         except (OSError, ValueError) as error:
             await trial.back()
             tell("done", False, why="not_saved", more=repr(error))
@@ -238,6 +268,14 @@ class Requests:
 
     def _said(self, step, ok, **more):
         self._log("improv: %s %s" % (step, "ok" if ok else more.get("why")))
+
+
+def _pins(config):
+    # What inputs, lamp and buzzer are on: a modem on one of them would silence it.
+    used = {config.lamp, config.buzzer, config.mains, config.cancel}
+    for row in config.buttons + config.pirs:
+        used.update(row[1:])
+    return used
 
 
 def _number(value):

@@ -231,6 +231,30 @@ def test_no_clock_no_tls(town: Town, tmp_path: Path) -> None:
     assert "ca2" not in hub.nvs()
 
 
+def test_a_reason_that_is_longer_than_a_message(hasty: Cable) -> None:
+    for _ in range(2):  # and the hub is as free for the next trial as before
+        last = hasty.trial(wifi=HOME, broker=BROKER, ntp=["n" * 600, 123])[-1]
+        assert (last["step"], last["ok"]) == ("time", False)
+        assert len(last["more"]) == 200
+
+
+def test_the_code_does_not_bind_the_clock(town: Town) -> None:
+    """A wrong time from the code's holder is overruled by a host, and is gone after a start."""
+    hub = fresh(town)
+    with Cable(hub) as cable:
+        assert cable.hello()
+        assert cable.ask({"do": "time", "utc_ms": 2_800_000_000_000}, "time")["ok"]
+        assert cable.ask({"do": "status"}, "status")["clock"]
+        assert "floor" not in hub.nvs()
+        assert cable.ask({"do": "time", "utc_ms": int(time.time() * 1000)}, "time")["ok"]
+        steps = cable.trial(wifi=HOME, broker=BROKER)
+        assert steps[-1]["step"] == "done"
+        assert next(one for one in steps if one["step"] == "time")["more"] == "host"
+        hub.wait_log(f"hub {hub.hub_id} boot 2", 30)
+    wait_for(lambda: len(events(town, hub, k.BOOT)) == 2, 30, hub.log())
+    assert abs(events(town, hub, k.PROVISIONED)[0][k.UTC_MS] - time.time() * 1000) < 60_000
+
+
 def test_tls_with_a_ca_in_pieces(town: Town, tmp_path: Path) -> None:
     """The broker's certificate is checked against what was given, which is kept with the rest."""
     papers = Papers(tmp_path)
@@ -314,6 +338,10 @@ def test_nvs_that_takes_nothing(town: Town) -> None:
         ({"do": "set", "wifi": HOME, "ca": b""}, "malformed"),
         ({"do": "set", "wifi": HOME, "ca": "text"}, "malformed"),
         ({"do": "set", "wifi": ["h" * 300, "p" * 600]}, "malformed"),
+        ({"do": "set", "wifi": HOME, "broker": None}, "malformed"),
+        ({"do": "set", "network": "ppp", "apn": 'x"\rAT+CFUN=0'}, "malformed"),
+        ({"do": "set", "network": "ppp", "modem": [1, 17, 4, 115200]}, "malformed"),
+        ({"do": "time", "utc_ms": 3094168447001}, "malformed"),
         ({"do": "time"}, "malformed"),
         ({"do": "time", "utc_ms": -1}, "malformed"),
         ({"do": "ca", "at": 0}, "malformed"),

@@ -122,7 +122,7 @@ class Gatt:
             try:
                 self._look()
                 await self._notify()
-            except OSError as error:
+            except Exception as error:  # short of memory, too: the next caller may be needed
                 print("gatt", repr(error))
                 await asyncio.sleep_ms(_PAUSE_MS)
             try:
@@ -132,6 +132,8 @@ class Gatt:
 
     def _look(self):
         now = time.ticks_ms()
+        if time.ticks_diff(now, self._free_ms) > 0:
+            self._free_ms = now  # ticks wrap: one of a week ago would seem to lie ahead
         if self._seen != self._connection:
             if self._connection is not None:
                 self._over(now)

@@ -327,3 +327,80 @@ def test_heartbeat_measures_the_heap():
     assert 0 < size <= gc.mem_free()
     block = bytearray(size)
     assert len(block) == size
+
+
+def test_ble_is_offered_after_a_week_without_it():
+    """Ticks wrap: a moment long ago must not seem to lie ahead."""
+    import sys
+
+    class Bluetooth:
+        """The module, and its BLE()."""
+
+        offered = 0
+
+        def BLE(self):
+            return self
+
+        def UUID(self, value):
+            return bytes(16)
+
+        def gap_scan(self, *args):
+            pass
+
+        def gap_advertise(self, *args, resp_data=None):
+            self.offered += 1
+
+        def gatts_register_services(self, services):
+            return ((1, 2),)
+
+        def gatts_set_buffer(self, *args):
+            pass
+
+    class Radio:
+        other = None
+        connecting = False
+
+        def resume(self):
+            self.connecting = False
+
+    class Time:
+        ms = 5000
+
+        def ticks_ms(self):
+            return self.ms & 0x3FFFFFFF
+
+        def ticks_diff(self, end, start):
+            return ((end - start + 0x20000000) & 0x3FFFFFFF) - 0x20000000
+
+        def ticks_add(self, ticks, delta):
+            return (ticks + delta) & 0x3FFFFFFF
+
+    class Machine:
+        PWRON_RESET = HARD_RESET = WDT_RESET = DEEPSLEEP_RESET = SOFT_RESET = 0
+
+    ble = sys.modules["bluetooth"] = Bluetooth()
+    sys.modules["machine"] = Machine
+    from kanhu_hub.board import gatt
+
+    now = gatt.time = Time()
+    one = gatt.Gatt(Radio(), "az2a837w6f")
+    day_ms = 86_400_000
+    for _ in range(16):  # nobody needs it for so long, and run() looks now and then
+        one._look()
+        now.ms += day_ms // 2
+    assert not ble.offered
+    one.want("ble", True)
+    one._look()
+    assert ble.offered == 1
+    # A caller for nothing: the next pause still stands.
+    one._seen = 7
+    ble.gatts_read = lambda handle: b""
+    one._look()
+    one._seen = None
+    one._look()
+    now.ms += 900
+    one._look()
+    assert ble.offered == 1
+    now.ms += 200
+    one._look()
+    assert ble.offered == 2
