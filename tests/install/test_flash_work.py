@@ -427,7 +427,9 @@ async def test_a_hub_in_service_whose_flashing_was_broken_off(
     # After that it seals with a key that nobody has: it can be flashed again, and only then is it heard.
     board.held = {"urgent": 0, "events": []}
     board.before = lambda one, step: one.changes.update(radio="failed") if step == "write" else None
-    assert "radio does not come on" in (await flash(board, registry, plan(tmp_path))).sentence
+    wrong = (await flash(board, registry, plan(tmp_path))).sentence
+    assert "radio does not come on" in wrong
+    assert wrong.endswith(f"hub {first.hub} may not be heard before it has been flashed again")
     assert registry.keys(first.hub) == old
     board.before, board.changes = lambda one, step: None, {}
     board.held = {"urgent": 0, "events": [[20_000, 0, 4], [20_001, 0, 4]]}

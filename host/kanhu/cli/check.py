@@ -141,7 +141,7 @@ def verify(
 ) -> None:
     """Whether a record is as it was signed, by a key that you trust. Exit 1: it is not."""
     trusted = [keys.load_public(path) for path in trust]
-    if Path(what).exists():
+    if os.path.exists(what):
         found = record.read(Path(what))
     else:
         newest = _kept(journal_dir(data_dir, config), what)[0]

@@ -171,7 +171,7 @@ def _row(one: dict[str, Any], *keys: str) -> dict[str, Any]:
 @contextmanager
 def _bar(what: str) -> Iterator[Told]:
     """A bar while something is fetched, on a terminal; nothing where nobody looks."""
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True)
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(binary_units=True)
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(what, total=None, visible=False)

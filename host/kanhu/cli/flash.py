@@ -109,6 +109,11 @@ def flash(
     if not console.is_terminal or len(results) > len(works):
         console.print(table.table([(result, "", 0.0) for result in results], console.is_terminal))
     print(table.summary(results, seconds))
+    if any(result.state == "passed" for result in results) and not plan.network:
+        print(
+            "next: labels (kanhu label sheet --all), and in the home kanhu provision HUB: what was written "
+            "now has no network"
+        )
     if to:
         for path in report.write(to, results, plan, seconds):
             print(f"report: {path}")

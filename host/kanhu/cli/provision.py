@@ -42,7 +42,10 @@ class Language(StrEnum):
 def provision(
     hub: Annotated[str, typer.Argument(help="Its id; left out with --code.")] = "",
     code: Annotated[
-        str, typer.Option(help="The code on its label, where there is no registry; -: asked for.")
+        str,
+        typer.Option(
+            help="The code on its label, where there is no registry; -: asked for, not shown by ps."
+        ),
     ] = "",
     hub_id: Annotated[str, typer.Option(help="With --code: only this hub will do.")] = "",
     port: Annotated[str, typer.Option(help="Port or pyserial URL of its cable.")] = "",
@@ -95,6 +98,11 @@ def provision(
         raise ProvisionError("where a home is stands in the registry: name the hub by its id")
     if not scan:
         _whole(wifi, network, broker, ca, user, code if not hub else "")
+    if hub and not _has_registry(data_dir):
+        raise ProvisionError(
+            f"no registry in {data_dir}: name its folder (--data-dir), or leave the id out and give --code - "
+            "with the code on the label"
+        )
     chinese = (language or _own_language()) is Language.zh
     with ExitStack() as stack:
         registry = stack.enter_context(open_registry(data_dir, "change")) if hub else None
@@ -140,6 +148,16 @@ def _whole(wifi: str, network: Network | None, broker: str, ca: Path | None, use
             "without the registry nobody here knows the hub's password: give --user with the hub's id, and "
             "KANHU_BROKER_PASSWORD, or leave --broker out for the broker that it has"
         )
+
+
+def _has_registry(data_dir: Path) -> bool:
+    try:
+        (data_dir / "registry.db").stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # opening it says why
+    return True
 
 
 def _own_language() -> Language:

@@ -112,4 +112,6 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SigningError(f"{path}: {error.strerror}") from None
+        raise SigningError(
+            f"{path}: {error.strerror}; name the file of a key: its .pub.pem to trust it, its .pem to sign"
+        ) from None

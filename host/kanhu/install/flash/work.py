@@ -86,6 +86,8 @@ class Work:
         try:
             if self._allocated and not result.good:
                 self._boards.aborted(self._allocated.mac)
+                if rules.in_service(result.hub, self._plan, self._registry):
+                    result.sentence += f"; hub {result.hub} may not be heard before it has been flashed again"
             self._say(result.state, 1.0 if result.good else self.share)
         except KanhuError as error:  # a full disk: nothing more is trusted by it, and other boards go on
             result.sentence += f"; {error}"
