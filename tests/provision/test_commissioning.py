@@ -583,3 +583,20 @@ def test_the_serial_link_and_commissioning_share_the_wire(town: Town) -> None:
         assert cable.trial(wifi=HOME, broker=BROKER)[-1]["step"] == "done"
         hub.wait_log(f"hub {hub.hub_id} boot 2", 30)
     assert config_of(hub)["links"] == ["serial", "mqtt"]
+
+
+def test_trial_after_trial_does_not_keep_it_open(town: Town) -> None:
+    """Whoever has the code holds up a hub's own network for ten minutes after a press, not longer."""
+    config = {"wifi": ["gone", WORD], "broker": ["broker.lan", 1883, None, None]}
+    hub = bare_hub(town, config=config, speed=40)
+    with Cable(hub) as cable:
+        hub.wait_log("lamp cannot_tell", 30)
+        time.sleep(0.5)
+        assert town.bench.press_watched(f"{hub.hub_id}/bed")
+        hub.wait_log("commissioning is open", 30)
+        assert cable.hello()
+        end = time.monotonic() + 50
+        while "commissioning is closed" not in hub.log():
+            assert time.monotonic() < end
+            cable.say({"do": "set", "wifi": ["nowhere", WORD], "broker": BROKER})
+            cable.wait(0.02)
