@@ -36,7 +36,7 @@ def test_settings_and_config(registry: Registry, home: str) -> None:
         ({"buttons": [[2, 4, None]]}, "two wired inputs"),
         ({"links": ["lora"]}, "setting links"),
         ({"network": "lan"}, "setting network"),
-        ({"apn": "cmnet\"\r"}, "setting apn"),
+        ({"apn": 'cmnet"\r'}, "setting apn"),
         ({"modem": [0, 17, 18, 115200]}, "setting modem"),
         ({"modem": [1, 17, 18, 31250]}, "setting modem"),
         ({"network": "ppp", "modem": [1, 4, 18, 115200]}, "pin 4 is taken twice"),
