@@ -216,10 +216,18 @@ class Turn:
 
     def check_ledger(self) -> None:
         """The daemon's own books, recomputed from its disk: all delivered, nothing lost."""
-        self.relay.stop()
         hubs = json.loads((self.common / "hubs.json").read_text())
-        books = ledger(self.folder / "relay" / "data" / "journal.db", self.env)
-        sums = [books[hub] for hub, _ in hubs]
+
+        def books() -> list[dict[str, int]]:
+            found = ledger(self.folder / "relay" / "data" / "journal.db", self.env)
+            return [found[hub] for hub, _ in hubs]
+
+        for _ in range(20):  # the last acknowledgements may still be on their way to the daemon
+            if not any(one["queued"] for one in books()):
+                break
+            time.sleep(0.25)
+        self.relay.stop()
+        sums = books()
         assert sum(one["delivered"] for one in sums) == self.next, sums
         assert not any(one["lost"] or one["awaited"] or one["queued"] for one in sums), sums
 
