@@ -24,7 +24,7 @@ COMMANDS = (
     ),
     Later("registry", "kanhu.cli.registry:app", "Homes, hubs and sensors."),
     Later("pair", "kanhu.cli.pair:app", "Pair a sensor: let a hub listen, take one, prove it."),
-    Later("provision", "kanhu.cli.provision:provision", "Give a hub its network and home, by cable or BLE."),
+    Later("provision", "kanhu.cli.provision:provision", "Give a hub its network and its home."),
     Later("home", "kanhu.cli.home:app", "How a home is, and whether anybody is in it."),
     Later("family", "kanhu.cli.family:app", "Who may open the families' page: labels and claims."),
     Later("pki", "kanhu.cli.pki:app", "A CA of your own: certificates for brokers."),

@@ -60,7 +60,7 @@ async def _accept(found: record.Signed, registry: Registry, journal: Journal) ->
 
 def _survey(survey: Survey) -> dict[str, Any]:
     return {
-        "state": survey.state, "why": survey.why, "seconds": survey.seconds,
+        "state": survey.state, "why": survey.why, "busy": survey.busy, "seconds": survey.seconds,
         "heard": [
             {
                 "device": device, "count": _count(fields), "span_ms": fields.get(k.SPAN_MS, 0),

@@ -21,6 +21,7 @@ from .surveys import MAX_S
 LOOK_EVERY_S = 0.3
 START_S = 20.0  # a hub's first heartbeat comes 5 s after its start, its network may take longer
 SURVEY_S = 60
+BUSY_S = 10.0  # a test press that is just over still has the hub's lamp for a moment
 MIN_SURVEY_S = 5
 CALLER, MOVEMENT = "call", "motion"
 SKIPS = ("press", "walk", "survey")
@@ -148,7 +149,8 @@ def _listen(plan: Plan, teller: Teller) -> tuple[dict[str, Any], list[tuple[Devi
     sensors = [one for one in plan.devices if one.role == MOVEMENT]
     walkers = [one for one in sensors if not plan.why("walk", one.index)]
     walk = _ask(plan, "check.walk", seconds=plan.wait_s) if walkers else {"seen": []}
-    survey_ends, walk_ends = time.monotonic() + plan.seconds, time.monotonic() + plan.wait_s
+    began = time.monotonic()
+    survey_ends, walk_ends = began + plan.seconds, began + plan.wait_s
     while True:
         seen = {one["device"]: one["count"] for one in walk["seen"] if one["hub"] == plan.hub}
         dark = [one for one in walkers if not seen.get(one.index)]
@@ -164,6 +166,9 @@ def _listen(plan: Plan, teller: Teller) -> tuple[dict[str, Any], list[tuple[Devi
         time.sleep(LOOK_EVERY_S)
         if surveying:
             survey = _ask(plan, "check.surveyed")
+            if survey.get("busy") and time.monotonic() - began < BUSY_S:
+                survey = _ask(plan, "check.survey", seconds=plan.seconds)
+                survey_ends = time.monotonic() + plan.seconds
         if walking:
             walk = _ask(plan, "check.walked")
 

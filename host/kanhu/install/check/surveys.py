@@ -50,6 +50,7 @@ class Survey:
     seconds: int
     state: Literal["asked", "running", "done", "failed"] = "asked"
     why: str = ""
+    busy: bool = False  # the hub listens for something else; that may be over at once
     answer: tuple[int, int] = (0, 0)  # (boot, seq) of the hub's: what it said before is of another survey
     heard: dict[int, dict[int, Any]] = field(default_factory=dict)
 
@@ -115,6 +116,7 @@ class Surveys:
                 survey.until = time.monotonic() + survey.seconds + ANSWER_S
             else:
                 detail = names.DETAILS[k.COMMAND_REFUSED].get(fields.get(k.DETAIL, 0), "")
+                survey.busy = detail == "busy"
                 self._end(survey, f"the hub refuses: {REFUSALS.get(detail, detail or 'no reason given')}")
         elif event.kind == k.BOOT and survey.state == "running":
             self._end(survey, "the hub has restarted")
