@@ -21,6 +21,7 @@ from kanhu_protocol import cbor, down, events, frame, kinds, seal
 HUB = "hub0000001"
 KEY = bytes(range(16))
 HEAP = 256 * 1024
+FREE_MIN = 123 * 1024  # bytes free in it at least, were there no stand-ins for the chip
 EVENTS = 10_000
 SECONDS = 60
 PER_SECOND, STRANGERS = 500, 200
@@ -176,5 +177,5 @@ def test_a_minute_of_crowded_air_and_ten_thousand_events(tmp_path: Path) -> None
     assert all(0 <= delay < 1 for delay in delays)
     assert counted >= 0.99 * sent
     assert sent > 0.98 * PER_SECOND * SECONDS
-    assert min(free[2:]) >= HEAP // 4
+    assert min(free[2:]) + stand_ins >= FREE_MIN
     assert free[-1] > free[quiet] - 4096, free  # no growth

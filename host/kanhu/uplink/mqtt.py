@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -50,6 +50,7 @@ def _calls_first(event: Event) -> int:
 class _Session:
     client: MqttClient
     window: Window[Event]
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one page at a time in the client's queue
 
 
 class Uplink:
@@ -222,10 +223,11 @@ class Uplink:
             await self._send_due(self._urgent)
             after = 0
             while page := self._read(after, PAGE, URGENT):
-                for event in page:
-                    self._publish(event)
-                after = page[-1].n
-                await self._urgent.client.drain()  # the queue stays open for what is pressed meanwhile
+                async with self._urgent.turn:
+                    for event in page:
+                        self._publish(event)
+                    after = page[-1].n
+                    await self._urgent.client.drain()  # the queue stays open for what is pressed meanwhile
                 await asyncio.sleep(0)
 
         async def bulk_up() -> None:
@@ -268,12 +270,17 @@ class Uplink:
 
     async def _send_due(self, session: _Session) -> None:
         client = session.client
-        while client.connected and (page := session.window.overdue(time.monotonic(), PAGE)):
-            for event in page:
-                self.republished += 1
-                self._send(event)
-            with suppress(LinkDown):
-                await client.drain()
+        page: list[Event] | None = None
+        while page is None or page:
+            async with session.turn:
+                if not client.connected:
+                    return
+                page = session.window.overdue(time.monotonic(), PAGE)
+                for event in page:
+                    self.republished += 1
+                    self._send(event)
+                with suppress(LinkDown):
+                    await client.drain()
             await asyncio.sleep(0)
 
     async def _retry(self, session: _Session) -> None:
