@@ -1,4 +1,4 @@
-"""The supply of a hub under test, cut and restored: stimulus, uhubctl, a USB relay, or nothing (docs/bench.md)."""
+"""The supply of a hub under test, switched by the stimulus, uhubctl or a USB relay (docs/bench.md)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Supply(Protocol):
     kind: str
 
     def switch(self, on: bool) -> None:
-        """Restore or cut it; PowerTrouble. Returns when the switch has been told, not when the chip is dead."""
+        """Restore or cut it; PowerTrouble. The switch has been told then; the chip may live a moment on."""
 
 
 class Lines(Protocol):
@@ -92,12 +92,13 @@ class UhubctlSupply:
         state = _port_state(said, self._port)
         if state is None:
             raise PowerTrouble(
-                f"uhubctl does not say that it switched port {self._port} of hub {self._location}: {_last(said)}"
+                f"uhubctl does not say that it switched port {self._port} of hub {self._location}: "
+                f"{_last(said)}"
             )
         if state is not on:
             raise PowerTrouble(
-                f"port {self._port} of hub {self._location} is {'off' if on else 'still on'} after uhubctl -a "
-                f"{action}: use a hub from uhubctl's list of those that switch single ports"
+                f"port {self._port} of hub {self._location} is {'off' if on else 'still on'} after uhubctl "
+                f"-a {action}: use a hub from uhubctl's list of those that switch single ports"
             )
 
     def _run(self, *arguments: str) -> str:
@@ -120,7 +121,8 @@ class UhubctlSupply:
             )
         except subprocess.TimeoutExpired:
             raise PowerTrouble(
-                f"uhubctl did not end in {UHUBCTL_S:.0f} s: unplug USB hub {self._location} and plug it in again"
+                f"uhubctl did not end in {UHUBCTL_S:.0f} s: unplug USB hub {self._location} and plug it in "
+                "again"
             ) from None
         except OSError as error:
             raise PowerTrouble(f"{found} cannot be run: {error.strerror}") from None
@@ -128,8 +130,8 @@ class UhubctlSupply:
             raise PowerTrouble(f"no permission for USB hub {self._location}: {PERMISSION}")
         if done.returncode != 0 or "No compatible devices" in done.stdout:
             raise PowerTrouble(
-                f"uhubctl knows no switchable port {self._port} at location {self._location}: run uhubctl to see "
-                f"what there is ({_last(done.stdout)})"
+                f"uhubctl knows no switchable port {self._port} at location {self._location}: run uhubctl to "
+                f"see what there is ({_last(done.stdout)})"
             )
         return done.stdout
 
