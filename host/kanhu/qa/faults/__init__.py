@@ -1,0 +1,1 @@
+"""What can go wrong around a hub, switched on and off by the suite."""
