@@ -37,12 +37,18 @@ class Pressed:
 class Board(Protocol):
     """One hub under test; times in s; BoardTrouble. What it cannot do is missing from `capabilities`."""
 
-    capabilities: frozenset[str]
     name: str
-    port: str  # any pyserial URL
     chip: str
     mac: str
     hub_id: str  # after flashing
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What it can do, of kanhu.qa.capabilities.KNOWN."""
+
+    @property
+    def port(self) -> str:
+        """Its console: any pyserial URL."""
 
     def reset(self) -> None:
         """Pull EN low and let go; returns at once."""
