@@ -96,14 +96,6 @@ def load(path: Path) -> dict[str, Promise]:
     return promises
 
 
-def broken(promises: Mapping[str, Promise], ids: Iterable[str]) -> list[str]:
-    """What a failing test says of each promise it is to prove."""
-    return [
-        f"PROMISE BROKEN {one}: {promises[one].text if one in promises else 'there is no such promise'}"
-        for one in ids
-    ]
-
-
 def proofs(tree: Path) -> list[Proof]:
     """The suite's tests that carry promise(...), read without running them; PromisesError."""
     found = []
