@@ -133,11 +133,10 @@ class Sensor:
 
     def press(self, press: str = "press") -> None:
         """A new happening: one packet id, advertised `repeats` times."""
-        self._announce([(BUTTON, PRESSES[press])], trigger=True)
+        self._advertise(self.pressed(press))
 
     def set(self, state: bool) -> None:
-        self.state = state
-        self._announce(self._objects(), trigger=True)
+        self._advertise(self.changed(state))
 
     def change_battery(self) -> None:
         """A new battery: what a sensor keeps in RAM starts again, its counter among it."""
@@ -145,24 +144,44 @@ class Sensor:
         self.battery = 100
 
     def set_battery(self, percent: int) -> None:
+        self._advertise(self.drained(percent))
+
+    # Advertising data of its next message: each has a new packet id and, encrypted, a new counter
+
+    def pressed(self, press: str = "press") -> bytes:
+        """Of a press."""
+        return self._message([(BUTTON, PRESSES[press])], trigger=True)
+
+    def changed(self, state: bool) -> bytes:
+        """Of a new state."""
+        self.state = state
+        return self._message(self._objects(), trigger=True)
+
+    def drained(self, percent: int) -> bytes:
+        """Of a new battery level, with the state as it is."""
         self.battery = percent
-        self._announce(self._objects())
+        return self._message(self._objects())
+
+    def unchanged(self) -> bytes:
+        """Of the state as it is, as it is said again and again."""
+        return self._message(self._objects())
 
     def _objects(self) -> list[tuple[int, int]]:
         if self.kind in BUTTONS:
             return [(BUTTON, PRESSES["none"])]
         return [(STATES[self.kind], int(self.state))] if self.kind in STATES else []
 
-    def _announce(self, objects: list[tuple[int, int]], trigger: bool = False) -> None:
+    def _message(self, objects: list[tuple[int, int]], trigger: bool = False) -> bytes:
         self.packet_id = (self.packet_id + 1) & 0xFF
-        if self._burst:
-            self._burst.cancel()
         objects = [(PACKET_ID, self.packet_id), (BATTERY, self.battery), *objects]
         if self.bind_key is None:
-            data = encode(objects, trigger)
-        else:
-            data = encrypt(objects, self.bind_key, self.address, self.counter, trigger)
-            self.counter += 1
+            return encode(objects, trigger)
+        self.counter += 1
+        return encrypt(objects, self.bind_key, self.address, self.counter - 1, trigger)
+
+    def _advertise(self, data: bytes) -> None:
+        if self._burst:
+            self._burst.cancel()
         self._burst = asyncio.get_running_loop().create_task(self._send(data))
 
     async def _send(self, data: bytes) -> None:
@@ -174,4 +193,4 @@ class Sensor:
     async def _repeat_state(self, period: float) -> None:
         while True:
             await asyncio.sleep(period * random.uniform(0.9, 1.1))
-            self._announce(self._objects())
+            self._advertise(self.unchanged())

@@ -133,10 +133,13 @@ class Appliance(ABC):
     async def _advertise(self) -> None:
         if self._device.is_advertising:
             return
-        name = self.model.encode()[:18]
-        data = b"\x02\x01\x06\x03\x03" + self.SERVICE.to_bytes(2, "little") + bytes((len(name) + 1, 9)) + name
         self._note("advertising")
-        await gatt.advertise(self._device, data)
+        await gatt.advertise(self._device, self.advertising())
+
+    def advertising(self) -> bytes:
+        """Flags, its service and its name."""
+        name = self.model.encode()[:18]
+        return b"\x02\x01\x06\x03\x03" + self.SERVICE.to_bytes(2, "little") + bytes((len(name) + 1, 9)) + name
 
     async def _sleep(self, only_idle: bool = False) -> None:
         if not self._awake or (only_idle and self._connection is not None):

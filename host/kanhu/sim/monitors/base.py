@@ -52,12 +52,17 @@ class Monitor(Appliance):
 
     async def measure(self, **fields: Any) -> bytes:
         """Take a measurement, keep it, and go on the air; its bytes."""
+        data = self.keep(**fields)
+        await self.wake()
+        return data
+
+    def keep(self, **fields: Any) -> bytes:
+        """Take a measurement and keep it; its bytes."""
         data = self.encode(**fields)
         self._latest = data
         self.stored.append(data)
         while len(self.stored) > self.manners.stores:
             self._note("overwritten", self.stored.popleft().hex())
-        await self.wake()
         return data
 
     def now(self) -> datetime | None:
@@ -72,8 +77,8 @@ class Monitor(Appliance):
 
     # Services
 
-    async def start(self) -> None:
-        """Power on; nothing is advertised until it is woken."""
+    def services(self) -> list[Service]:
+        """Its own first."""
         own = [self.value, *self.others()]
         serial = self.address.replace(":", "")
         texts = {"2A29": self.manners.maker, "2A24": self.model, "2A25": serial, "2A26": "1.0"}
@@ -82,10 +87,13 @@ class Monitor(Appliance):
             own.append(self._clock("2A08", values.date_time))
         elif self.manners.clock == "current_time":
             extra.append(Service(UUID("1805"), [self._clock("2A2B", values.current_time)]))
+        return [Service(UUID.from_16_bits(self.SERVICE), own), *extra]
+
+    async def start(self) -> None:
+        """Power on; nothing is advertised until it is woken."""
         device = self._device = gatt.device(self._link, self.model, self.address)
         self._link.rssi[bytes.fromhex(self.address.replace(":", ""))] = self._rssi
-        device.add_service(Service(UUID.from_16_bits(self.SERVICE), own))
-        for service in extra:
+        for service in self.services():
             device.add_service(service)
         services.guard(device, self.admit, self._subscribed)
         device.keystore = self._bonds

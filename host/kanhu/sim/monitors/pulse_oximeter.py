@@ -68,11 +68,11 @@ class PulseOximeter(Monitor):
             data += values.sfloat(index, -1)
         return bytes((flags,)) + data
 
-    async def measure(self, **fields: Any) -> bytes:
+    def keep(self, **fields: Any) -> bytes:
         """A spot check; those not collected yet are from storage now, where they carry a status."""
         for i, old in enumerate(self.stored):
             self.stored[i] = from_storage(old)
-        return await super().measure(**fields)
+        return super().keep(**fields)
 
     @staticmethod
     def encode_continuous(
