@@ -76,9 +76,7 @@ class MonitorScript:
             "advertise_ms": round(manners.advertise_s * 1000),
             "settle_ms": round(manners.settle_s * 1000),
             "linger_ms": round(manners.linger_s * 1000),
-            "hang_up_ms": round(
-                (manners.linger_s if manners.hang_up_s is None else manners.hang_up_s) * 1000
-            ),
+            "hang_up_ms": round(hang_up_s * 1000),
         }
 
 
