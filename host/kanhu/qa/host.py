@@ -1,0 +1,277 @@
+"""The suite's own host: broker, daemon, registry and a city, reached by hubs through a proxy that can fail."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+import aiomqtt
+
+from kanhu import ledger
+from kanhu.errors import LinkDown
+from kanhu.ledger import Sums
+from kanhu.platform import Event
+from kanhu.qa.faults.proxy import FaultProxy
+from kanhu.registry import Registry
+from kanhu.sim.city import City
+from kanhu.sim.town import BROKER_NAME, Town
+from kanhu_protocol import kinds as k
+
+EVENTS = "kanhu/1/events/#"
+UP_S = 30.0  # for broker, daemon, city and observer to come up on a busy computer
+SETTLE_S = 90.0
+POLL_S = 0.05
+RETRY_S = 0.3
+SERIAL_HOMES = tuple(f"serial-{n}" for n in range(1, 9))  # homes whose hubs' ports the daemon looks at
+NOTHING: Sums = {"announced": 0, "stored": 0, "lost": 0, "awaited": 0, "delivered": 0, "queued": 0}
+
+T = TypeVar("T")
+Identity = tuple[str, str]  # CloudEvents source and id
+
+
+class Raw(NamedTuple):
+    """One message on the platform's topics, as it came; at: monotonic s."""
+
+    at: float
+    topic: str
+    payload: bytes
+
+
+class Stored(NamedTuple):
+    """One event in the journal."""
+
+    boot: int
+    seq: int
+    kind: int
+    event_class: int
+    delivered: bool
+
+
+class Observer(threading.Thread):
+    """An MQTT client beside the platform's: it hears every message, also the second one of an event."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(name="observer", daemon=True)
+        self.heard: list[Raw] = []
+        self.gaps: list[tuple[float, float]] = []  # monotonic s while it had no broker
+        self._host, self._port = host, port
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._ready = threading.Event()
+
+    def begin(self) -> None:
+        """Start and wait until it listens; LinkDown."""
+        self.start()
+        if not self._ready.wait(UP_S):
+            raise LinkDown(f"the observer found no broker at {self._host}:{self._port}")
+
+    def stop(self) -> None:
+        """Leave; returns when the thread has ended."""
+        if self.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self.join(10)
+
+    def run(self) -> None:
+        self._loop.run_until_complete(self._until_stopped())
+        self._loop.close()
+
+    async def _until_stopped(self) -> None:
+        reader = asyncio.create_task(self._read_on())
+        await self._stopping.wait()
+        reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reader
+
+    async def _read_on(self) -> None:
+        lost = time.monotonic()
+        while True:
+            with contextlib.suppress(aiomqtt.MqttError, OSError):
+                async with aiomqtt.Client(self._host, self._port, max_inflight_messages=1000) as client:
+                    await client.subscribe(EVENTS, qos=1)
+                    if self._ready.is_set():
+                        self.gaps.append((lost, time.monotonic()))
+                    self._ready.set()
+                    async for message in client.messages:
+                        self.heard.append(Raw(time.monotonic(), str(message.topic), bytes(message.payload)))
+            if self._ready.is_set():
+                lost = time.monotonic()
+            await asyncio.sleep(RETRY_S)
+
+
+class Host:
+    """`with Host(folder) as host`: everything behind the hub, with nothing open and nobody accepting."""
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1", proxy_port: int = 0, **town: Any) -> None:
+        self.folder = folder
+        self.town = Town(folder / "town", serial_homes=SERIAL_HOMES, **town)
+        self.proxy = FaultProxy((self.town.broker.host, self.town.broker.port), address, proxy_port)
+        self.city = City(self.town.platform_url, folder / "city.db")
+        self.city.auto_accept = False
+        self.observer = Observer(self.town.broker.host, self.town.broker.port)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self.town)
+            stack.enter_context(self.proxy)
+            # Simulated homes know the broker by name; this, too, leads through the proxy.
+            self.town.bench.route(BROKER_NAME, 1883, self.proxy.address, self.proxy.port)
+            self.town.start()
+            stack.callback(self.city.stop)
+            self.city.start()
+            if not self.city.up.wait(UP_S) or self.city.error:
+                raise LinkDown(f"the platform's side did not come up: {self.city.error or 'no answer'}")
+            stack.callback(self.observer.stop)
+            self.observer.begin()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @property
+    def registry(self) -> Registry:
+        """The daemon's, open."""
+        self.town.registry.refresh()
+        return self.town.registry
+
+    @property
+    def journal(self) -> Path:
+        """The daemon's journal.db."""
+        return self.town.daemon.data_dir / "journal.db"
+
+    # What it holds
+
+    def ledger(self, hub_id: str) -> Sums:
+        """A hub's sums, computed anew from the journal."""
+        return ledger.recompute(self.journal).get(hub_id, NOTHING)
+
+    def wait_settled(self, hub_id: str, timeout: float = SETTLE_S) -> Sums:
+        """The sums once nothing is awaited or queued; TimeoutError says what still is."""
+        return wait_for(
+            lambda: sums if not (sums := self.ledger(hub_id))["awaited"] and not sums["queued"] else None,
+            timeout,
+            lambda: f"hub {hub_id}: the ledger does not settle: {self.ledger(hub_id)}",
+        )
+
+    def stored(self, hub_id: str, kind: int | None = None) -> list[Stored]:
+        """The hub's events in the journal, in the hub's own order."""
+        more, values = ("", (hub_id,)) if kind is None else (" AND kind=?", (hub_id, kind))
+        rows = self._ask(
+            "SELECT boot, seq, kind, class, delivered_ms IS NOT NULL FROM events WHERE hub=?"
+            f"{more} ORDER BY boot, seq",
+            *values,
+        )
+        return [Stored(boot, seq, kind, level, bool(done)) for boot, seq, kind, level, done in rows]
+
+    def journal_calls(self, hub_id: str) -> list[tuple[int, int]]:
+        """(boot, seq) of every call of the hub that is stored."""
+        return [(one.boot, one.seq) for one in self.stored(hub_id, k.CALL)]
+
+    def open_alarms(self, hub_id: str = "") -> list[str]:
+        """Names of the alarms that nobody has closed, of one hub or of all."""
+        rows = self._ask("SELECT hub, boot, seq FROM alarms WHERE state<>?", k.CLOSED)
+        return [f"{hub}/{boot}-{seq}" for hub, boot, seq in rows if hub_id in ("", hub)]
+
+    def _ask(self, question: str, *values: Any) -> list[Any]:
+        with closing(sqlite3.connect(f"{self.journal.resolve().as_uri()}?mode=ro", uri=True)) as db:
+            return db.execute(question, values).fetchall()
+
+
+class Platform:
+    """The city from one moment on: a test's own view of it. Its operator accepts only when told."""
+
+    def __init__(self, host: Host) -> None:
+        self.city = host.city
+        self._observer = host.observer
+        self._begin = time.monotonic()
+
+    def events(self, name: str = "", hub: str = "") -> list[Event]:
+        """What arrived since then, each event once, of one name and of one hub if they are given."""
+        return [event for _, event in self.timed(name, hub)]
+
+    def timed(self, name: str = "", hub: str = "") -> list[tuple[float, Event]]:
+        """The same with the monotonic s of each arrival."""
+        with self.city.lock:
+            log = list(self.city.log)
+        return [
+            (at, event)
+            for at, event in log
+            if at >= self._begin and name in ("", event.name) and hub in ("", event.hub)
+        ]
+
+    def wait(self, wanted: Callable[[Event], Any], timeout: float = 30.0) -> Event:
+        """The first event since then that is wanted; TimeoutError tells what came."""
+
+        def found() -> Event | None:
+            return next((event for event in self.events() if wanted(event)), None)
+
+        def said() -> str:
+            came = ", ".join(f"{event.hub} {event.id} {event.name}" for event in self.events()[-30:])
+            return f"no such event at the platform in {timeout} s; the last ones: {came or 'none'}"
+
+        return wait_for(found, timeout, said)
+
+    def wait_event(self, name: str, hub: str = "", timeout: float = 30.0) -> Event:
+        """The first event of this name since then; TimeoutError."""
+        return self.wait(lambda event: event.name == name and hub in ("", event.hub), timeout)
+
+    def calls(self, hub: str) -> int:
+        """How many presses of this hub the platform has since then."""
+        return sum(int(event.data.get("count", 1)) for event in self.events("call", hub))
+
+    def arrivals(self) -> dict[Identity, list[float]]:
+        """Identity -> monotonic s of each message about it since then, also of those the SDK hides."""
+        found: dict[Identity, list[float]] = defaultdict(list)
+        for raw in list(self._observer.heard):
+            if raw.at >= self._begin and (identity := _identity(raw.payload)):
+                found[identity].append(raw.at)
+        return dict(found)
+
+    def repeated(self) -> dict[Identity, int]:
+        """Events of which more than one message came, and how many; none while the daemon is well."""
+        return {identity: len(times) for identity, times in self.arrivals().items() if len(times) > 1}
+
+    def waiting(self) -> list[str]:
+        """Names of the alarms that nobody has accepted."""
+        with self.city.lock:
+            return list(self.city.waiting)
+
+    def accept_all(self) -> None:
+        """A person takes every waiting call, and closes it a moment later."""
+        self.city.accept_all()
+
+    def mute(self, on: bool = True) -> None:
+        """A platform that hangs: it acknowledges nothing until mute(False)."""
+        self.city.mute(on)
+
+
+def wait_for(look: Callable[[], T | None], timeout: float, why: Callable[[], str]) -> T:
+    """What look gives once it gives something; TimeoutError with why()."""
+    end = time.monotonic() + timeout
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        if time.monotonic() > end:
+            raise TimeoutError(why())
+        time.sleep(POLL_S)
+
+
+def _identity(payload: bytes) -> Identity | None:
+    try:
+        found = json.loads(payload)
+        return str(found["source"]), str(found["id"])
+    except (ValueError, KeyError, TypeError):
+        return None
