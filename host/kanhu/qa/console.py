@@ -1,5 +1,5 @@
-"""A board's serial port as the suite uses it: one thread reads what the board says, and lets go of the port for
-as long as esptool, mpremote or kanhu provision need it, because such a port serves one client."""
+"""A board's serial port as the suite uses it: one thread reads what the board says, and lets go of the port
+for as long as esptool, mpremote or kanhu provision need it, because such a port serves one client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite's own host: broker, daemon, registry and a city, reached by hubs through a proxy that can fail."""
+"""The suite's own host: broker, daemon, registry, city; hubs reach it through a proxy that can fail."""
 
 from __future__ import annotations
 
@@ -167,11 +167,11 @@ class Host:
 
     def stored(self, hub_id: str, kind: int | None = None) -> list[Stored]:
         """The hub's events in the journal, in the hub's own order."""
-        more, values = ("", (hub_id,)) if kind is None else (" AND kind=?", (hub_id, kind))
         rows = self._ask(
-            "SELECT boot, seq, kind, class, delivered_ms IS NOT NULL FROM events WHERE hub=?"
-            f"{more} ORDER BY boot, seq",
-            *values,
+            "SELECT boot, seq, kind, class, delivered_ms IS NOT NULL FROM events"
+            " WHERE hub=? AND kind=ifnull(?, kind) ORDER BY boot, seq",
+            hub_id,
+            kind,
         )
         return [Stored(boot, seq, kind, level, bool(done)) for boot, seq, kind, level, done in rows]
 

@@ -1,4 +1,4 @@
-"""Ports of this computer's own simulated boards need no waits: pyserial and esptool look for answers sooner."""
+"""Ports of simulated boards on this computer need no waits: pyserial and esptool look for answers sooner."""
 
 from __future__ import annotations
 

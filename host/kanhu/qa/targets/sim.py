@@ -1,4 +1,4 @@
-"""`--target sim`: a simulated board in this process, flashed and provisioned over its serial port as a real one."""
+"""`--target sim`: a simulated board in this process, flashed and provisioned over its port as a real one."""
 
 from __future__ import annotations
 
