@@ -273,6 +273,8 @@ class Hub:
                 self._feed()
             case ["hi", _]:
                 self._started.set()
+            case ["halted"]:
+                self._end("power")
             case ["die", "reset" | "soft_reset" as why]:
                 self._end(why)
             case ["clock", us]:
@@ -383,6 +385,10 @@ class Hub:
         self._full = full
         if self._process:
             self._process.tell("full", full)
+
+    def _cut_inside(self, operations: int) -> None:
+        if self._process:
+            self._process.tell("cut", operations)
 
     def _set_network(self, **changes: Any) -> None:
         before = self._net.wifi

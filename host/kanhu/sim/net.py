@@ -50,12 +50,17 @@ class Routes:
         """Where host:port leads; an address or localhost leads to itself. UnknownHost otherwise."""
         if (host, port) in self._table:
             return self._table[host, port]
-        if host != "localhost":
-            try:
-                ipaddress.ip_address(host)
-            except ValueError:
-                raise UnknownHost(host) from None
+        if host != "localhost" and not _is_address(host):
+            raise UnknownHost(host)
         return host, port
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 class HomeNetwork:
@@ -71,12 +76,20 @@ class HomeNetwork:
         self._flow = asyncio.Event()
         self._flow.set()
         self.wifi = True
+        self.names = True  # the home's name server answers
         self.fault: Fault | None = None
         self.points: Sequence[AccessPoint] | None = None  # None: one that takes any name and password
 
-    def set(self, wifi: bool | None = None, fault: Fault | Literal["none"] | None = None) -> None:
+    def set(
+        self,
+        wifi: bool | None = None,
+        fault: Fault | Literal["none"] | None = None,
+        names: bool | None = None,
+    ) -> None:
         if wifi is not None:
             self.wifi = wifi
+        if names is not None:
+            self.names = names
         if fault is not None:
             self.fault = None if fault == "none" else fault
         if self.wifi and self.fault != "stall":
@@ -98,6 +111,8 @@ class HomeNetwork:
     async def resolve(self, host: str, port: int) -> Address:
         """Loopback address that stands for host:port while the bench lives; UnknownHost."""
         if not self.wifi:  # over PPP the name server is beyond the line
+            raise UnknownHost(host)
+        if not self.names and not _is_address(host):
             raise UnknownHost(host)
         self._routes.find(host, port)
         if (host, port) not in self._proxies:

@@ -34,6 +34,14 @@ class Mishaps(Stand):
         else:
             self._wait(owner._cut_power())
 
+    def cut_power_inside(self, operations: int, hub: Hub | str | None = None) -> None:
+        """The power goes half-way through the hub's operations-th erase or program of its flash from now on;
+        0: not any more. Returns at once; cut_power() is due once the hub is no longer running."""
+        owner = self._hub(hub)
+        if operations < 0:
+            raise BenchError("operations is 1 or more, or 0 for none")
+        self._do(lambda: owner._cut_inside(operations))
+
     def power(self, hub: Hub | str | None = None) -> None:
         """Power is back; returns when boot.py begins."""
         owner = self._hub(hub)
@@ -48,6 +56,11 @@ class Mishaps(Stand):
         """The home's access point. Off: connections stall, as on the air."""
         owner = self._hub(hub)
         self._do(lambda: owner._set_network(wifi=on))
+
+    def name_server(self, on: bool, hub: Hub | str | None = None) -> None:
+        """The home's name server. Off: no name is found, what is known by its address stays reachable."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._set_network(names=on))
 
     def access_points(self, points: Sequence[net.AccessPoint] | None, hub: Hub | str | None = None) -> None:
         """The Wi-Fi networks there are at a hub's home; None: one that takes any name and password."""

@@ -38,6 +38,19 @@ class _Flash:
         self.count = count
         self.file = open(path, "r+b")  # noqa: SIM115  open as long as the hub runs
         self.ones = bytes(b"\xff" * block)
+        self.left = 0  # operations until the supply goes inside one; 0: it stays
+
+    def cut_inside(self, operations):
+        """The supply goes half-way through the operations-th erase or program from now."""
+        self.left = operations
+
+    def write(self, data):
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                self.file.write(data, len(data) // 2)
+                _bench.halt()
+        self.file.write(data)
 
     def readblocks(self, number, buffer, offset=0):
         self.file.seek(self.start + number * self.block + offset)
@@ -45,7 +58,7 @@ class _Flash:
 
     def writeblocks(self, number, buffer, offset=0):
         self.file.seek(self.start + number * self.block + offset)
-        self.file.write(buffer)
+        self.write(buffer)
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -54,7 +67,7 @@ class _Flash:
             return self.block
         if op == 6:
             self.file.seek(self.start + arg * self.block)
-            self.file.write(self.ones)
+            self.write(self.ones)
         return 0
 
 
@@ -130,6 +143,7 @@ def start(main):
     sys.path[:] = ["", ".frozen", "/lib"]
     sys.argv[:] = []
     _bench.handlers["full"] = _fill
+    _bench.handlers["cut"] = flash.cut_inside
     _bench.handlers["round"] = lambda number: _bench.send("round", number)
     if state["full"] is not None:
         _fill(state["full"])
