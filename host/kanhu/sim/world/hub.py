@@ -90,10 +90,11 @@ class Hub:
         say: Callable[[str, bytes], None],
         radio: bool = False,
         slack_ms: int = 0,
+        program: Path | None = None,
     ) -> None:
         """driven: pin -> its level at each start, where not the pull; say(kind, data) hears what the hub did:
         taken, recorded, log, crashed, reset, cut; radio: it hears BLE; slack_ms: its waits of 50 ms and more
-        end on a grid of this."""
+        end on a grid of this; program: the folder of another firmware than that of the sources."""
         self.hub_id = hub_id
         self.nvs = nvs
         self.home = Way(f"home of {hub_id}")  # the home's own uplink
@@ -116,6 +117,7 @@ class Hub:
         self._say = say
         self._radio = radio
         self._slack_ms = slack_ms
+        self._program = program
         self._context = contextvars.copy_context()
         self._fresh = True
         self._process: subprocess.Popen[bytes] | None = None
@@ -139,7 +141,7 @@ class Hub:
         conf = {
             "fd": theirs.fileno(),
             "now": self.now_ms,
-            "lib": str(library()),
+            "lib": str(self._program or library()),
             "seed": self._chance.getrandbits(30),
             "flash": str(self._flash),
             "blocks": self._blocks,

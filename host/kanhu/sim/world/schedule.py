@@ -51,15 +51,21 @@ class Verdict:
 class Session:
     """A world that lives as long as the block: `with Session(seed, hubs) as session: ...`."""
 
+    begin_s = BEGIN_S
+
     def __init__(self, seed: int, homes: int | Sequence[House] = 1, slack: Slack = FINE) -> None:
         self._slack = slack
         self._seed = seed
         self._homes = homes
         self._began = time.monotonic()
 
+    def make_world(self, folder: Path) -> World:
+        """The world, not yet built."""
+        return World(folder, self._seed, self._homes, self._slack)
+
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self.world = World(stack.enter_context(_folder()), self._seed, self._homes, self._slack)
+            self.world = self.make_world(stack.enter_context(_folder()))
             stack.enter_context(installed(self.world.clock, random.Random(self._seed + 6)))
             stack.enter_context(_logs(self.world))
             stack.callback(self.world.end)
@@ -78,7 +84,7 @@ class Session:
 
     async def _begin(self) -> None:
         self.world.build()
-        await asyncio.sleep(BEGIN_S)
+        await asyncio.sleep(self.begin_s)
 
     def wait(self, seconds: float) -> None:
         """Let so much virtual time pass."""

@@ -70,6 +70,9 @@ class Home:
 class World:
     """Everything of one schedule, in a folder of its own; use it inside kanhu.sim.world.time.installed()."""
 
+    platform_type = Platform
+    heartbeat_s = HEARTBEAT_S
+
     def __init__(
         self, folder: Path, seed: int, homes: int | Sequence[House] = 1, slack: Slack = FINE
     ) -> None:
@@ -92,15 +95,15 @@ class World:
         self.hubs_broker = Broker(self.net, *HUBS_BROKER, random.Random(self.seed + 2))
         self.city_broker = Broker(self.net, *CITY_BROKER, random.Random(self.seed + 3))
         settings: dict[str, object] = {
-            "hubs": {"heartbeat_s": HEARTBEAT_S, "mqtt": {"host": HUBS_BROKER[0]}},
+            "hubs": {"heartbeat_s": self.heartbeat_s, "mqtt": {"host": HUBS_BROKER[0]}},
             "platform": {"mqtt": {"host": CITY_BROKER[0]}},
             "metrics": {"enabled": False},
         }
         self.host = Host(self.loop, self.net, self.folder, random.Random(self.seed + 4), settings)
-        self.platform = Platform(self.loop, self.net, CITY_BROKER, random.Random(self.seed + 5))
+        self.platform = self.platform_type(self.loop, self.net, CITY_BROKER, random.Random(self.seed + 5))
         registry = self.host.open_registry()
         for number, house in enumerate(self._houses):
-            self._add_home(registry, number, house)
+            self.add_home(registry, number, house)
         registry.close()
         self.old_registry = self.folder / "week-old.db"
         shutil.copy2(self.host.registry_db, self.old_registry)
@@ -120,7 +123,8 @@ class World:
         self.loop.bury()
         self.loop.close()
 
-    def _add_home(self, registry: Registry, number: int, house: House) -> None:
+    def add_home(self, registry: Registry, number: int, house: House) -> None:
+        """Register, provision and fit a home; it gets its power when all is built."""
         home_id = registry.add_home(region=f"cn/42/01/06/{number + 1:02d}", time_zone=house.time_zone)
         hub_id, key = registry.add_hub(home_id)
         settings = house.settings()
@@ -146,7 +150,7 @@ class World:
             seed=self.chance.getrandbits(30),
             tick_start=start,
             driven=dict.fromkeys(house.pirs.values(), 0),
-            say=lambda what, data: self._hub_did(home, what, data),
+            say=lambda what, data: self.hub_did(home, what, data),
             radio=bool(house.radio),
             slack_ms=self._slack_ms,
         )
@@ -184,7 +188,8 @@ class World:
 
     # What hubs say
 
-    def _hub_did(self, home: Home, what: str, data: bytes) -> None:
+    def hub_did(self, home: Home, what: str, data: bytes) -> None:
+        """kanhu.sim.world.hub.Hub's say."""
         # The loop's time is not there yet: a hub's own is what counts.
         now, hub = home.hub.now_ms / 1000, home.hub
         if what == "taken":
