@@ -29,7 +29,7 @@ LINES = {
         None,
         0,
         "470",
-        "enable of the load switch in the hub's 5 V; 10k from enable to the stimulus's 3V3, so that the hub is"
-        " on unless it is pulled low",
+        "enable of the load switch in the hub's 5 V; 10k from enable to the stimulus's 3V3, so that the hub"
+        " is on unless it is pulled low",
     ),
 }

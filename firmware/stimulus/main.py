@@ -1,0 +1,3 @@
+from stimulus.app import main
+
+main()
