@@ -18,12 +18,14 @@ from typing import Any, NamedTuple, Self, TypeVar
 import aiomqtt
 
 from kanhu import ledger
+from kanhu.broker import free_port
 from kanhu.errors import LinkDown
 from kanhu.ledger import Sums
 from kanhu.platform import Event
 from kanhu.qa.faults.proxy import FaultProxy
 from kanhu.registry import Registry
 from kanhu.sim.city import City
+from kanhu.sim.net import LOOPBACK
 from kanhu.sim.town import BROKER_NAME, Town
 from kanhu_protocol import kinds as k
 
@@ -113,16 +115,24 @@ class Host:
 
     def __init__(self, folder: Path, address: str = "127.0.0.1", proxy_port: int = 0, **town: Any) -> None:
         self.folder = folder
-        self.town = Town(folder / "town", serial_homes=SERIAL_HOMES, **town)
-        self.proxy = FaultProxy((self.town.broker.host, self.town.broker.port), address, proxy_port)
-        self.city = City(self.town.platform_url, folder / "city.db")
+        # Daemon and city have lines of their own to the broker, which can fail apart from the hubs'.
+        self.daemon_line = FaultProxy((LOOPBACK, 0), LOOPBACK, free_port())
+        self.city_line = FaultProxy((LOOPBACK, 0), LOOPBACK, free_port())
+        line = {"mqtt": {"host": LOOPBACK, "port": self.daemon_line.port}}
+        daemon = {"hubs": line, "platform": line, **town.pop("daemon", {})}
+        self.town = Town(folder / "town", serial_homes=SERIAL_HOMES, daemon=daemon, **town)
+        broker = (self.town.broker.host, self.town.broker.port)
+        self.daemon_line.upstream = self.city_line.upstream = broker
+        self.proxy = FaultProxy(broker, address, proxy_port)
+        self.city = City(f"mqtt://{LOOPBACK}:{self.city_line.port}", folder / "city.db")
         self.city.auto_accept = False
         self.observer = Observer(self.town.broker.host, self.town.broker.port)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.enter_context(self.town)
-            stack.enter_context(self.proxy)
+            for line in (self.proxy, self.daemon_line, self.city_line):
+                stack.enter_context(line)
             # Simulated homes know the broker by name; this, too, leads through the proxy.
             self.town.bench.route(BROKER_NAME, 1883, self.proxy.address, self.proxy.port)
             self.town.start()
