@@ -178,3 +178,29 @@ def test_the_tty_keeps_its_name_and_goes_with_the_bench(tmp_path, firmware) -> N
         assert hub.tty.resolve() == name
         assert hub.tty.exists()
     assert not hub.tty.is_symlink()
+
+
+def test_ctrl_c_leaves_heap_and_locks_whole(bench: Bench, firmware) -> None:
+    """It waits for the program's next step, wherever in the collector or the parser it comes."""
+    source = """
+    import gc
+    kept = [[n] for n in range(2000)]
+    seen = 0
+    print("seen 0")
+    while True:
+        try:
+            while True:
+                gc.collect()
+                exec("name_%d = 1" % seen)
+        except KeyboardInterrupt:
+            seen += 1
+            kept[seen] = bytearray(50)
+            print("seen", seen)
+    """
+    hub = bench.add_hub(HUB, files=firmware(source))
+    hub.wait_log("seen 0", 20)
+    with serial.Serial(str(hub.tty), timeout=5) as port:
+        for n in range(1, 101):
+            port.write(b"\x03")
+            hub.wait_log(f"seen {n}\n", 20)
+    assert hub.boots == 1

@@ -31,12 +31,24 @@ RAW_PASTE = b"\x05A\x01"
 RAW_PASTE_DECLINED = b"R\x00"  # the unix port would run with Ctrl-C off in it; mpremote falls back
 ENTER_RAW = b"\x01"
 BACKLOG_LIMIT = 1 << 16  # bytes of radio messages waiting for a hub that does not listen
-# sh opens the pty as the leader of a new session, which makes it the controlling terminal: Ctrl-C works
+PROMPT = b">>> "
+CTRL_C = b"\x03"
+# sh opens the pty as the leader of a new session, which makes it the controlling terminal
 SHELL = 'exec "$0" "$@" <"$KANHU_SIM_TTY" >"$KANHU_SIM_TTY" 2>&1'
 RUN = """import sys
 sys.path.insert(0, sys.argv.pop(1))
 from micropython_run import run_main
 run_main(sys.argv)"""
+INTERRUPT = signal.SIGUSR1
+# As a chip takes it, Ctrl-C waits for the program's next step. The port's own, on SIGINT, jumps away from
+# wherever the interpreter is: with its heap locked, or holding a lock that nobody gives back.
+RUN_INTERRUPTIBLE = f"""import ctypes, sys
+sys.path.insert(0, sys.argv.pop(1))
+import micropython_run
+port = ctypes.CDLL(micropython_run.__file__)
+port.signal({int(INTERRUPT)}, port.mp_sched_keyboard_interrupt)
+port.siginterrupt({int(INTERRUPT)}, 1)
+micropython_run.run_main(sys.argv)"""
 
 
 class SimulatorMissing(KanhuError):
@@ -89,6 +101,7 @@ class Process:
         self._on_output, self._on_message, self._on_exit = on_output, on_message, on_exit
         self.raw = raw
         self._starting = True
+        self._runs: bool | None = None  # something that Ctrl-C may end; None: nothing has begun yet
         self._asked_raw = False
         self._held = b""
         self._tail = b""
@@ -98,7 +111,7 @@ class Process:
         _settle(slave)
         self._channel, theirs = socket.socketpair()
         theirs.setblocking(False)  # MicroPython's read(n) would wait for all n bytes
-        python = [sys.executable, "-I", "-S", "-c", RUN, interpreter_dir()]
+        python = [sys.executable, "-I", "-S", "-c", RUN_INTERRUPTIBLE, interpreter_dir()]
         script = str(device_dir() / "start.py")
         try:
             self._popen = subprocess.Popen(
@@ -130,8 +143,20 @@ class Process:
         if self.raw and data == RAW_PASTE:
             self._on_output(RAW_PASTE_DECLINED)
             return
-        with contextlib.suppress(BlockingIOError, OSError):  # an overrun loses bytes, as on a UART
-            os.write(self._terminal, data)
+        while data:
+            text, mark, data = data.partition(CTRL_C)
+            with contextlib.suppress(BlockingIOError, OSError):  # an overrun loses bytes, as on a UART
+                if not mark or not self._interrupt():
+                    text += mark
+                os.write(self._terminal, text)
+
+    def _interrupt(self) -> bool:
+        """False: for what runs Ctrl-C is a byte like any other."""
+        if not termios.tcgetattr(self._slave)[3] & termios.ISIG:
+            return False
+        if self._runs:
+            self._popen.send_signal(INTERRUPT)
+        return True
 
     def tell(self, *message: Any, droppable: bool = False) -> bool:
         """A message to the stand-ins; one that is droppable is lost if the hub has not listened for long."""
@@ -165,6 +190,8 @@ class Process:
             self._loop.remove_writer(self._channel.fileno())
             self._reap()
             return
+        if self._runs is None:
+            self._runs = True
         *lines, self._received = (self._received + data).split(b"\n")
         for line in lines:
             with contextlib.suppress(json.JSONDecodeError):  # Ctrl-C can cut a message in two
@@ -194,6 +221,7 @@ class Process:
             raw, friendly = self._tail.rfind(RAW_ENTERED), self._tail.rfind(FRIENDLY_ENTERED)
             if raw != friendly:
                 self.raw = raw > friendly
+            self._runs = self._runs or PROMPT in self._tail or raw >= 0
             self._on_output(data)
 
     def _until_started(self, data: bytes) -> bytes:
@@ -204,9 +232,10 @@ class Process:
             kept = next((n for n in range(len(STARTED) - 1, 0, -1) if data.endswith(STARTED[:n])), 0)
             self._held = data[len(data) - kept :]
             return data[: len(data) - kept]
+        self._runs = False  # an interrupt now would wait for what the REPL runs first
         shown, rest = data[:mark], data[mark + len(STARTED) :]
         if self.raw:
-            prompt = rest.find(b">>> ")
+            prompt = rest.find(PROMPT)
             banner = rest.find(RAW_ENTERED, prompt) if prompt >= 0 else -1
             if prompt >= 0 and not self._asked_raw:
                 self._asked_raw = True
@@ -221,10 +250,10 @@ class Process:
 
 
 def _settle(slave: int) -> None:
-    """A raw terminal on which Ctrl-C still interrupts."""
+    """A raw terminal. ISIG only tells whether Ctrl-C interrupts what runs; no key is a signal by itself."""
     tty.setraw(slave)
     settings = termios.tcgetattr(slave)
     settings[3] = termios.ISIG | termios.NOFLSH
-    for key in (termios.VQUIT, termios.VSUSP):
+    for key in (termios.VINTR, termios.VQUIT, termios.VSUSP):
         settings[6][key] = b"\0"
     termios.tcsetattr(slave, termios.TCSANOW, settings)
