@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from bumble import hci
 from bumble.device import Connection
-from bumble.keys import MemoryKeyStore, PairingKeys
+from bumble.keys import KeyStore, MemoryKeyStore, PairingKeys
 from bumble.pairing import PairingConfig, PairingDelegate
 
 OURS, PEERS = 1, 2  # types of secret: NimBLE's BLE_STORE_OBJ_TYPE_OUR_SEC and _PEER_SEC
@@ -51,14 +52,37 @@ async def pair(connection: Connection, config: PairingConfig) -> bytes:
     connection.once(connection.EVENT_PAIRING, got.set_result)
     async with asyncio.timeout(TIMEOUT_S):
         await connection.pair()
-    long_term = (await got).ltk
-    if long_term is None:
+    return secret(address, await got)
+
+
+def secret(address: hci.Address, keys: PairingKeys) -> bytes:
+    """What a hub keeps of a pairing; ValueError if it made no key."""
+    if keys.ltk is None:
         raise ValueError("the pairing made no long term key")
-    secret = bytearray(SECRET_SIZE)
-    secret[:7] = key(address)
-    secret[KEY_AT : KEY_AT + KEY_SIZE] = long_term.value
-    secret[AUTHENTICATED_AT] = long_term.authenticated
-    return bytes(secret)
+    kept = bytearray(SECRET_SIZE)
+    kept[:7] = key(address)
+    kept[KEY_AT : KEY_AT + KEY_SIZE] = keys.ltk.value
+    kept[AUTHENTICATED_AT] = keys.ltk.authenticated
+    return bytes(kept)
+
+
+class AppKeys(KeyStore):
+    """Keys that an application keeps: get(type, key) asks it for a secret."""
+
+    def __init__(self, get: Callable[[int, bytes], Awaitable[bytes | None]]) -> None:
+        self._get = get
+
+    async def update(self, name: str, keys: PairingKeys) -> None:
+        """The application is told of a pairing's keys by an event."""
+
+    async def get(self, name: str) -> PairingKeys | None:
+        found = await self._get(OURS, key(hci.Address(name)))
+        if found is None or len(found) != SECRET_SIZE:
+            return None
+        return PairingKeys(ltk=PairingKeys.Key(found[KEY_AT : KEY_AT + KEY_SIZE]))
+
+    async def get_all(self) -> list[tuple[str, PairingKeys]]:
+        return []
 
 
 async def encrypt(connection: Connection, secret: bytes) -> None:

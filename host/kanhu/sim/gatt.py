@@ -33,7 +33,7 @@ from bumble.link import LocalLink
 from bumble.transport.common import AsyncPipeSink
 
 from kanhu.sim import bonds
-from kanhu.sim.peripheral import Peripheral
+from kanhu.sim.peripheral import Peripheral, Secret, no_secret
 from kanhu.sim.sensors import Advert
 
 # MicroPython's bluetooth._IRQ_* of a central
@@ -152,6 +152,7 @@ class Central:
         tell: Tell,
         address: str = "C0:00:00:00:00:01",
         secure: Callable[[int], object] = lambda handle: None,
+        secret: Secret = no_secret,
     ) -> None:
         self._link, self._name, self._tell, self._secure = link, name, tell, secure
         self._address = address
@@ -163,7 +164,20 @@ class Central:
         self._securing: set[int] = set()
         self._unconfirmed: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.peripheral = Peripheral(self._ready, tell)
+        self.peripheral = Peripheral(self._ready, tell, secret)
+
+    def change_address(self, address: str) -> None:
+        """Another random static address; OSError(EBUSY) while one is used."""
+        device = self._device
+        if self.connecting or self._connections or self.peripheral.connections:
+            raise OSError(errno.EBUSY, "connected")
+        if device is not None:
+            if device.is_advertising:
+                raise OSError(errno.EBUSY, "advertising")
+            device.random_address = device.static_address = hci.Address(address)
+            for controller in self._controllers:
+                controller.random_address = hci.Address(address)
+        self._address = address
 
     @property
     def connecting(self) -> bool:

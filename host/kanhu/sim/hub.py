@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from kanhu.sim import flash
 from kanhu.sim.air import Air, Scanner
+from kanhu.sim.beacon import Beacon
 from kanhu.sim.console import Log, Port
 from kanhu.sim.lamp import Lamp
 from kanhu.sim.net import AccessPoint, HomeNetwork, Routes, UnknownHost
@@ -101,6 +102,10 @@ class Hub:
         self._full: bool | None = None  # the flash has been filled, or has room again; None: never touched
         self._scanner: Scanner | None = None
         self._central: Central | None = None
+        self._beacon = Beacon(air.transmit)
+        self._security: tuple[bool, bool, int] | None = None  # what this run has said of pairing
+        self._drawn: bytes | None = None  # the BLE address of this run, if it is not the board's own
+        self._secrets: dict[int, asyncio.Future[bytes | None]] = {}  # asked of the application
         self._closing: asyncio.Task[None] | None = None  # the radio of the run before
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_s = 0.0
@@ -220,6 +225,7 @@ class Hub:
         self._rounds.clear()
         self._nvs.forget_uncommitted()
         self._stop_scan()
+        self._forget_radio()
         if self._central:
             self._closing = self._loop.create_task(self._central.close())
             self._central = None
@@ -283,6 +289,14 @@ class Hub:
                 self._rtc = memory
             case ["ble", False] | ["scan", None]:
                 self._stop_scan()
+            case ["value", int(handle), str(data)]:
+                self._radio().peripheral.data[handle] = bytes.fromhex(data)
+            case ["security", bool(bond), bool(mitm), int(io)]:
+                self._security = (bond, mitm, io)
+                if self._central:
+                    self._central.peripheral.pairing = self._security
+            case ["secret", int(number), found] if number in self._secrets:
+                self._secrets.pop(number).set_result(None if found is None else bytes.fromhex(found))
             case ["joined", ssid]:
                 self.joined = ssid
             case ["confirmed", int(handle)]:
@@ -338,9 +352,23 @@ class Hub:
             case "gatts", [list(services), int(mtu)]:
                 return await self._radio().peripheral.register(services, mtu, self._scanner is not None)
             case "advertise", [interval_us, str(data), str(answer)]:
-                await self._radio().peripheral.advertise(interval_us, data, answer)
+                self._beacon.stop()
+                if interval_us is not None or self._central:
+                    await self._radio().peripheral.advertise(interval_us, data, answer)
+            case "beacon", [int(interval_us), str(data)]:
+                if self._central:
+                    await self._central.peripheral.advertise(None, "", "")
+                self._beacon.start(self._ble_address, bytes.fromhex(data), interval_us / 1e6 / self.speed)
+            case "address", [address]:
+                self._change_address(address and bytes.fromhex(address))
             case "notify", [int(handle), int(value), str(data)]:
                 await self._radio().peripheral.notify(handle, value, data)
+            case "indicate", [int(handle), int(value), str(data)]:
+                self._radio().peripheral.indicate(handle, value, data)
+            case "update", [int(value)]:
+                await self._radio().peripheral.update(value)
+            case "ask_security", [int(handle)]:
+                self._radio().peripheral.ask_security(handle)
             case _:
                 raise OSError(errno.ENOSYS, operation)
         return None
@@ -434,13 +462,43 @@ class Hub:
                     process.tell("s", handle)
 
             address = self._ble_address.hex(":").upper()
-            self._central = Central(self._air.link(), self.hub_id, tell, address, secure)
+            self._central = Central(self._air.link(), self.hub_id, tell, address, secure, self._ask_secret)
+            if self._security is not None:
+                self._central.peripheral.pairing = self._security
         return self._central
+
+    async def _ask_secret(self, kind: int, key: bytes) -> bytes | None:
+        if self._process is None:
+            return None
+        number = max(self._secrets, default=0) + 1
+        answer: asyncio.Future[bytes | None] = self._loop.create_future()
+        self._secrets[number] = answer
+        self._process.tell("k", number, kind, key.hex())
+        return await answer
+
+    def _change_address(self, address: bytes | None) -> None:
+        if self._scanner or self._beacon.running:
+            raise OSError(errno.EBUSY, "scanning or advertising")
+        before, self._drawn = self._drawn, address
+        try:
+            if self._central:
+                self._central.change_address(self._ble_address.hex(":").upper())
+        except OSError:
+            self._drawn = before
+            raise
+
+    def _forget_radio(self) -> None:
+        """The run is over: what it advertised, and what it was asked."""
+        self._beacon.stop()
+        self._security = self._drawn = None
+        for answer in self._secrets.values():
+            answer.set_result(None)
+        self._secrets.clear()
 
     @property
     def _ble_address(self) -> bytes:
         # Random static: the two highest bits are set.
-        return bytes((self._mac[0] | 0xC0,)) + self._mac[1:]
+        return self._drawn or bytes((self._mac[0] | 0xC0,)) + self._mac[1:]
 
     def _hear(self, advert: Advert) -> None:
         if advert.address == self._ble_address:  # no radio hears itself

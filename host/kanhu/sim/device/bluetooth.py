@@ -12,13 +12,20 @@ FLAG_WRITE_NO_RESPONSE = 0x04
 FLAG_WRITE = 0x08
 FLAG_NOTIFY = 0x10
 FLAG_INDICATE = 0x20
+_LEAST_US = const(20000)  # of advertising: Bluetooth Core, Vol 6 Part B 4.4.2.2
+_MOST_US = const(10240000)
+_MOST_DATA = const(31)  # bytes
+_UNHEARD_US = const(100000)  # least, where nobody can connect: an ESP32 has Bluetooth 4.2
 
+_CENTRAL_CONNECT = const(1)
+_CENTRAL_DISCONNECT = const(2)
 _WRITTEN = const(3)
 _CONNECT = const(7)
 _DISCONNECT = const(8)
 _INDICATE = const(19)
 _GET_SECRET = const(29)
 _SET_SECRET = const(30)
+_STATIC = const(1)  # addr_mode: a random static address, drawn anew at each setting
 _PEERS = const(2)  # type of secret: a bond's, by the peer
 _IDENTITY = const(10)  # type of secret: our identity resolving key
 _SECRET = const(80)  # bytes of a bond's secret; NimBLE takes no other size
@@ -88,6 +95,8 @@ class BLE:
         self._settings = {"gap_name": b"MPY ESP32", "mtu": 256, "rxbuf": 256, "addr_mode": 0}
         self._settings.update({"bond": False, "mitm": False, "io": 3, "le_secure": False})
         self._peers = {}  # connection -> key of its secret
+        self._centrals = set()  # connections in which the other side is the central
+        self._address = None  # drawn by this run
         self._values = {}  # handle of one of our characteristics -> [bytes, limit, whether writes add up]
         self._adv = ["", ""]  # advertising data and scan response, until others are given
 
@@ -96,6 +105,7 @@ class BLE:
             self._active = bool(on)
             _bench.send("ble", self._active)
             self._peers = {}
+            self._address = None
             if self._active:
                 self._load_identity()
         return self._active
@@ -105,14 +115,34 @@ class BLE:
 
     def config(self, param=None, **settings):
         if param is None:
+            if "addr_mode" in settings:
+                self._set_address(settings["addr_mode"])
             self._settings.update(settings)
+            if "bond" in settings or "mitm" in settings or "io" in settings:
+                found = self._settings
+                _bench.send("security", bool(found["bond"]), bool(found["mitm"]), found["io"])
             return None
         if param == "mac":
             self._check()
-            return (0, _unhex(_bench.state["mac"]))
+            # An ESP32 has a public address of its own; here the board's own is random static, too.
+            own = bytearray(_unhex(_bench.state["mac"]))
+            own[0] |= 0xC0
+            return (1, self._address or bytes(own))
         if param not in self._settings:
             raise ValueError("unknown config param")
         return self._settings[param]
+
+    def _set_address(self, mode):
+        self._check()
+        if mode not in (0, _STATIC):
+            raise ValueError("the bench has addr_mode 0 and 1 only")
+        address = None
+        if mode == _STATIC:
+            address = bytearray(os.urandom(6))
+            address[0] |= 0xC0
+            address = bytes(address)
+        _bench.call("address", _hex(address) if address else None)
+        self._address = address
 
     def _check(self):
         if not self._active:
@@ -122,10 +152,13 @@ class BLE:
         # {"u": hex} is a UUID; {"b": hex} is a view that is only good until the handler returns.
         if not self._active:
             return
-        if event == _CONNECT:
+        if event in (_CONNECT, _CENTRAL_CONNECT):
+            if event == _CENTRAL_CONNECT:
+                self._centrals.add(fields[0])
             self._peers[fields[0]] = bytes((fields[1],)) + bytes(reversed(_unhex(fields[2]["b"])))
-        elif event == _DISCONNECT:
+        elif event in (_DISCONNECT, _CENTRAL_DISCONNECT):
             self._peers.pop(fields[0], None)
+            self._centrals.discard(fields[0])
         elif event == _WRITTEN:
             self._written(fields[1], _unhex(fields[2]["b"]))
             fields = fields[:2]
@@ -175,6 +208,9 @@ class BLE:
         self._check()
         if conn not in self._peers:
             raise OSError(_ENOTCONN)
+        if conn in self._centrals:
+            _bench.call("ask_security", conn)  # a security request: the central decides
+            return
         key = bytearray(self._peers[conn])
         secret = self._ask(_GET_SECRET, _PEERS, 0, memoryview(key))
         known = secret is not None and len(secret) == _SECRET
@@ -182,6 +218,10 @@ class BLE:
             key[i] = 0xEE
         s = self._settings
         self._gatt("secure", conn, _hex(secret) if known else None, bool(s["bond"]), bool(s["mitm"]), s["io"])
+
+    def _asked_for_secret(self, number, kind, key):
+        found = self._ask(_GET_SECRET, kind, 0, memoryview(_unhex(key)))
+        _bench.send("secret", number, None if found is None else _hex(found))
 
     def _asked_to_secure(self, conn):
         try:
@@ -210,13 +250,18 @@ class BLE:
 
     def gap_advertise(self, interval_us, adv_data=None, *, resp_data=None, connectable=True):
         self._check()
-        if interval_us is not None and not connectable:
-            raise NotImplementedError("the bench has connectable advertising only")
         if adv_data is not None:
             self._adv[0] = _hex(adv_data)
         if resp_data is not None:
             self._adv[1] = _hex(resp_data)
-        _bench.call("advertise", interval_us, *self._adv)
+        if interval_us is not None and not _LEAST_US <= interval_us <= _MOST_US:
+            raise OSError(_EINVAL)
+        if interval_us is None or connectable:
+            _bench.call("advertise", interval_us, *self._adv)
+        elif interval_us < _UNHEARD_US or len(self._adv[0]) > 2 * _MOST_DATA:
+            raise OSError(_EINVAL)
+        else:
+            _bench.call("beacon", interval_us, self._adv[0])
 
     def gatts_register_services(self, services):
         self._check()
@@ -247,11 +292,19 @@ class BLE:
         row = self._values[value_handle]
         row[0] = bytes(data)
         row[1] = max(row[1], len(data))
+        _bench.send("value", value_handle, _hex(data))
+        if send_update:
+            _bench.call("update", value_handle)
 
     def gatts_notify(self, conn, value_handle, data=None):
         self._check()
         data = self._values[value_handle][0] if data is None else data
         _bench.call("notify", conn, value_handle, _hex(data))
+
+    def gatts_indicate(self, conn, value_handle, data=None):
+        self._check()
+        data = self._values[value_handle][0] if data is None else data
+        _bench.call("indicate", conn, value_handle, _hex(data))
 
     def gattc_discover_services(self, conn, uuid=None):
         self._gatt("services", conn, _hex(uuid) if uuid else None)
@@ -280,3 +333,4 @@ _ble = None
 _ble = BLE()
 _bench.handlers["b"] = _ble._event
 _bench.handlers["s"] = _ble._asked_to_secure
+_bench.handlers["k"] = _ble._asked_for_secret
