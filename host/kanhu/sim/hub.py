@@ -33,6 +33,9 @@ RSSI = -55  # dBm of the home's access point
 WDT_GRACE = 0.05  # s of real time in which a feed that is under way still counts
 
 
+Watch = Callable[[int, int | None, float], None]  # pin, its level or None: drives nothing, monotonic s
+
+
 class Serial(Protocol):
     """Where the hub's console goes."""
 
@@ -51,6 +54,7 @@ class Seat:
     volume: tuple[int, int]  # offset and size of the partition `vfs`, bytes
     nvs: NvsPartition
     say_reset: Callable[[str], bytes]  # what the ROM says at a reset for that reason
+    watch: Watch  # is told what its pins drive
 
 
 class Hub:
@@ -110,7 +114,8 @@ class Hub:
         self._watchdog: asyncio.TimerHandle | None = None
         self._watchdog_s = 0.0
         self._tasks: set[asyncio.Future[Any]] = set()
-        self._outputs: dict[int, bool] = {}
+        self._outputs: dict[int, int | None] = {}
+        self._watch: Watch = seat.watch if seat else lambda pin, level, when: None
         made = hashlib.sha256(hub_id.encode()).digest()[:6]
         # Without one of its own a locally administered one.
         self._mac = seat.mac if seat else bytes(((made[0] | 2) & 0xFE,)) + made[1:]
@@ -194,6 +199,7 @@ class Hub:
             "rssi": RSSI,
             "pins": {w.pin: w.level() for w in self.wires.values()},
             "adc": {w.adc: w.microvolts() for w in self.wires.values() if w.adc is not None},
+            "out": self._outputs,
             "flash": str(self._flash_image.resolve()),
             "block": flash.BLOCK,
             "offset": self._volume[0],
@@ -229,8 +235,9 @@ class Hub:
         if self._central:
             self._closing = self._loop.create_task(self._central.close())
             self._central = None
-        self._set_outputs_low()
+        self._lamp.dark()
         if why != "soft_reset":
+            self._let_go()
             self._ended_hard.add(self.boots)
             self._stop_watchdog()
         if why in ("power", "stop"):
@@ -268,8 +275,8 @@ class Hub:
 
     def _on_message(self, message: list[Any]) -> None:
         match message:
-            case ["o", int(pin), int(level), int(up_us)]:
-                self._on_pin(pin, bool(level), self._reset_at + up_us / 1e6 / self.speed)
+            case ["o", int(pin), int() | None as level, int(up_us)]:
+                self._on_pin(pin, level, self._reset_at + up_us / 1e6 / self.speed)
             case ["round", int(number)] if number in self._rounds:
                 self._rounds.pop(number).set_result(True)
             case ["feed"]:
@@ -383,21 +390,26 @@ class Hub:
         self._port.write(data)  # first: who waits for the log may open the port next
         self._console.append(data)
 
-    def _on_pin(self, pin: int, level: bool, when: float) -> None:
+    def _on_pin(self, pin: int, level: int | None, when: float) -> None:
         self._outputs[pin] = level
         if pin in (self._lamp_pin, self._buzzer_pin):
-            lamp, buzzer = (self._outputs.get(p, False) for p in (self._lamp_pin, self._buzzer_pin))
+            lamp, buzzer = (bool(self._outputs.get(p)) for p in (self._lamp_pin, self._buzzer_pin))
             self._lamp.change(when, lamp, buzzer)
+        self._watch(pin, level, when)
 
-    def _set_outputs_low(self) -> None:
-        self._outputs.clear()
-        self._lamp.dark()
+    def _let_go(self) -> None:
+        """A chip in reset or without power drives nothing."""
+        driven, self._outputs = self._outputs, {}
+        for pin in driven:
+            self._watch(pin, None, time.monotonic())
 
-    def _show(self, wire: Wire) -> None:
+    def _show(self, wire: Wire, when: float | None = None) -> None:
+        """when: monotonic s of an edge; None: now."""
         if self._process:
             if wire.adc is not None:
                 self._process.tell("a", wire.adc, wire.microvolts())
-            self._process.tell("p", wire.pin, wire.level())
+            moment = () if when is None else (int(when * 1e6),)
+            self._process.tell("p", wire.pin, wire.level(), *moment)
 
     async def _round(self) -> bool:
         """True once the hub has read all it was told before; False: its run ended first."""

@@ -64,6 +64,20 @@ class Wire:
             show()
 
 
+@dataclass(eq=False)
+class Lead(Wire):
+    """A wire whose other end is a pin of another board, or what a person's hand adds to it."""
+
+    driven: int | None = None
+
+    def level(self) -> int | None:
+        if not self.plugged:
+            return None
+        if self.pressed and self.kind in ("button", "cancel"):
+            return 0
+        return 1 if self.pressed and self.kind == "pir" else self.driven
+
+
 def wire(name: str, where: int | Wire, config: Mapping[str, Any]) -> Wire:
     """A Wire for this pin: kind and ADC from the hub's config, else from its name; or given whole."""
     if isinstance(where, Wire):

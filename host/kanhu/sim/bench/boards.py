@@ -40,9 +40,10 @@ class Boards(Stand):
         usb_serial: str = "",
         port: int = 0,
         power: bool = True,
+        hub: bool = True,
     ) -> Board:
         """A board at a serial port of its own (board.url), with the flash image it had in this folder or an
-        erased one; what is flashed onto it decides whether it becomes a hub, and which."""
+        erased one; what is flashed onto it decides what it becomes; hub: which then is one of bench.hubs."""
         from kanhu.sim.board import Board, BoardError
         from kanhu.sim.board.loader import Loaders
 
@@ -52,7 +53,7 @@ class Boards(Stand):
             raise BenchError("speed is a whole number of simulated seconds per second")
 
         def seat(board: Board, layout: Layout, nvs: ChipNvs) -> Hub:
-            return self._seated(board, layout, nvs, dict(wiring or {}), int(speed), heap)
+            return self._seated(board, layout, nvs, int(speed), heap, hub)
 
         async def make() -> Board:
             if self._loaders is None:
@@ -70,6 +71,7 @@ class Boards(Stand):
                 bad_above_baud=bad_above_baud,
                 usb_serial=usb_serial,
             )
+            board.wiring.update(wiring or {})
             await board._start(port, power)
             return board
 
@@ -84,17 +86,17 @@ class Boards(Stand):
         board: Board,
         layout: Layout,
         nvs: ChipNvs,
-        wiring: dict[str, int | Wire],
         speed: int,
         heap: str,
+        listed: bool,
     ) -> Hub:
-        """The hub that this flash makes of the board: the one of before, if it is the same."""
+        """What this flash makes of the board: the one of before, if it is the same."""
         stored = nvs.stored.get("kanhu", {})
         config, hub_id = _config(stored.get("config")), stored.get("hub_id")
         known = hub_id.decode(errors="replace") if isinstance(hub_id, bytes) else board.name
         seat = board.seat(layout, nvs)
         before = board.hubs[-1] if board.hubs else None
-        wires = fit(known, wiring, config)
+        wires = fit(known, board.wiring, config)
         if before and before.hub_id == known and before.wires == wires:
             before._sit(seat)
             return before
@@ -105,7 +107,8 @@ class Boards(Stand):
         lamp = Lamp(load_table(table) if table.exists() else {})
         hub = Hub(self._loop, self.folder, known, self._routes, self._air, lamp, pins, heap, speed, 0, seat)
         hub.wires.update(wires)
-        self.hubs[known] = hub
+        if listed:
+            self.hubs[known] = hub
         board.hubs.append(hub)
         return hub
 

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 from kanhu.sim.console import Log
 from kanhu.sim.flash import BLOCK
-from kanhu.sim.hub import Hub, Seat
+from kanhu.sim.hub import Hub, Seat, Watch
+from kanhu.sim.wires import Wire
 
 from .image import CHIPS, RESETS, Layout, NoImage, check
 from .loader import Loaders, Run
@@ -72,12 +73,15 @@ class Board:
         self.hub: Hub | None = None
         self.hubs: list[Hub] = []  # that it has been; the newest last
         self.words = Log()  # of the ROM and the bootloader
+        self.wiring: dict[str, int | Wire] = {}  # of whatever runs on it
+        self.watchers: list[Watch] = []  # are told in the loop what its pins drive
         self._kind = CHIPS[chip]
         self._loop, self._loaders, self._seat = loop, loaders, seat
         self._port = Port(self._on_input, self._on_lines)
         self._run: Run | None = None
         self._dtr = self._rts = self._low = False
         self._powered = False
+        self._plugged, self._switch = False, True  # it has power when both are so
         self._sent = 0
         self._orders: asyncio.Queue[Callable[[], Coroutine[Any, Any, None]]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
@@ -177,16 +181,33 @@ class Board:
     # Power and reset
 
     async def _off(self) -> None:
-        self._powered = False
-        await self._stop()
-        self._be("off")
+        self._plugged = False
+        await self._supply()
 
     async def _on(self) -> None:
-        if not self._powered:
+        self._plugged = True
+        await self._supply()
+
+    def _load_switch(self, closed: bool) -> None:
+        """A switch in its supply, which somebody else has."""
+
+        async def act() -> None:
+            self._switch = closed
+            await self._supply()
+
+        self._order(act)
+
+    async def _supply(self) -> None:
+        powered = self._plugged and self._switch
+        if powered and not self._powered:
             self._powered = True
             self._be("reset")
             if not self._low:
                 await self._release()
+        elif not powered:
+            self._powered = False
+            await self._stop()
+            self._be("off")
 
     async def _stop(self) -> None:
         """EN is low: nothing runs."""
@@ -274,7 +295,11 @@ class Board:
         """What the hub on this board has from it."""
         offset, size = layout.vfs
         volume = (offset, size - size % BLOCK)
-        return Seat(self.url, self, self._mac, self.image, volume, nvs, self._say_reset)
+        return Seat(self.url, self, self._mac, self.image, volume, nvs, self._say_reset, self._watched)
+
+    def _watched(self, pin: int, level: int | None, when: float) -> None:
+        for watch in self.watchers:
+            watch(pin, level, when)
 
     def _say_reset(self, why: str) -> bytes:
         self.resets += 1

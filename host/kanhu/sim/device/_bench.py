@@ -27,13 +27,21 @@ _busy = False
 _calls = 0
 
 # Both clocks are CLOCK_MONOTONIC on Linux; elsewhere the difference at the start is taken out.
-zero_us = state["reset_us"]
-if abs(unix_time.ticks_us() - state["now_us"]) > 10_000_000:
-    zero_us += unix_time.ticks_us() - state["now_us"]
+_shift_us = unix_time.ticks_us() - state["now_us"]
+if abs(_shift_us) <= 10_000_000:
+    _shift_us = 0
+zero_us = state["reset_us"] + _shift_us
+_frozen_us = None
 
 
 def up_us():
-    return (unix_time.ticks_us() - zero_us) * SPEED
+    return ((unix_time.ticks_us() if _frozen_us is None else _frozen_us) - zero_us) * SPEED
+
+
+def freeze(when_us):
+    """For an interrupt it is when its edge came, however late this process hears of it; None: it is now."""
+    global _frozen_us
+    _frozen_us = None if when_us is None else when_us + _shift_us
 
 
 def up_ms():

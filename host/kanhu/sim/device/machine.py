@@ -16,6 +16,7 @@ _MAX_PIN = const(48)  # ESP32-S3 has GPIO 0..48
 _pins = {}
 _driven = {int(pin): level for pin, level in _bench.state["pins"].items()}
 _volts = {int(pin): uv for pin, uv in _bench.state["adc"].items()}
+_out = {int(pin): level for pin, level in _bench.state["out"].items()}  # a soft reset leaves pins as they are
 
 
 class Pin:
@@ -60,7 +61,11 @@ class Pin:
             if mode not in (Pin.IN, Pin.OUT, Pin.OPEN_DRAIN):
                 raise ValueError("invalid pin mode")
             self._mode = mode
-        if self._mode != Pin.IN and (mode != -1 or value is not None):
+        if self._mode == Pin.IN:
+            if self._id in _out:
+                del _out[self._id]
+                _bench.send("o", self._id, None, _bench.up_us())
+        elif mode != -1 or value is not None:
             self._show()
         self._level = self._input()
 
@@ -72,11 +77,14 @@ class Pin:
 
     def _show(self):
         level = self._out
+        if level and self._mode == Pin.OPEN_DRAIN:
+            level = None
+        _out[self._id] = level
         _bench.send("o", self._id, level, _bench.up_us())
 
     def value(self, level=None):
         if level is None:
-            if self._mode == Pin.OUT:
+            if self._mode == Pin.OUT or (self._mode == Pin.OPEN_DRAIN and not self._out):
                 return self._out
             _bench.poll()
             return self._input()
@@ -114,11 +122,15 @@ class Pin:
         return f"Pin({self._id})"
 
 
-def _on_pin(id, level):
+def _on_pin(id, level, when_us=None):
     _driven[id] = level
     pin = _pins.get(id)
     if pin:
-        pin._changed()
+        _bench.freeze(when_us)
+        try:
+            pin._changed()
+        finally:
+            _bench.freeze(None)
 
 
 def _on_adc(id, uv):
