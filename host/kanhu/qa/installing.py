@@ -1,4 +1,4 @@
-"""From the source tree to a hub in its Wi-Fi: bundle, then `kanhu flash` and `kanhu provision` as libraries."""
+"""From the source tree to a hub in its Wi-Fi: a bundle, `kanhu flash` and `kanhu provision` as libraries."""
 
 from __future__ import annotations
 

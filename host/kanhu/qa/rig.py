@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ from kanhu.qa.host import Host, Platform, wait_for
 from kanhu.qa.hub import Hub
 from kanhu.qa.installing import Installer
 from kanhu.qa.model import BoardInfo
+from kanhu.qa.record import Recorder
 
 if TYPE_CHECKING:
     from kanhu.sim.bench import Bench
@@ -54,6 +55,7 @@ class Parts:
     capabilities: frozenset[str] = frozenset()  # beside those of its first hub
     boards: list[BoardInfo] = field(default_factory=list)
     more: Callable[..., list[Board]] | None = None  # (count, **options): further hubs
+    away: Callable[[Board], None] = lambda board: None  # one of those is needed no longer
 
 
 Target = Callable[[Options], AbstractContextManager[Parts]]
@@ -62,15 +64,16 @@ Target = Callable[[Options], AbstractContextManager[Parts]]
 class Rig:
     """`with Rig(options, target) as rig`; rebuild() makes all of it anew."""
 
-    def __init__(self, options: Options, target: Target) -> None:
+    def __init__(self, options: Options, target: Target, recorder: Recorder | None = None) -> None:
         self.options = options
+        self.recorder = recorder
         self.rebuilt = 0
         self._target = target
         self._stack = contextlib.ExitStack()
         self._parts: Parts | None = None
 
     def __enter__(self) -> Rig:
-        self._parts = self._stack.enter_context(self._target(self.options))
+        self._build()
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -82,7 +85,16 @@ class Rig:
         self._parts = None
         self._stack.close()
         self.rebuilt += 1
-        self._parts = self._stack.enter_context(self._target(self.options))
+        self._build()
+
+    def _build(self) -> None:
+        folder = self.options.folder / f"bench-{self.rebuilt}"
+        folder.mkdir(parents=True)
+        parts = self._stack.enter_context(self._target(replace(self.options, folder=folder)))
+        if self.recorder:
+            for board in parts.boards:
+                self.recorder.add_board(board)
+        self._parts = parts
 
     @property
     def parts(self) -> Parts:
@@ -141,6 +153,11 @@ class Rig:
             raise RigTrouble(f"this bench has no {count} further hubs: add [[hub]] to bench.toml")
         return self.parts.more(count, **options)
 
+    def put_away(self, boards: Sequence[Board]) -> None:
+        """Further hubs are needed no longer."""
+        for board in boards:
+            self.parts.away(board)
+
     # Between tests
 
     def settle(self, timeout: float = WELL_S) -> list[str]:
@@ -162,7 +179,8 @@ class Rig:
     def _lifted(self) -> Iterator[str]:
         hub, town = self.hub, self.host.town
         try:
-            self.host.proxy.clear()
+            for line in (self.host.proxy, self.host.daemon_line, self.host.city_line):
+                line.clear()
             self.host.city.mute(False)
             if not town.broker.running:
                 town.broker.start()

@@ -80,6 +80,7 @@ def bench(options: Options) -> Iterator[Parts]:
             capabilities=c.SIMULATION | {c.PROXY, c.SERIAL_LINK},
             boards=[info],
             more=more,
+            away=lambda board: board.power(False),
         )
 
 
