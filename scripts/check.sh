@@ -37,7 +37,7 @@ if [ ${#failed[@]} -gt 0 ]; then
     status=1
 fi
 printf '== tests\n'
-TIMED=(tests/benchmarks tests/e2e tests/faults tests/tls tests/firmware/test_load.py hil_tests)
+TIMED=(tests/benchmarks tests/e2e tests/faults tests/tls tests/firmware/test_load.py hil_tests/smoke)
 if [ $# -gt 0 ]; then
     pytest --durations=15 "$@" || status=1
 else

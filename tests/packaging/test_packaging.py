@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-SIM_FOLDERS = ("sim", "demo")  # of host/kanhu; they may use the extra
+SIM_FOLDERS = ("sim", "demo", "qa")  # of host/kanhu; they may use the extra
 
 
 def canonical(name: str) -> str:
@@ -29,6 +29,7 @@ def declared(requirements: list[str]) -> set[str]:
 REQUIRED = declared(PROJECT["dependencies"])
 WITH_SIM = REQUIRED | declared(PROJECT["optional-dependencies"]["sim"])
 WITH_PLOT = REQUIRED | declared(PROJECT["optional-dependencies"]["plot"])
+WITH_QA = WITH_SIM | declared(PROJECT["optional-dependencies"]["qa"])
 PLOTS = Path("host/kanhu/care/backtest/plot.py")  # says what to install where it is missing
 
 
@@ -57,6 +58,7 @@ def test_every_import_is_declared() -> None:
     for path in sources():
         place = path.relative_to(ROOT)
         allowed = WITH_SIM if place.parts[2] in SIM_FOLDERS else WITH_PLOT if place == PLOTS else REQUIRED
+        allowed = WITH_QA if place.parts[2] == "qa" else allowed
         for module in imported(path) - own - micropython_only - sys.stdlib_module_names:
             distributions = {canonical(name) for name in owners.get(module, [module])}
             if not distributions & allowed:
