@@ -20,8 +20,8 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 
 
 def shown(value: float, unit: str) -> str:
-    """A number and its unit, four digits that count."""
-    digits = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"
+    """A number and its unit, three digits that count."""
+    digits = f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
     return f"{digits} {unit}".rstrip()
 
 
@@ -61,7 +61,7 @@ class Measures:
         *,
         percent: float = 95,
     ) -> Measure:
-        """Many of one kind, judged by a percentile (100: the largest); AssertionError as above or if empty."""
+        """Many of one kind, judged by a percentile (100: the largest); AssertionError as above or if none."""
         if not samples:
             raise AssertionError(f"{name}: nothing was measured")
         bad = [one for one in samples if not math.isfinite(one)]

@@ -67,6 +67,19 @@ class Recorder:
         with self._lock:
             return self._run.model_copy(deep=True)
 
+    @property
+    def run_promises(self) -> dict[str, str]:
+        """All promises known: id -> text."""
+        with self._lock:
+            return dict(self._run.promises)
+
+    def describe(self, **facts: Any) -> None:
+        """Fields of the run that nobody has set yet (host_version, git, command ...)."""
+        with self._lock:
+            for name, value in facts.items():
+                if not getattr(self._run, name):
+                    setattr(self._run, name, value)
+
     def add_board(self, board: BoardInfo) -> None:
         """A board takes part; one of the same name is replaced (flashed again)."""
         with self._lock:

@@ -1,0 +1,1 @@
+"""The report of a run: run.json (the truth), junit.xml and report.html."""
