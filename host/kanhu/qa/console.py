@@ -78,6 +78,17 @@ class Console:
                 self.trouble or f"{self.port.url}: could not be opened: see that nobody else uses it"
             )
 
+    def write(self, data: bytes) -> None:
+        """Bytes towards the board, while the port is being read; BoardTrouble."""
+        self.wait_open()
+        port = self._serial
+        try:
+            if port is None:
+                raise OSError(errno.EIO, "gone")
+            port.write(data)
+        except (serial.SerialException, OSError) as error:
+            raise BoardTrouble(f"{self.port.url}: nothing can be written: {error}") from None
+
     def pulse(self) -> None:
         """EN low and high again; BoardTrouble where the port has no such line."""
         self.wait_open()

@@ -14,6 +14,7 @@ from kanhu.errors import KanhuError
 from kanhu.qa import cli_options, promises
 from kanhu.qa.board import Board
 from kanhu.qa.capabilities import NeedsCapability
+from kanhu.qa.faults.fixtures import fault as fault
 from kanhu.qa.host import Platform
 from kanhu.qa.hub import Hub
 from kanhu.qa.measure import Measures

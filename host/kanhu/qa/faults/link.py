@@ -106,7 +106,7 @@ class Link:
                     return
             await self._faults.flowing()
             if not self.over and not self.gone:
-                writer.write_eof()
+                writer.write_eof() if writer.can_write_eof() else writer.close()
         except OSError:
             if not self.gone:
                 self.reset()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -28,11 +29,18 @@ class FaultProxy:
 
     Faults apply to the connections there are and to new ones, several at once, until they are cleared."""
 
-    def __init__(self, upstream: Address, address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        upstream: Address,
+        address: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,  # what connects speaks TLS, upstream does not
+    ) -> None:
         self.upstream = upstream  # of new connections; may be changed at any time
         self.address = address
         self.port = port  # the free one that was taken, once started
         self.counts: Counter[str] = Counter()  # faults by name, and what came of them
+        self._tls = tls
         self._faults: list[LinkFault] = []
         self._chances: dict[LinkFault, random.Random] = {}
         self._repeats: dict[LinkFault, asyncio.Task[None]] = {}
@@ -119,7 +127,9 @@ class FaultProxy:
         return made
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._serve, sock=self._held, backlog=BACKLOG)
+        self._server = await asyncio.start_server(
+            self._serve, sock=self._held, backlog=BACKLOG, ssl=self._tls
+        )
         self._held = None
 
     async def _close(self) -> None:

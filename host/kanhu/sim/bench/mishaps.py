@@ -79,6 +79,11 @@ class Mishaps(Stand):
         owner = self._hub(hub)
         self._do(lambda: owner._fill_flash(full))
 
+    def line_noise(self, data: bytes, hub: Hub | str | None = None) -> None:
+        """Whoever has the hub's serial port open reads bytes that the hub never said."""
+        owner = self._hub(hub)
+        self._do(lambda: owner._port.write(data))
+
     def mains(self, on: bool, hub: Hub | str | None = None) -> None:
         owner = self._hub(hub)
         sense = next((w for w in owner.wires.values() if w.kind == "mains"), None)

@@ -40,14 +40,14 @@ def namespace_command(command: list[str]) -> list[str] | None:
 
 
 class SmallDisk:
-    """A folder with a tmpfs of SIZE on it, until close(). OSError when it cannot be mounted."""
+    """A folder with a tmpfs on it, until close(). OSError when it cannot be mounted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: str = SIZE) -> None:
         self.folder = folder
         self._filler = folder / "filler"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         done = subprocess.run(
-            [_program("mount"), "-t", "tmpfs", "-o", f"size={SIZE},mode=0700", "tmpfs", str(folder)],
+            [_program("mount"), "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder)],
             capture_output=True,
             check=False,
             text=True,
