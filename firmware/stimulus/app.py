@@ -10,8 +10,10 @@ from stimulus import fields, lines, tree
 from stimulus.console import LINE_MAX, Console
 from stimulus.edges import Edges
 from stimulus.fields import Wrong
+from stimulus.monitors import Monitors
 from stimulus.outputs import Outputs
 from stimulus.pins import Pins
+from stimulus.radio import Radio
 
 PROTOCOL = 1
 VERSION = "1.0.0"
@@ -44,6 +46,8 @@ class App:
         self._dead_s = DEAD_S
         self._waiting = 0
         Pins(self, self.outputs, self.edges)  # the rooms, each with its commands
+        radio = Radio(self)
+        Monitors(self, radio)
         self.register("hello", self.hello)
         self.register("ping", self.ping)
         self.register("status", self.status)

@@ -70,6 +70,12 @@ class Board:
 
         return bluetooth.BLE()
 
+    def uuid(self, number):
+        """bluetooth.UUID of 16 bits."""
+        import bluetooth
+
+        return bluetooth.UUID(number)
+
     def mac(self):
         """Its MAC address, 12 hexadecimal digits."""
         return "".join("%02x" % byte for byte in machine.unique_id())
