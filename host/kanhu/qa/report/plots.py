@@ -11,7 +11,7 @@ from markupsafe import Markup
 from kanhu.qa.measure import shown
 from kanhu.qa.model import Run, Span, Test
 from kanhu.qa.report.sums import Latency
-from kanhu.qa.report.svg import Plot, thin, tip
+from kanhu.qa.report.svg import Plot, thin, ticks, tip
 
 LANE = 22  # height of one row of a timeline
 _UNIT = re.compile(r"\(([^()]*)\)$")
@@ -20,14 +20,14 @@ _NAME_MAX = 20  # letters that stand beside a lane
 
 def histogram(one: Latency) -> Markup:
     """How many samples took how long, with the median, the 95th percentile and the limit."""
-    low, high = _range(one)
+    low, high = min(one.samples), max(one.samples)
     bins = min(30, max(6, math.ceil(2 * len(one.samples) ** 0.5)))
-    width = (high - low) / bins
+    width = (high - low) / bins or 0.01 * (abs(high) or 1.0)
     sums = [0] * bins
     for sample in one.samples:
         sums[min(bins - 1, int((sample - low) / width))] += 1
-    plot = Plot(f"{one.name}: histogram", (low, high), (0, max(sums)), x_label=one.unit, y_label="n", top=26)
-    plot.grid(_whole(max(sums)))
+    plot = Plot(f"{one.name}: histogram", _range(one), (0, max(sums)), x_label=one.unit, y_label="n", top=26)
+    plot.grid([value for value in ticks(0, max(sums), 4) if value == int(value)])
     for index, count in enumerate(sums):
         if not count:
             continue
@@ -47,7 +47,7 @@ def ecdf(one: Latency) -> Markup:
     """Which share of the samples took at most so long."""
     low, high = _range(one)
     plot = Plot(f"{one.name}: cumulative share", (low, high), (0, 100), x_label=one.unit, y_label="%", top=26)
-    plot.grid([0, 25, 50, 75, 95, 100] if len(one.samples) >= 20 else [0, 25, 50, 75, 100])
+    plot.grid([0, 25, 50, 75, 100])
     ordered = sorted(one.samples)
     steps, before = [(low, 0.0)], 0.0
     for rank, value in enumerate(ordered, 1):
@@ -82,12 +82,12 @@ def _said(one: Latency) -> str:
     )
 
 
-def _whole(highest: int) -> Sequence[float]:
-    step = max(1, math.ceil(highest / 4))
-    return [float(value) for value in range(0, highest + 1, step)]
-
-
-def curve(name: str, points: Sequence[tuple[float, float]], faults: Sequence[Span] = ()) -> Markup:
+def curve(
+    name: str,
+    points: Sequence[tuple[float, float]],
+    faults: Sequence[Span] = (),
+    size: tuple[int, int] = (560, 210),
+) -> Markup:
     """One number over time; times at which a fault was on are shaded."""
     unit = _UNIT.search(name)
     values = [value for _, value in points]
@@ -95,9 +95,11 @@ def curve(name: str, points: Sequence[tuple[float, float]], faults: Sequence[Spa
     pad = (high - low) * 0.08 or abs(high) * 0.05 or 1.0
     low = 0.0 if 0 <= low < high * 0.3 else low - pad
     begin, end = min(0.0, points[0][0]), max(at for at, _ in points)
-    plot = Plot(name, (begin, end), (low, high + pad), x_label="s", y_label=unit[1] if unit else "", top=18)
+    plot = Plot(
+        name, (begin, end), (low, high + pad), x_label="s", y_label=unit[1] if unit else "", top=18, size=size
+    )
     plot.grid()
-    for fault in faults:
+    for fault in _joined(faults, end):
         left, right = plot.px(fault.begin_s), plot.px(end if fault.end_s is None else fault.end_s)
         plot.add(
             '<rect class="shade" x="{}" y="{}" width="{}" height="{}">{}</rect>',
@@ -108,6 +110,20 @@ def curve(name: str, points: Sequence[tuple[float, float]], faults: Sequence[Spa
         f"{len(points)} points, lowest {min(values):,.4g}, highest {max(values):,.4g}, last {values[-1]:,.4g}"
     )
     return plot.svg(said)
+
+
+def _joined(faults: Sequence[Span], end: float) -> list[Span]:
+    """Faults that overlap as one, so that their shades do not add up."""
+    found: list[Span] = []
+    for fault in sorted(faults, key=lambda one: one.begin_s):
+        until = end if fault.end_s is None else fault.end_s
+        last = found[-1] if found else None
+        if last is not None and last.end_s is not None and fault.begin_s <= last.end_s:
+            last.end_s = max(last.end_s, until)
+            last.name = ", ".join(dict.fromkeys([*last.name.split(", "), fault.name]))
+        else:
+            found.append(Span(name=fault.name, begin_s=fault.begin_s, end_s=until))
+    return found
 
 
 def timeline(test: Test) -> Markup | None:
@@ -124,7 +140,7 @@ def timeline(test: Test) -> Markup | None:
     lanes = ["test", *faults, *marks]
     plot = Plot(
         f"Timeline of {test.id}", (min(0.0, *(mark.at_s for mark in test.marks), 0.0), end), (0, len(lanes)),
-        x_label="s", size=(760, LANE * len(lanes) + 46), left=150,
+        x_label="s", size=(1060, LANE * len(lanes) + 46), left=150,
     )  # fmt: skip
     for row, name in enumerate(lanes):
         top = plot.top + row * LANE
@@ -233,7 +249,7 @@ def curves(run: Run) -> dict[str, Markup]:
     for name, values in run.between.series.items():
         points.setdefault(name, []).extend(values)
     return {
-        name: curve(name, sorted(values), faults if len(faults) <= 200 else ())
+        name: curve(name, sorted(values), faults, (1120, 230))
         for name, values in sorted(points.items())
         if len(values) > 1
     }

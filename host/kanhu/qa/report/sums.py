@@ -26,15 +26,12 @@ class Promise:
 
 
 def promises(run: Run) -> list[Promise]:
-    """Every promise known, or claimed by a test, in the order of their numbers."""
+    """Every promise known, or claimed by a test, in the order in which they are made."""
     by: dict[str, list[Test]] = {one: [] for one in run.promises}
     for test in run.tests:
         for one in test.promises:
             by.setdefault(one, []).append(test)
-    return [
-        Promise(one, run.promises.get(one, ""), _state(tests), tuple(tests))
-        for one, tests in sorted(by.items())
-    ]
+    return [Promise(one, run.promises.get(one, ""), _state(tests), tuple(tests)) for one, tests in by.items()]
 
 
 def _state(tests: list[Test]) -> State:
@@ -110,10 +107,27 @@ def latencies(run: Run) -> list[Latency]:
     return sorted(found.values(), key=lambda one: (one.passed, -one.share, one.name))
 
 
+def use(measure: Measure) -> float:
+    """How much of its limit is used up: 1 is at the limit, more is broken; 0 without one."""
+    if measure.limit is None:
+        return 0.0
+    if measure.at_most:
+        return measure.value / measure.limit if measure.limit > 0 else float(not measure.passed) * 2
+    return measure.limit / measure.value if measure.value > 0 else 2.0
+
+
 def measures(run: Run) -> list[tuple[Test, Measure]]:
-    """Every number, those that break their limit first."""
+    """Every number, those that break their limit first, then the nearest to it."""
     found = [(test, one) for test in run.tests for one in test.measures]
-    return sorted(found, key=lambda pair: (pair[1].passed, pair[1].limit is None))
+    return sorted(found, key=lambda pair: (pair[1].passed, -use(pair[1])))
+
+
+def worst(run: Run) -> list[tuple[Test, Measure, int]]:
+    """Of each measure's name the test where it was worst, and how many tests took it."""
+    found: dict[tuple[str, str, str], list[tuple[Test, Measure]]] = {}
+    for test, one in measures(run):
+        found.setdefault((one.name, one.statistic, one.unit), []).append((test, one))
+    return [(*some[0], len(some)) for some in found.values()]
 
 
 def broken(run: Run) -> list[Test]:

@@ -77,7 +77,10 @@ class Plot:
             self.add('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>', self.left, self.right, at, at)
             self.add('<text x="{}" y="{}" text-anchor="end">{}</text>', self.left - 6, at + 4, number(value))
         self.x_axis()
-        self.add('<text class="unit" x="{}" y="{}">{}</text>', self.left, self.top - 2, self._y_label)
+        self.add(
+            '<text class="unit" x="{}" y="{}" text-anchor="end">{}</text>',
+            self.left - 6, self.top - 8, self._y_label,
+        )  # fmt: skip
 
     def x_axis(self) -> None:
         """The numbers below and what they count."""
@@ -112,7 +115,7 @@ class Plot:
         far = at > (self.left + self.right) / 2
         self.add(
             '<text class="{}" x="{}" y="{}" text-anchor="{}">{}</text>',
-            kind, at - 4 if far else at + 4, self.top + 9, "end" if far else "start", said,
+            kind, at, self.top - 4, "end" if far else "start", said,
         )  # fmt: skip
 
     def svg(self, description: str = "") -> Markup:

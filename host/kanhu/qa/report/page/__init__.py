@@ -44,7 +44,7 @@ def render(run: Run, history: past.History | None = None) -> str:
     pages.filters.update(duration=duration, shown=shown, gauge=gauge, said=verdict, control=control)
     tests = [_shown(run, test, index) for index, test in enumerate(run.tests, 1)]
     anchors = {id(one.test): one.anchor for one in tests}
-    latencies = sums.latencies(run)
+    latencies, promises = sums.latencies(run), sums.promises(run)
     values: dict[str, Any] = {
         "run": run,
         "tests": sorted(tests, key=lambda one: OUTCOMES.index(one.test.outcome)),
@@ -59,14 +59,17 @@ def render(run: Run, history: past.History | None = None) -> str:
         "counts": sums.counts(run),
         "outcomes": OUTCOMES,
         "states": sums.STATES,
-        "promises": sums.promises(run),
-        "areas": _areas(sums.promises(run)),
+        "promises": promises,
+        "tried": _areas([one for one in promises if one.state != "not tried"]),
+        "untried": _areas([one for one in promises if one.state == "not tried"]),
+        "untried_count": sum(one.state == "not tried" for one in promises),
         "calls": sums.calls(run),
         "latencies": latencies,
         "pictures": [
             (one, plots.histogram(one), plots.ecdf(one)) for one in latencies if len(one.samples) > 1
         ][:PLOTS_MAX],
         "measures": sums.measures(run),
+        "worst": sums.worst(run),
         "curves": plots.curves(run),
         "overview": plots.overview(run) if run.tests else None,
         "broken": [one for one in tests if one.test in sums.broken(run)],
