@@ -1,0 +1,183 @@
+"""Recorded beside produced: what fits, and where they differ first.
+
+Compared are kind, device, the alarm that an event belongs to, the reset cause of a boot, order and time.
+Sequence numbers are not: what the hub says in its own rhythm (IGNORED) takes some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from kanhu.qa.incidents.console import lamps
+from kanhu.qa.incidents.form import Event, Incident
+from kanhu.qa.incidents.script import NOT_REPLAYED
+from kanhu_protocol import kinds as k
+
+TOLERANCE_MS = 2000  # of an event that follows from a stimulus
+ORDER_MS = 1000  # closer than this in the record, two events may change places
+# Of what follows from when a connection comes back: the hub tries again after up to 60 s
+# (kanhu_hub.links.mqtt), unless a call hurries it; call.unanswered waits for the link and then counts on.
+TOLERANCES = {
+    k.LINK_LOST: 15_000, k.LINK_BACK: 62_000, k.CALL_UNANSWERED: 12_000, k.MOTION_COUNT: 62_000,
+    k.STILL: 62_000, k.SENSOR_SILENT: 62_000, k.SENSOR_BACK: 62_000, k.MAINS_LOST: 3000, k.MAINS_BACK: 3000,
+    k.STORAGE_FULL: 15_000, k.STORAGE_OK: 15_000, k.EVENTS_LOST: 62_000,
+}  # fmt: skip
+# What a hub says in a rhythm of its own, or in answer to its host, and what no stimulus here can bring about.
+IGNORED = frozenset(
+    {k.HEARTBEAT, k.CLOCK_SET, k.COMMAND_DONE, k.COMMAND_REFUSED, k.TEST_CALL, k.PATH_PROVEN, k.PATH_FAULT,
+     k.PATH_OK, k.CLOCK_FAULT, k.CLOCK_OK, *NOT_REPLAYED}
+)  # fmt: skip
+RECEIPTS = ("heard", "stored", "delivered")
+
+
+class Pair(NamedTuple):
+    """A line of the comparison; differs: "" when it fits, else in words; at_ms: of the recorded first."""
+
+    at_ms: int
+    recorded: str
+    produced: str
+    off_ms: int | None
+    differs: str
+
+
+class Comparison(NamedTuple):
+    """pairs in order of time; lamps: the same of the lamp, empty where the record has no log."""
+
+    pairs: list[Pair]
+    lamps: list[Pair]
+    ignored: dict[str, tuple[int, int]]  # kind: how many recorded and produced, not compared
+
+    @property
+    def first(self) -> Pair | None:
+        """Where they differ first; None: reproduced."""
+        different = [one for one in (*self.pairs, *self.lamps) if one.differs]
+        return min(different, key=lambda one: one.at_ms, default=None)
+
+
+def compare(recorded: Incident, produced: Incident) -> Comparison:
+    """Events and, where the record has a log, the lamp; produced may reach beyond the record's span."""
+    theirs, ours = _compared(recorded), _compared(produced)
+    pairs = _events(recorded, theirs, produced, ours)
+    lamp = _lamps(recorded, produced) if any(one.text.startswith("lamp ") for one in recorded.log) else []
+    names = sorted({one.name for one in (*recorded.events, *produced.events) if one.kind in IGNORED})
+    inside = [one for one in produced.events if 0 <= one.at_ms <= recorded.length_ms]
+    ignored = {name: (_count(recorded.events, name), _count(inside, name)) for name in names}
+    return Comparison(pairs, lamp, {name: both for name, both in ignored.items() if any(both)})
+
+
+def _compared(incident: Incident) -> list[Event]:
+    return sorted(
+        (one for one in incident.events if one.kind not in IGNORED),
+        key=lambda one: (one.at_ms, one.boot, one.seq),
+    )
+
+
+def _events(recorded: Incident, theirs: list[Event], produced: Incident, ours: list[Event]) -> list[Pair]:
+    free = list(ours)
+    pairs: list[Pair] = []
+    matched: list[tuple[Event, Event]] = []
+    their_alarms, our_alarms = _ordinals(recorded), _ordinals(produced)
+    for one in theirs:
+        fits = _token(one, their_alarms)
+        limit = TOLERANCES.get(one.kind, TOLERANCE_MS)
+        found = next(
+            (e for e in free if _token(e, our_alarms) == fits and abs(e.at_ms - one.at_ms) <= limit), None
+        )
+        if found is None:
+            near = next((e for e in free if _token(e, our_alarms) == fits), None)
+            said = "does not happen" if near is None else f"comes {_seconds(near.at_ms - one.at_ms)}"
+            if near is not None:
+                free.remove(near)
+            pairs.append(Pair(one.at_ms, _words(one), "" if near is None else _words(near), None, said))
+            continue
+        free.remove(found)
+        late = next(
+            (e for before, e in matched if one.at_ms - before.at_ms > ORDER_MS and _after(e, found)), None
+        )
+        differs = "" if late is None else f"comes before {_words(late)}"
+        matched.append((one, found))
+        pairs.append(Pair(one.at_ms, _words(one), _words(found), found.at_ms - one.at_ms, differs))
+    for extra in free:
+        limit = TOLERANCES.get(extra.kind, TOLERANCE_MS)
+        if limit < extra.at_ms < recorded.length_ms - limit:
+            pairs.append(Pair(extra.at_ms, "", _words(extra), None, "is not in the record"))
+    return sorted(pairs, key=lambda one: one.at_ms)
+
+
+def _after(one: Event, other: Event) -> bool:
+    """Whether the hub said `one` after `other`; of two boots by their numbers."""
+    return (one.boot, one.seq) > (other.boot, other.seq) and one.at_ms - other.at_ms > ORDER_MS
+
+
+def _token(one: Event, alarms: dict[tuple[int, int], int]) -> tuple[Any, ...]:
+    named = one.data.get("alarm")
+    alarm = alarms.get((named[0], named[1]), -1) if isinstance(named, list) and len(named) == 2 else None
+    if alarm is None:
+        alarm = alarms.get((one.boot, one.seq))
+    return one.kind, one.device, alarm, one.data.get("reset") if one.kind == k.BOOT else None
+
+
+def _ordinals(incident: Incident) -> dict[tuple[int, int], int]:
+    own = [one for one in incident.alarms if one.boot < 1 << 30 and 0 <= one.opened_ms <= incident.length_ms]
+    return {(one.boot, one.seq): number for number, one in enumerate(own)}
+
+
+def _lamps(recorded: Incident, produced: Incident) -> list[Pair]:
+    timed = all(at is not None for at, _ in lamps(recorded.log))
+    theirs = _steps(lamps(recorded.log))
+    ours = _steps(
+        [(at, name) for at, name in lamps(produced.log) if at is not None and at <= recorded.length_ms]
+    )
+    before = next((name for at, name in reversed(ours) if at is not None and at < 0), None)
+    ours = [(at, name) for at, name in ours if at is None or at >= 0]
+    if ours and theirs and ours[0][1] != theirs[0][1] and before == theirs[0][1]:
+        ours.insert(0, (0, before))
+    pairs = []
+    for number in range(max(len(theirs), len(ours))):
+        their = theirs[number] if number < len(theirs) else None
+        our = ours[number] if number < len(ours) else None
+        at_ms = (their[0] if their else None) if timed else None
+        at_ms = at_ms if at_ms is not None else (our[0] if our and our[0] is not None else recorded.length_ms)
+        off = (
+            our[0] - their[0]
+            if timed and their and our and our[0] is not None and their[0] is not None
+            else None
+        )
+        differs = ""
+        if their is None:
+            near_end = our is not None and our[0] is not None and our[0] > recorded.length_ms - TOLERANCE_MS
+            differs = "" if near_end else "is not in the record"
+        elif our is None:
+            differs = "is never shown"
+        elif their[1] != our[1]:
+            differs = "another pattern"
+        elif off is not None and abs(off) > TOLERANCES[k.CALL_UNANSWERED]:
+            differs = f"comes {_seconds(off)}"
+        pairs.append(Pair(at_ms, their[1] if their else "", our[1] if our else "", off, differs))
+        if differs:
+            break  # from here on they are out of step
+    return pairs
+
+
+def _steps(shown: Iterable[tuple[int | None, str]]) -> list[tuple[int | None, str]]:
+    """What receipts show follows so fast that steps may be left out: the last of them stands for all."""
+    steps: list[tuple[int | None, str]] = []
+    for at_ms, name in shown:
+        if steps and name in RECEIPTS and steps[-1][1] in RECEIPTS:
+            steps[-1] = (steps[-1][0], name)
+        elif not steps or steps[-1][1] != name:
+            steps.append((at_ms, name))
+    return steps
+
+
+def _words(one: Event) -> str:
+    where = f" of device {one.device}" if one.device else ""
+    return f"{one.name}{where} ({one.boot}-{one.seq})"
+
+
+def _seconds(off_ms: int) -> str:
+    return f"{abs(off_ms) / 1000:.1f} s {'late' if off_ms > 0 else 'early'}"
+
+
+def _count(events: Sequence[Event], name: str) -> int:
+    return sum(one.name == name for one in events)
