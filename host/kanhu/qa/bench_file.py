@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,6 +26,7 @@ from kanhu.install.flash import ports
 
 PASSWORD = "KANHU_WIFI_PASSWORD"  # noqa: S105  # the variable's name
 SIZE_MAX = 65_536  # bytes
+_LOOPBACK = re.compile(r"(rfc2217|socket)://(localhost|127(\.\d+){3}|\[::1\])[:/]", re.IGNORECASE)
 
 
 class BenchFileError(KanhuError):
@@ -88,6 +90,7 @@ class Place(_Strict):
     port: Annotated[str | None, Field(min_length=1)] = None
     mac: Annotated[str | None, AfterValidator(_mac)] = None
     usb_serial: Annotated[str | None, Field(min_length=1)] = None
+    simulated: bool | None = None  # None: so it is when its port is a TCP port of this computer
 
     @model_validator(mode="after")
     def _one_way(self) -> Place:
@@ -99,6 +102,11 @@ class Place(_Strict):
     def where(self) -> str:
         """What `ports.discover` finds it by."""
         return self.port or self.mac or self.usb_serial or ""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether no silicon is behind its port."""
+        return bool(_LOOPBACK.match(self.where)) if self.simulated is None else self.simulated
 
 
 class StimulusPower(_Strict):

@@ -44,7 +44,7 @@ HOW: Mapping[str, str] = MappingProxyType(
         FLASH: "use a serial port with DTR and RTS wired to EN and GPIO0, and leave --no-flash out",
         EXEC: "use a serial port that reaches the hub's console",
         LOG: "use a serial port that reaches the hub's console",
-        SERIAL_LINK: "use a serial port that reaches the hub's console",
+        SERIAL_LINK: _SIMULATED,  # elsewhere the suite itself has the hub's only port
         PROXY: "let the hub reach this computer: [host] address in bench.toml",
         FLASH_FULL: "use a serial port that reaches the hub's console",
         **dict.fromkeys(SIMULATION, _SIMULATED),
@@ -55,11 +55,11 @@ KNOWN = frozenset(HOW)
 
 
 class NeedsCapability(KanhuError):
-    """The bench cannot do what was asked; .names says what is missing."""
+    """The bench cannot do what was asked; .names says what is missing, why says it where no name does."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, why: str = "") -> None:
         self.names = names
-        super().__init__("; ".join(map(missing, sorted(names))))
+        super().__init__(why or "; ".join(map(missing, sorted(names))))
 
 
 def missing(name: str) -> str:

@@ -6,13 +6,42 @@ from collections.abc import Callable
 
 from kanhu.qa import capabilities as c
 from kanhu.qa.board import Pressed
+from kanhu.qa.stimulus import Stimulus
 from kanhu.sim.bench import Bench
 from kanhu.sim.hub import Hub
 from kanhu.sim.lamp import Indication
 
 
+class StimulusHands:
+    """The stimulus board, wire by wire (kanhu.qa.lines)."""
+
+    capabilities = frozenset({c.PRESS, c.MOTION, c.MAINS, c.INDICATOR, c.RADIO, c.MONITORS})
+
+    def __init__(self, stimulus: Stimulus) -> None:
+        self._stimulus = stimulus
+
+    def press(self, line: str, seconds: float) -> Pressed:
+        ticks = self._stimulus.press(line, round(seconds * 1000), bounce=True)
+        return Pressed(*self._stimulus.when(ticks))
+
+    def motion(self, line: str, seconds: float) -> None:
+        self._stimulus.pulse(line, round(seconds * 1000))
+
+    def mains(self, on: bool) -> None:
+        self._stimulus.stick("mains", not on)
+
+    def indication(self) -> Indication:
+        return self._stimulus.indication()
+
+    def forget(self) -> None:
+        self._stimulus.forget()
+
+    def settle(self) -> None:
+        self._stimulus.settle()
+
+
 class BenchHands:
-    """The bench of a simulated hub: its wires are named as the stimulus' lines, `prefix` before them."""
+    """The bench of a simulated hub without a stimulus: wires are named as its lines, `prefix` before them."""
 
     capabilities = frozenset({c.PRESS, c.MOTION, c.MAINS, c.INDICATOR})
 

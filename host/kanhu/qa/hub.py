@@ -56,6 +56,9 @@ class Hub:
         chip: str,
         mac: str = "",
         capabilities: frozenset[str] = frozenset(),
+        *,
+        drain_s: float = 0.0,
+        may_flash: bool = True,
     ) -> None:
         self.name, self.kind, self.chip, self.mac = name, board, chip, mac
         self.hub_id = ""
@@ -65,13 +68,16 @@ class Hub:
         self._installer, self._switch = installer, switch
         self._own = capabilities
         self._powered = True
+        self._drain_s = drain_s  # for what is left in the capacitors of a board without supply
+        self._cut_at = 0.0
+        self._may_flash = may_flash
 
     @property
     def capabilities(self) -> frozenset[str]:
         """What this board can do now."""
         found = self._own | {c.EXEC, c.LOG, c.FLASH_FULL}
         if not self.port.startswith("socket://"):  # such a port has no lines
-            found |= {c.RESET, c.FLASH}
+            found |= {c.RESET, c.FLASH} if self._may_flash else {c.RESET}
         if self._switch:
             found |= {c.POWER}
         return found | (self.hands.capabilities if self.hands else frozenset())
@@ -97,10 +103,13 @@ class Hub:
         """Cut or restore the supply; NeedsCapability."""
         if self._switch is None:
             raise c.NeedsCapability(c.POWER)
+        if on and not self._powered:
+            time.sleep(max(0.0, self._cut_at + self._drain_s - time.monotonic()))
         self._switch(on)
-        self._powered = on
-        if not on:
+        if self._powered and not on:
+            self._cut_at = time.monotonic()
             self._forget()
+        self._powered = on
 
     def flash(self) -> Flashed:
         """Write the bundle, prove what runs, and give it its network; returns when the lamp says well."""

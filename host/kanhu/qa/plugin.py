@@ -13,7 +13,8 @@ from kanhu.broker import EmbeddedBroker
 from kanhu.errors import KanhuError
 from kanhu.qa import cli_options, promises
 from kanhu.qa.board import Board
-from kanhu.qa.capabilities import NeedsCapability
+from kanhu.qa.capabilities import PRESS, NeedsCapability
+from kanhu.qa.clock import StimulusTime
 from kanhu.qa.faults.fixtures import fault as fault
 from kanhu.qa.host import Platform
 from kanhu.qa.hub import Hub
@@ -25,6 +26,7 @@ from kanhu.sim.daemon import DaemonProcess
 
 TIMEOUT_S = 900  # of a test, the bench's first flashing included
 CONSOLE_TAIL = 6000  # characters of the console that a failure shows
+PYSERIAL = ("setDaemon\\(\\)", "setName\\(\\)")  # names that its RFC 2217 client uses
 RECORDER = pytest.StashKey[Recorder]()
 RIG = pytest.StashKey[Rig]()
 
@@ -36,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for line in cli_options.MARKERS:
         config.addinivalue_line("markers", line)
+    for text in PYSERIAL:
+        config.addinivalue_line("filterwarnings", f"ignore:{text} is deprecated:DeprecationWarning:serial")
     recorder = Recorder.start(config.getoption("--target"), config.getoption("--seed"))
     config.stash[RECORDER] = recorder
     path = config.rootpath / promises.LIST
@@ -125,7 +129,11 @@ def bench(
 ) -> Iterator[Rig]:
     """Everything that stands on the bench, built once: boards flashed, hubs in their Wi-Fi and well."""
     options = cli_options.options(pytestconfig, tmp_path_factory.mktemp("bench"))
-    with Rig(options, _target(options.target), recorder) as rig:
+    with contextlib.ExitStack() as stack:
+        try:
+            rig = stack.enter_context(Rig(options, _target(options.target), recorder))
+        except (KanhuError, TimeoutError) as error:
+            pytest.fail(f"the bench: {error}", pytrace=False)
         pytestconfig.stash[RIG] = rig
         yield rig
         del pytestconfig.stash[RIG]
@@ -194,8 +202,14 @@ def hubs(bench: Rig, recorder: Recorder) -> Iterator[Callable[..., list[Board]]]
 def stimulus(bench: Rig) -> Any:
     """The second board (kanhu.qa.stimulus.Stimulus)."""
     if bench.stimulus is None:
-        raise NeedsCapability("press")
+        raise NeedsCapability(PRESS)
     return bench.stimulus
+
+
+@pytest.fixture
+def clock(stimulus: Any) -> StimulusTime:
+    """The stimulus' ticks as monotonic time: clock.at(ticks_us), clock.error."""
+    return StimulusTime(stimulus)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ class Rig:
     def more_hubs(self, count: int, **options: Any) -> list[Board]:
         """Further hubs, well; NeedsCapability where there are none."""
         if self.parts.more is None:
-            raise RigTrouble(f"this bench has no {count} further hubs: add [[hub]] to bench.toml")
+            raise c.NeedsCapability(why=f"this bench has no {count} further hubs: add [[hub]] to bench.toml")
         return self.parts.more(count, **options)
 
     def put_away(self, boards: Sequence[Board]) -> None:
@@ -209,9 +209,8 @@ class Rig:
             hub.wait_indicator("well", timeout)
 
 
-def prove(host: Host, hub: Hub, platform: Platform, timeout: float = WELL_S) -> None:
-    """The platform has a boot of this hub that names the version which was flashed; RigTrouble."""
-    wanted = hub.flashed.version if hub.flashed else ""
+def prove(hub: Hub, platform: Platform, timeout: float = WELL_S) -> str:
+    """The version that the hub's boot names at the platform: the one that was flashed, or RigTrouble."""
 
     def boots() -> list[str] | None:
         return [str(event.data.get("firmware")) for event in platform.events("boot", hub.hub_id)] or None
@@ -220,5 +219,21 @@ def prove(host: Host, hub: Hub, platform: Platform, timeout: float = WELL_S) -> 
         said = wait_for(boots, timeout, lambda: f"no boot event of hub {hub.hub_id} in {timeout} s")
     except TimeoutError as error:
         raise RigTrouble(f"{error}; it said: ...{hub.log()[-1000:]}") from None
-    if said[-1] != wanted:
-        raise RigTrouble(f"hub {hub.hub_id} runs {said[-1]}, and {wanted} was flashed")
+    if hub.flashed and said[-1] != hub.flashed.version:
+        raise RigTrouble(f"hub {hub.hub_id} runs {said[-1]}, and {hub.flashed.version} was flashed")
+    return said[-1]
+
+
+def info(hub: Hub, version: str, simulated: bool) -> BoardInfo:
+    """What the record says of a hub."""
+    return BoardInfo(
+        name=hub.name,
+        chip=hub.chip,
+        mac=hub.mac,
+        port=hub.port,
+        firmware_version=version,
+        firmware_sha256=hub.flashed.bundle_sha256 if hub.flashed else "",
+        micropython=hub.flashed.micropython if hub.flashed else "",
+        flashed=hub.flashed is not None,
+        simulated=simulated,
+    )
