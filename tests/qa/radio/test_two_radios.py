@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,4 +99,4 @@ def test_one_boards_advertising_reaches_the_others_scanner_at_its_interval(bench
     assert 5 <= len(heard["first"]) <= 11
     assert 2 <= len(heard["second"]) <= 5
     ticks = [int(row[4]) for row in heard["first"]]
-    assert min(b - a for a, b in zip(ticks, ticks[1:], strict=False)) >= 50
+    assert min(b - a for a, b in itertools.pairwise(ticks)) >= 50
