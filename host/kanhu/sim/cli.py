@@ -18,6 +18,7 @@ from kanhu.errors import KanhuError
 from kanhu.journal.identity import new_id
 from kanhu.registry import Registry
 from kanhu.sim.bench import Bench
+from kanhu.sim.board.bench_cli import bench as two_boards
 from kanhu.sim.board.cli import board
 from kanhu.sim.hub import Hub
 from kanhu.sim.keyboard import keyboard
@@ -26,6 +27,7 @@ from kanhu_protocol.checks import ID_ALPHABET, ID_LENGTH, is_id
 
 app = typer.Typer(no_args_is_help=True, help="Simulated hubs: the real firmware on this computer.")
 app.command()(board)
+app.command("bench")(two_boards)
 
 KEY_LENGTH = 16  # bytes
 BUTTON_PIN, PIR_PIN = 4, 13  # the firmware's default wiring
