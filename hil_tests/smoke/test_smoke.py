@@ -16,6 +16,7 @@ from kanhu.qa.host import Platform
 from kanhu.qa.hub import Hub
 from kanhu.qa.measure import Measures
 from kanhu.qa.rig import Rig
+from kanhu.qa.stimulus import Stimulus
 
 pytestmark = pytest.mark.smoke
 
@@ -64,6 +65,20 @@ def test_motion_reaches_the_platform(hub: Board, platform: Platform) -> None:
     event = platform.wait(lambda event: event.name.startswith("motion") and event.hub == hub.hub_id, UP_S)
     assert event.event_class == "p5"
     assert event.data["device"] == 2
+
+
+@pytest.mark.needs("radio", "indicator")
+def test_a_press_on_bluetooth_reaches_the_platform(
+    bench: Rig, hub: Hub, stimulus: Stimulus, platform: Platform
+) -> None:
+    with bench.host.paired(hub.hub_id, "call", stimulus.radio.address, "caller") as device:
+        stimulus.radio.press()
+        event = platform.wait_event("call", hub.hub_id, SOON_S)
+        assert event.data["device"] == device
+        hub.wait_indicator("delivered", SOON_S)
+        platform.accept_all()
+        hub.wait_indicator("well", UP_S)
+        assert platform.calls(hub.hub_id) == 1
 
 
 @pytest.mark.promise("D-02")

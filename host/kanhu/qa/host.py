@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import sqlite3
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
-
-import aiomqtt
 
 from kanhu import ledger
 from kanhu.broker import free_port
@@ -23,30 +19,22 @@ from kanhu.errors import LinkDown
 from kanhu.ledger import Sums
 from kanhu.platform import Event
 from kanhu.qa.faults.proxy import FaultProxy
+from kanhu.qa.observer import Observer
 from kanhu.registry import Registry
 from kanhu.sim.city import City
 from kanhu.sim.net import LOOPBACK
 from kanhu.sim.town import BROKER_NAME, Town
+from kanhu_protocol import down
 from kanhu_protocol import kinds as k
 
-EVENTS = "kanhu/1/events/#"
 UP_S = 30.0  # for broker, daemon, city and observer to come up on a busy computer
 SETTLE_S = 90.0
 POLL_S = 0.05
-RETRY_S = 0.3
 SERIAL_HOMES = tuple(f"serial-{n}" for n in range(1, 9))  # homes whose hubs' ports the daemon looks at
 NOTHING: Sums = {"announced": 0, "stored": 0, "lost": 0, "awaited": 0, "delivered": 0, "queued": 0}
 
 T = TypeVar("T")
 Identity = tuple[str, str]  # CloudEvents source and id
-
-
-class Raw(NamedTuple):
-    """One message on the platform's topics, as it came; at: monotonic s."""
-
-    at: float
-    topic: str
-    payload: bytes
 
 
 class Stored(NamedTuple):
@@ -57,57 +45,6 @@ class Stored(NamedTuple):
     kind: int
     event_class: int
     delivered: bool
-
-
-class Observer(threading.Thread):
-    """An MQTT client beside the platform's: it hears every message, also the second one of an event."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(name="observer", daemon=True)
-        self.heard: list[Raw] = []
-        self.gaps: list[tuple[float, float]] = []  # monotonic s while it had no broker
-        self._host, self._port = host, port
-        self._loop = asyncio.new_event_loop()
-        self._stopping = asyncio.Event()
-        self._ready = threading.Event()
-
-    def begin(self) -> None:
-        """Start and wait until it listens; LinkDown."""
-        self.start()
-        if not self._ready.wait(UP_S):
-            raise LinkDown(f"the observer found no broker at {self._host}:{self._port}")
-
-    def stop(self) -> None:
-        """Leave; returns when the thread has ended."""
-        if self.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-            self.join(10)
-
-    def run(self) -> None:
-        self._loop.run_until_complete(self._until_stopped())
-        self._loop.close()
-
-    async def _until_stopped(self) -> None:
-        reader = asyncio.create_task(self._read_on())
-        await self._stopping.wait()
-        reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await reader
-
-    async def _read_on(self) -> None:
-        lost = time.monotonic()
-        while True:
-            with contextlib.suppress(aiomqtt.MqttError, OSError):
-                async with aiomqtt.Client(self._host, self._port, max_inflight_messages=1000) as client:
-                    await client.subscribe(EVENTS, qos=1)
-                    if self._ready.is_set():
-                        self.gaps.append((lost, time.monotonic()))
-                    self._ready.set()
-                    async for message in client.messages:
-                        self.heard.append(Raw(time.monotonic(), str(message.topic), bytes(message.payload)))
-            if self._ready.is_set():
-                lost = time.monotonic()
-            await asyncio.sleep(RETRY_S)
 
 
 class Host:
@@ -193,6 +130,32 @@ class Host:
         """Names of the alarms that nobody has closed, of one hub or of all."""
         rows = self._ask("SELECT hub, boot, seq FROM alarms WHERE state<>?", k.CLOSED)
         return [f"{hub}/{boot}-{seq}" for hub, boot, seq in rows if hub_id in ("", hub)]
+
+    @contextlib.contextmanager
+    def paired(self, hub_id: str, role: str, address: bytes, name: str = "", **options: Any) -> Iterator[int]:
+        """A sensor at this address is the hub's for as long as the block lasts; its device index.
+
+        options: Registry.add_sensor's (bind_key, supervision_s, ...); TimeoutError when the hub does not
+        confirm its table."""
+        index = self.registry.add_sensor(hub_id, role, address.hex(":"), name, **options)
+        try:
+            self.wait_table(hub_id)
+            yield index
+        finally:
+            self.registry.remove_sensor(hub_id, index)
+            self.wait_table(hub_id)
+
+    def wait_table(self, hub_id: str, timeout: float = SETTLE_S) -> None:
+        """Return once the hub has confirmed its table of sensors; TimeoutError."""
+        wanted, _ = self.registry.device_table(hub_id)
+
+        def done() -> bool | None:
+            rows = self._ask(
+                "SELECT payload FROM commands WHERE hub=? AND type=? AND state='done'", hub_id, k.DEVICES
+            )
+            return wanted in [down.decode(payload)[k.VERSION_OF] for (payload,) in rows] or None
+
+        wait_for(done, timeout, lambda: f"hub {hub_id} did not confirm table {wanted} in {timeout} s")
 
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with closing(sqlite3.connect(f"{self.journal.resolve().as_uri()}?mode=ro", uri=True)) as db:
