@@ -123,7 +123,7 @@ def install(monkeypatch: pytest.MonkeyPatch, boards: Sequence[FakeBoard]) -> Non
     async def restart(port: str) -> None:
         at[port].steps.append("restart")
 
-    def opened(port: Port, mac: str, stop: Any, reset: bool = True) -> tuple[FakeConsole, Start]:
+    def opened(port: Port, mac: str, stop: Any, note: Any) -> tuple[FakeConsole, Start]:
         board = at[port.url]
         board.steps.append("start")
         board.before(board, "start")

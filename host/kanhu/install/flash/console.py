@@ -8,6 +8,7 @@ import re
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -23,6 +24,7 @@ from kanhu.install.flash.ports import Port
 BAUD = 115_200  # of MicroPython's console
 PULSE_S = 0.1  # EN held low; esptool's own
 START_S = 30.0  # from reset to the hub's first line: 3 s on an ESP32, more on a busy computer's bench
+DEAF_S = 8.0  # from reset to the ROM's first word, or the hub's where the ROM is told to be quiet
 RAW_S = 20.0
 READ_S = 10.0  # for the few bytes that a REPL answers at once
 WHOLE_S = 180.0  # longest that anything is listened to: a board may talk for ever
@@ -36,13 +38,13 @@ _INVALID = re.compile(rb"invalid header|No bootable app|invalid magic byte|check
 
 @dataclass(frozen=True)
 class Start:
-    """What was heard after a reset: hub and boot of a hub's first line, or ""; silent: nothing at all."""
+    """What was heard after a reset: hub and boot of a hub's first line, or ""; deaf: no word of a start."""
 
     hub: str = ""
     boot: int = 0
     loops: int = 0
     empty: bool = False
-    silent: bool = False
+    deaf: bool = False
 
 
 class Stopped(Exception):
@@ -54,6 +56,7 @@ class Console(SerialTransport):  # type: ignore[misc]
 
     def __init__(self, port: Port, stop: threading.Event) -> None:
         self.port, self.stop = port, stop
+        self._asking = False
         try:
             super().__init__(port.url, baudrate=BAUD, timeout=READ_S)
         except TransportError:
@@ -72,11 +75,12 @@ class Console(SerialTransport):  # type: ignore[misc]
             return False
         return True
 
-    def started(self, timeout: float = START_S) -> Start:
-        """Listen until a hub says that it has started, a REPL waits, or nothing more can be hoped for."""
-        end = time.monotonic() + timeout
-        heard = b""
-        while time.monotonic() < end:
+    def started(self, timeout: float = START_S, deaf_s: float = START_S) -> Start:
+        """Listen until a hub says that it has started, a REPL waits, or nothing more can be hoped for: s in
+        all, and s without a word of a start."""
+        begun = time.monotonic()
+        heard, loops = b"", 0
+        while (passed := time.monotonic() - begun) < timeout and (loops or passed < deaf_s):
             heard += self._some()
             if found := _STARTED.search(heard):
                 return Start(found[1].decode(), int(found[2]))
@@ -85,7 +89,7 @@ class Console(SerialTransport):  # type: ignore[misc]
                 return Start(loops=loops)
             if len(_INVALID.findall(heard)) >= LOOPS or loops >= LOOPS:
                 return Start(loops=max(loops, LOOPS), empty=bool(_INVALID.search(heard)))
-        return Start(loops=len(_RESET.findall(heard)), silent=not heard)
+        return Start(loops=loops, deaf=not loops)
 
     def raw(self, timeout: float = RAW_S) -> None:
         """Interrupt whatever runs, and be at the raw REPL. Trouble."""
@@ -144,6 +148,8 @@ class Console(SerialTransport):  # type: ignore[misc]
             if self.serial.in_waiting:
                 data += self.serial.read(1)
                 last = now
+                if self._asking and data.endswith(b"\n") and (_RESET.search(data) or _STARTED.search(data)):
+                    raise troubles.Trouble(troubles.started_again(self.port.url), again=True)
             elif timeout is not None and now - last > timeout:
                 break
             else:
@@ -159,7 +165,11 @@ class Console(SerialTransport):  # type: ignore[misc]
 
     def _exec(self, text: str) -> bytes:
         self.exec_raw_no_follow(text)
-        said, error = self.follow(ANSWER_S)
+        self._asking = True
+        try:
+            said, error = self.follow(ANSWER_S)
+        finally:
+            self._asking = False
         if error:
             raise TransportExecError(said, error.decode(errors="replace"))
         return bytes(said)
@@ -177,15 +187,28 @@ class Console(SerialTransport):  # type: ignore[misc]
             raise Stopped
 
 
-def opened(port: Port, mac: str, stop: threading.Event, reset: bool = True) -> tuple[Console, Start]:
-    """A board's console after a reset, and how it started; its own USB goes away and comes back. Trouble."""
+def opened(
+    port: Port,
+    mac: str,
+    stop: threading.Event,
+    note: Callable[[str], None] = lambda stage: None,
+) -> tuple[Console, Start]:
+    """A board's console after a reset, and how it started; its own USB goes away and comes back; `note` is
+    told what a person who waits should know. Trouble."""
+    reset = True
     end = time.monotonic() + START_S
     while True:
         console: Console | None = None
         try:
             console = Console(ports.again(port, mac) or port, stop)
-            # Where it cannot be reset it has been running for a while.
-            return console, console.started() if reset and console.reset() else console.started(2.0)
+            if not reset or not console.reset():
+                return console, console.started(2.0)  # it has been running for a while
+            start = console.started(deaf_s=DEAF_S)
+            if start.deaf:
+                note("not a word of it: resetting it once more")
+                console.reset()
+                start = console.started()
+            return console, start
         except (OSError, troubles.Trouble) as error:
             if console:
                 console.close()

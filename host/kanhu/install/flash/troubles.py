@@ -129,6 +129,14 @@ def boot_loop(port: str, reason: str) -> str:
     )
 
 
+def started_again(port: str) -> str:
+    """It was reset while it was asked."""
+    return (
+        f"{port}: the board started again in the middle of the self-test; its power is weak, or its RESET "
+        "was pressed: use another cable, and a socket of the computer itself"
+    )
+
+
 def opening(error: OSError, port: str, platform: str = sys.platform) -> Trouble:
     """Why a port could not be opened; error as pyserial raises it."""
     text = str(error)

@@ -203,7 +203,7 @@ class Work:
         self._say("asking what is on it")
 
         def ask() -> dict[str, Any] | None:
-            board, start = console.opened(self.port, chip.mac, self._stop)
+            board, start = console.opened(self.port, chip.mac, self._stop, self._stage_apart)
             try:
                 if start.empty or start.loops >= console.LOOPS:
                     return None
@@ -281,7 +281,7 @@ class Work:
         self._say("starting it", 0.93)
 
         def test() -> dict[str, Any]:
-            board, start = console.opened(self.port, chip.mac, self._stop)
+            board, start = console.opened(self.port, chip.mac, self._stop, self._stage_apart)
             try:
                 if start.empty or start.loops >= console.LOOPS:
                     raise Trouble(
@@ -301,6 +301,7 @@ class Work:
         except Trouble as trouble:
             if not trouble.again:
                 raise
+            self._say("starting it once more: the self-test broke off", 0.93)
             facts = await self._apart(test)  # a console may stumble once, over what the hub was printing
         self.result.facts = {name: value for name, value in facts.items() if name != "held"}
         return facts
@@ -324,7 +325,7 @@ class Work:
     def _writing(self, name: str, share: float) -> None:
         self._say(f"writing {name}", 0.9 * share)
 
-    def _stage_apart(self, stage: str, share: float) -> None:
+    def _stage_apart(self, stage: str, share: float | None = None) -> None:
         self._loop.call_soon_threadsafe(self._say, stage, share)
 
     async def _apart(self, work: Callable[[], T]) -> T:
