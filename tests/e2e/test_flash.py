@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
 import threading
@@ -195,9 +194,8 @@ def test_eight_boards_at_once(bench: Bench, tmp_path: Path, trust: Path) -> None
     for board in good:
         assert board.wait_hub().nvs()["key"] == keys[board.mac]
         assert again[board.mac]["generation"] == rows[board.mac]["generation"] == 1
-    # By the board in the middle: one that the simulated cable held up says nothing of the work.
-    took = [statistics.median(found[board.mac]["seconds"] for board in good) for found in (rows, again)]
-    assert took[1] < 0.6 * took[0], (first_s, second_s, second.text)
+    # 0.2 to 0.55 of the first was seen, with two cores idle and busy; one board that hangs makes it twice as long.
+    assert second_s < 0.75 * first_s, (first_s, second_s, second.text)
     for board in good:
         board.cut_power()
     for board in good:
