@@ -74,8 +74,12 @@ class Partial:
 
     def __init__(self, folder: Path, worker: str = "") -> None:
         self.path = folder / PARTIAL.replace("*", f".{worker}" if worker else "")
-        folder.mkdir(parents=True, exist_ok=True)
-        self.path.unlink(missing_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in [folder / RUN] if worker else [folder / RUN, *folder.glob(PARTIAL)]:
+                path.unlink(missing_ok=True)  # of a run before this one
+        except OSError as error:
+            raise DataError(f"{folder}: cannot take a report: {error}") from None
 
     def head(self, run: Run) -> None:
         """The run without its tests; a later one takes the place of an earlier."""

@@ -38,9 +38,9 @@ def install(
     day = today or datetime.now().astimezone().date()  # a day is one where the owner lives
     try:
         entries = read(quarantine, day) if quarantine else Quarantines(day)
+        reporting = Reporting(config, recorder, folder, history, entries)
     except KanhuError as error:
         raise pytest.UsageError(str(error)) from None
-    reporting = Reporting(config, recorder, folder, history, entries)
     config.pluginmanager.register(reporting, NAME)
     return reporting
 
@@ -64,7 +64,7 @@ class Reporting:
         self.written: Run | None = None
         self._attempts: list[list[outcomes.Phase]] = []
         self._quarantine: Quarantine | None = None
-        self._interrupted = ""
+        self._interrupted = self._unwritten = ""
         self._deselected = 0
         self._sections: dict[str, str] = {}
         recorder.describe(**facts(config.rootpath))
@@ -162,7 +162,12 @@ class Reporting:
             run = files.recover(self.folder, stopped)
             run.ended_utc = datetime.now(UTC)
         run.notes = [*run.notes, *_well_again(run)]
-        write(run, self.folder, self.history)
+        try:
+            write(run, self.folder, self.history)
+        except KanhuError as error:
+            self._unwritten = str(error)  # the lines of each test stay in the folder
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            return
         self.written = run
         files.clear_partial(self.folder)
         if run.verdict == "failed" and session.exitstatus == pytest.ExitCode.OK:
@@ -170,6 +175,9 @@ class Reporting:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Where the report is, and what is not seen in pytest's own counts."""
+        if self._unwritten:
+            terminalreporter.section("report")
+            terminalreporter.write_line(f"no report: {self._unwritten}")
         if self.written is None:
             return
         terminalreporter.section("report")

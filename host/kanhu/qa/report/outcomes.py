@@ -49,7 +49,12 @@ def crash(longrepr: Any) -> str:
     if place is None:  # an error while setting up may have no more than its lines
         text = next((line[1:] for line in text.splitlines() if line.startswith("E ")), text)
     lines = text.strip().splitlines() or ["failed without a word"]
-    return lines[0].removeprefix("AssertionError: ").removeprefix("Failed: ").strip()
+    return own_words(lines[0])
+
+
+def own_words(line: str) -> str:
+    """Without the names of the two exceptions that only say that a test failed."""
+    return line.removeprefix("AssertionError: ").removeprefix("Failed: ").strip()
 
 
 def settle(attempts: Sequence[Sequence[Phase]], quarantine: Quarantine | None) -> dict[str, Any]:

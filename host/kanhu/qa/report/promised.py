@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from kanhu.qa.report.outcomes import own_words
+
 BROKEN, DOUBT = "PROMISE BROKEN", "PROMISE IN DOUBT"
 NO_TEXT = "(its text is not in promises.toml)"
 
@@ -29,4 +31,4 @@ def name_them(report: pytest.TestReport, ids: Sequence[str], texts: Mapping[str,
     place = getattr(report.longrepr, "reprcrash", None)
     if place is not None:
         short = ", ".join(one.partition(":")[0] for one in said)
-        place.message = f"{short} - {place.message}"
+        place.message = f"{short} - {own_words(place.message)}"
