@@ -72,6 +72,10 @@ class Hub:
         self._cut_at = 0.0
         self._may_flash = may_flash
 
+    def give(self, hands: Hands, switch: Callable[[bool], None]) -> None:
+        """Somebody has come who can touch it."""
+        self.hands, self._switch = hands, switch
+
     @property
     def capabilities(self) -> frozenset[str]:
         """What this board can do now."""

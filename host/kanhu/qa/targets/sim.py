@@ -49,16 +49,15 @@ def bench(options: Options) -> Iterator[Parts]:
         board = sim.add_board("hub", CHIP, MAC, FLASH_MB)
         second = sim.add_board("stimulus", CHIP, STIMULUS_MAC, FLASH_MB, hub=False)
         pairs.wire(sim, second, board)
-        with ThreadPoolExecutor(1) as beside:
-            made = beside.submit(installer.bundle, KIND)
-            stimulus, about = stack.enter_context(standing(second.url, KIND, options, simulated=True))
-            made.result()
-        switch = StimulusSupply(stimulus).switch
-        hub = Hub("hub", KIND, Port(board.url), installer, StimulusHands(stimulus), switch, CHIP, MAC)
-        platform = Platform(host)
+        hub = Hub("hub", KIND, Port(board.url), installer, None, None, CHIP, MAC)
         hub.console.start()
         stack.callback(hub.console.stop)
-        hub.flash()
+        platform = Platform(host)
+        with ThreadPoolExecutor(1) as beside:
+            flashing = beside.submit(hub.flash)
+            stimulus, about = stack.enter_context(standing(second.url, KIND, options, simulated=True))
+            hub.give(StimulusHands(stimulus), StimulusSupply(stimulus).switch)
+            flashing.result()
         hub.wait_indicator("well", WELL_S)
         version = prove(hub, platform)
         homes = Homes(host)
