@@ -112,8 +112,9 @@ def _fill(test: Test, chance: random.Random, heap: float, slower: float) -> floa
         test.series.setdefault("heap free (B)", []).append(point)
     if test.suite in ("latency", "soak", "smoke"):
         name = "press to lamp" if "lamp" in test.id else "press to platform"
-        many = [one * (0.3 if "lamp" in name else 1) for one in took * (1 if long else 8)]
-        many = [one * chance.uniform(0.9, 1.1) for one in many]
+        share = 0.3 if "lamp" in name else 1.0
+        many = [share * slower * (0.35 + chance.lognormvariate(-1.2, 0.55)) for _ in range(60)]
+        many = took if long else many
         value = sorted(many)[-max(1, len(many) // 20)]
         test.measures.append(
             Measure(
