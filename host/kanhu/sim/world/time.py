@@ -39,6 +39,7 @@ class Secrets:
 
     def __init__(self, chance: random.Random) -> None:
         self.choice = chance.choice
+        self.randbelow = random.Random(0).randrange  # apart from `chance`, so that it shifts nothing else
         self.token_bytes = chance.randbytes
 
     def token_hex(self, size: int) -> str:
