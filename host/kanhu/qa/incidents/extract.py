@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from kanhu.journal.schema import MIGRATIONS
 from kanhu.qa.incidents import console, fields
@@ -24,6 +27,7 @@ from kanhu.qa.incidents.form import (
     Press,
     Sensor,
     Step,
+    first_error,
 )
 from kanhu.qa.incidents.programs import Program
 from kanhu.qa.incidents.pseudonyms import Pseudonyms
@@ -62,6 +66,8 @@ def extract(
         with opened(data_dir) as db:
             taken = _Taking(registry, db, hub, since_utc_ms, until_utc_ms)
             return taken.incident(log, pressed, given, installed)
+    except ValidationError as error:
+        raise IncidentError(f"the journal holds what an incident cannot: {first_error(error)}") from None
     finally:
         registry.close()
 
@@ -162,7 +168,7 @@ class _Taking:
             clock=row.how,
             received_ms=row.received_ms - self._begin,
             delivered_ms=self._ms(row.delivered_ms),
-            link=row.link,
+            link=_word(row.link),
             data=fields.data(row.fields, self._left_out),
         )
 
@@ -178,8 +184,6 @@ class _Taking:
             start, first = self._hub.start(number), firsts.get(number)
             previous = first.get(k.PREVIOUS) if first is not None else None
             started_ms = start.started_ms
-            if start.by == "receipt" and started_ms is not None and first is not None:
-                started_ms -= first[k.UP_MS]
             boots.append(
                 Boot(
                     boot=number,
@@ -264,7 +268,7 @@ class _Taking:
             (self._hub_id, boot, seq),
         )
         return [
-            Step(at_ms=at_ms - self._begin, what=what, by=self._names.person(who))
+            Step(at_ms=at_ms - self._begin, what=_word(what), by=self._names.person(who))
             for at_ms, what, who in rows
         ]
 
@@ -284,7 +288,7 @@ class _Taking:
             "reason",
             (self._hub_id, self._begin, self._end),
         ).fetchall()
-        return {str(reason): int(count) for reason, count in rows}
+        return {_word(reason): int(count) for reason, count in rows}
 
     def _commands(self) -> list[Command]:
         rows = self._db.execute(
@@ -294,9 +298,15 @@ class _Taking:
             (self._hub_id, self._begin, self._end),
         )
         return [
-            Command(type=kind, state=state, created_ms=made - self._begin, confirmed_ms=self._ms(done))
+            Command(type=kind, state=_word(state), created_ms=made - self._begin, confirmed_ms=self._ms(done))
             for kind, state, made, done in rows
         ]
+
+
+def _word(text: str) -> str:
+    """The first word of what the journal calls something: what follows may be anything."""
+    found = re.match(r"[a-z_]{1,40}", text)
+    return found.group() if found else "other"
 
 
 def _utc(ms: int) -> str:

@@ -230,7 +230,7 @@ def loads(data: bytes, where: str = "the incident") -> Incident:
     try:
         return Incident.model_validate_json(data)
     except (ValidationError, RecursionError) as error:
-        raise IncidentError(f"{where}: {_first(error)}") from None
+        raise IncidentError(f"{where}: {first_error(error)}") from None
 
 
 def load(path: Path) -> Incident:
@@ -243,7 +243,8 @@ def load(path: Path) -> Incident:
         raise IncidentError(f"{path}: {error.strerror}") from None
 
 
-def _first(error: ValidationError | RecursionError) -> str:
+def first_error(error: ValidationError | RecursionError) -> str:
+    """Where a form is wrong first, in words."""
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     first = error.errors(include_url=False, include_input=False)[0]

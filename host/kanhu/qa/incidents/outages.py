@@ -30,10 +30,26 @@ class Away(NamedTuple):
 def outages(incident: Incident) -> list[Away]:
     """All of them, in order; those of one kind do not overlap."""
     events = sorted(incident.events, key=lambda one: one.at_ms)
-    links = list(_links(events, incident.length_ms))
+    links = [*_console(incident), *_links(events, incident.length_ms)]
     hosts = [_named(incident, events, span, links) for span in _late(incident, events)]
     found = _joined([*links, *(one for one in hosts if one is not None), *_restarts(incident, events, hosts)])
     return sorted([*found, *_joined(_platform(incident))], key=lambda one: (one.from_ms, one.what))
+
+
+def _console(incident: Incident) -> Iterable[Away]:
+    """What the console says of the MQTT link, where its lines have times."""
+    since: int | None = None
+    for line in incident.log:
+        if line.at_ms is None or not line.text.startswith("mqtt: "):
+            continue
+        if line.text != "mqtt: connected":
+            since = line.at_ms if since is None else since
+        elif since is not None:
+            if line.at_ms - RETURN_MS > since:
+                yield Away(
+                    "link", since, line.at_ms - RETURN_MS, "the console says when it was not connected"
+                )
+            since = None
 
 
 def _links(events: Sequence[Event], length_ms: int) -> Iterable[Away]:

@@ -71,10 +71,22 @@ def _silent(incident: Incident, away: Sequence[Away]) -> Iterator[Bad]:
         end = min(_answered(alarm, incident.length_ms), incident.length_ms)
         said = [one.at_ms for one in incident.events if _says(one, alarm) and one.at_ms <= end]
         for before, after in pairwise([alarm.opened_ms, *sorted(said), end]):
-            if after - before > SILENT_MS and not _excused(incident, away, before, after):
-                text = f"alarm {_name(alarm)} waited, and was not said again for {(after - before) // 1000} s"
-                yield _bad("alarm_silent", alarm.device, before, text)
-                break
+            for begin, until in _running(incident, before, after):
+                if until - begin > SILENT_MS and not _away(away, begin, until):
+                    text = (
+                        f"alarm {_name(alarm)} waited, and was not said again for {(until - begin) // 1000} s"
+                    )
+                    yield _bad("alarm_silent", alarm.device, begin, text)
+
+
+def _running(incident: Incident, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches in which the hub is known to have had power."""
+    for boot in incident.boots:
+        if boot.started_ms is not None and begin < boot.started_ms <= end:
+            alive = [one.at_ms for one in incident.events if one.boot < boot.boot]
+            yield begin, min(max(alive, default=begin), boot.started_ms)
+            begin = boot.started_ms
+    yield begin, end
 
 
 def _says(one: Event, alarm: Alarm) -> bool:
@@ -82,11 +94,15 @@ def _says(one: Event, alarm: Alarm) -> bool:
     return named or (one.boot, one.seq) == (alarm.boot, alarm.seq) or one.kind == k.BOOT
 
 
+def _away(away: Sequence[Away], begin: int, end: int) -> bool:
+    """Whether the hub reached nobody for a part of the time."""
+    return any(one.what != "platform" and one.from_ms < end and one.to_ms > begin for one in away)
+
+
 def _excused(incident: Incident, away: Sequence[Away], begin: int, end: int) -> bool:
-    """The hub could not speak for a part of the time: no link, or no power."""
-    if any(one.what != "platform" and one.from_ms < end and one.to_ms > begin for one in away):
-        return True
-    return any(one.started_ms is not None and begin < one.started_ms < end for one in incident.boots)
+    """The hub could not know better for a part of the time: no link, or no power."""
+    started = (one.started_ms for one in incident.boots if one.started_ms is not None)
+    return _away(away, begin, end) or any(begin < at < end for at in started)
 
 
 def _crashes(incident: Incident, forced: Sequence[int]) -> Iterator[Bad]:

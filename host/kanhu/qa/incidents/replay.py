@@ -15,7 +15,8 @@ from kanhu.qa.incidents.script import Script, infer
 from kanhu.qa.incidents.stage import LEAD_S, Performance
 from kanhu.sim.world.hub import HubFailed
 
-MARGIN_MS = 75_000  # looked at before and after the record, for what comes a little early or late
+BEFORE_MS = int(LEAD_S * 1000)  # looked at before the record: how the lamp stood when it began
+MARGIN_MS = 75_000  # and after it, for what comes a little late
 SETTLE_S = 600.0  # after the end, with everything well again, all that flash holds is stored within this
 STEP_S = 5.0
 
@@ -58,13 +59,14 @@ def _play(incident: Incident, script: Script, program: Program, seed: int) -> Pl
         stage.calm()
         while stage.unsettled() and world.loop.time() < LEAD_S + incident.length_ms / 1000 + SETTLE_S:
             stage.wait(STEP_S)
-        trace, forced, hub_id = list(world.trace), world.forced, world.homes[0].hub.hub_id
+        trace = [line.replace(str(world.folder), ".") for line in world.trace]
+        forced, hub_id = world.forced, world.homes[0].hub.hub_id
         stage.end_host()
         origin_ms = incident.begin_utc_ms - int(LEAD_S * 1000)
         record = extract(
             world.host.data_dir,
             hub_id,
-            incident.begin_utc_ms - MARGIN_MS,
+            incident.begin_utc_ms - BEFORE_MS,
             incident.begin_utc_ms + incident.length_ms + MARGIN_MS,
             log="".join(f"{_stamp(origin_ms + int(at * 1000))} {text}\n" for at, text in world.lines),
             pressed=[(incident.begin_utc_ms + one.at_ms, one.device) for one in incident.pressed],

@@ -78,11 +78,8 @@ class Hub:
             "SELECT boot, up_ms, utc_ms, source FROM anchors WHERE hub=? ORDER BY up_ms", (hub,)
         ):
             self._anchors[boot].append(Anchor(up_ms, utc_ms, source))
-        self._starts: dict[int, Start] = {}
-        for boot, claimed, started_ms in db.execute(
-            "SELECT boot, claimed, started_ms FROM boots WHERE hub=?", (hub,)
-        ):
-            self._starts[boot] = self._start(boot, claimed, started_ms)
+        rows = db.execute("SELECT boot, claimed, started_ms FROM boots WHERE hub=?", (hub,)).fetchall()
+        self._starts = {boot: self._start(boot, claimed, started_ms) for boot, claimed, started_ms in rows}
 
     def _start(self, boot: int, claimed: int, received_ms: int | None) -> Start:
         anchors = self._anchors.get(boot)
@@ -90,7 +87,13 @@ class Hub:
             return Start(anchors[0].utc_ms - anchors[0].up_ms, "anchor", claimed)
         if received_ms is None:
             return Start(None, "unknown", claimed)
-        return Start(received_ms, "receipt", claimed)
+        # What came at once says it best: nothing can be received before it happened.
+        rows = self._db.execute(
+            "SELECT plain, received_ms FROM events WHERE hub=? AND boot=? ORDER BY seq LIMIT ?",
+            (self._hub, boot, MAX_EVENTS),
+        )
+        ends = (received - believed(plain)[k.UP_MS] for plain, received in rows)
+        return Start(min(ends, default=received_ms), "receipt", claimed)
 
     def start(self, boot: int) -> Start:
         """Of a boot that is perhaps not in the table."""
@@ -129,7 +132,7 @@ class Hub:
         if utc_ms is not None and how != "unknown":
             return utc_ms, how
         start = self.start(boot)
-        if start.started_ms is not None:  # the boot event came at once, or later: never sooner
+        if start.started_ms is not None:
             return min(start.started_ms + fields[k.UP_MS], received_ms), "boot"
         return received_ms, "received"
 

@@ -18,6 +18,7 @@ from kanhu_protocol import names
 PRESS_MS = 30  # kanhu_hub.inputs.call_button: a press is a contact that has been closed for so long
 HELD_MS = 150  # of a press by hand
 GAP_MS = 600  # between two presses that the hub counted into one event
+MOTION_MS = 20  # kanhu_hub.inputs.pir: a movement is an output that has been high for so long
 MOVED_MS = 2000  # of a movement before a PIR
 MAINS_MS = 5000  # kanhu_hub.faults: debounce of the mains input
 STUCK_MS = 30_000  # kanhu_hub.inputs.call_button
@@ -127,7 +128,8 @@ class _Inferring:
         if one.kind == k.CALL and (device in self._buttons or device in self._sensors):
             yield from self._presses(one, pressed)
         elif one.kind == k.MOTION and (device in self._pirs or device in self._sensors):
-            yield Stimulus(one.at_ms, "motion", args, why)
+            early = MOTION_MS if device in self._pirs else 0
+            yield Stimulus(one.at_ms - early, "motion", args, why)
         elif one.kind == k.MOTION_COUNT and (device in self._pirs or device in self._sensors):
             count, span = one.number("count", 1), one.number("span_ms", 60_000)
             for number in range(min(count, 500)):

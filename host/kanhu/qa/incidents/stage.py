@@ -23,7 +23,7 @@ from kanhu_protocol import cbor
 LEAD_S = 90.0  # the hub runs this long before the record begins: it is connected and holds its table
 CUT_S = 0.1  # a reset travels, then the way is gone
 RSSI = -60  # dBm
-ALIVE_S = 60.0  # between two messages of a sensor that is not supervised
+ALIVE_S = 60.0  # between two messages of a supervised sensor, at most
 AGAIN_S = 0.3  # the second copy of a message
 MOTION_S = 30.0  # a battery PIR says "motion" for so long
 POWER_ON, WATCHDOG = 1, 3  # names.RESETS
@@ -67,10 +67,11 @@ class Voice:
         self.heard = True
         self._loop, self._hub = loop, hub
         self._address = bytes.fromhex(sensor.address.replace(":", ""))
-        self._state = [(STATES[sensor.role], 0)] if sensor.role in STATES else []
+        self._state: list[tuple[int, int]] = []
         self._packet = 0
-        self._every_s = min(ALIVE_S, sensor.supervision_s / 2) if sensor.supervision_s else ALIVE_S
-        loop.call_later(min(5.0, self._every_s), self._alive)
+        self._every_s = min(ALIVE_S, sensor.supervision_s / 2)
+        if self._every_s:
+            loop.call_later(min(5.0, self._every_s), self._alive)
 
     def say(self, objects: list[tuple[int, int]]) -> None:
         """A message, two copies of it."""
@@ -94,7 +95,7 @@ class Voice:
             self._hub.hear(self._address, RSSI, data)
 
     def _alive(self) -> None:
-        self.say(self._state)
+        self.say([])  # its state is said when the record says it
         self._loop.call_later(self._every_s, self._alive)
 
 

@@ -1,0 +1,53 @@
+"""An adopted incident is a test that holds on this firmware and fails on the one that was bad."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from helpers_incidents import never_again
+from kanhu.qa.incidents import programs
+from kanhu.qa.incidents.adopt import adopt, judge
+from kanhu.qa.incidents.form import Incident, IncidentError, load
+from kanhu.qa.incidents.replay import play
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_reproduced(quick: Incident, tmp_path: Path) -> None:
+    path = adopt(quick, "a-call", "reproduced", tmp_path)
+    kept = load(path)
+    assert kept.kept is not None
+    assert (kept.kept.name, kept.kept.expect, kept.kept.bad) == ("a-call", "reproduced", [])
+    assert judge(kept, programs.sources()).wrong == ""
+    assert judge(kept, never_again(tmp_path)).wrong.startswith("differs first at 0:")
+
+
+def test_fixed(quick: Incident, tmp_path: Path) -> None:
+    """The record of a hub that said an alarm once only; its firmware has been mended since."""
+    mutant = never_again(tmp_path)
+    field = play(quick, mutant).record
+    path = adopt(field, "said-once", "fixed", tmp_path)
+    kept = load(path)
+    assert kept.kept is not None
+    assert {one.what for one in kept.kept.bad} == {"alarm_silent"}
+    assert judge(kept, programs.sources()).wrong == ""
+    wrong = judge(kept, mutant).wrong
+    assert "again at" in wrong
+    assert "was not said again" in wrong
+
+
+def test_nothing_is_adopted_that_tests_nothing(quick: Incident, tmp_path: Path) -> None:
+    with pytest.raises(IncidentError, match="nothing bad that could be fixed"):
+        adopt(quick, "a-call", "fixed", tmp_path)
+    with pytest.raises(IncidentError, match="use small letters"):
+        adopt(quick, "../a-call", "reproduced", tmp_path)
+    with pytest.raises(IncidentError, match="no folder"):
+        adopt(quick, "a-call", "reproduced", tmp_path / "not-there")
+    adopt(quick, "a-call", "reproduced", tmp_path)
+    with pytest.raises(IncidentError, match="there already"):
+        adopt(quick, "a-call", "reproduced", tmp_path)
+    adopt(quick, "a-call", "reproduced", tmp_path, replace=True)
+    with pytest.raises(IncidentError, match="was not adopted"):
+        judge(quick, programs.sources())
