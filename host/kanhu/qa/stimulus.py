@@ -30,6 +30,8 @@ TRIPS = 8
 POLL_S = 0.03
 SEEN_MAX = 40  # patterns named in a failure
 SUPPLY = "power"
+HUB = "kanhu: "  # begins each line of a hub's log
+STRANGE = ((HUB, 1), ("invalid header", 3), ("waiting for download", 1))  # not before a stimulus's start
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,9 @@ class Stimulus:
 
     def reboot(self) -> None:
         """Restart the board; returns when it answers again."""
-        before = self.starts
+        before, mark = self.starts, self.log.position
         self.ask("reboot")
-        if not self._wait_start(before):
+        if not self._wait_start(before, mark):
             raise StimulusError(f"{self.port}: no start in {BOOT_S:.0f} s: {self.dialog.said()}; reset it")
         self._greet()
 
@@ -240,19 +242,23 @@ class Stimulus:
     def _greet(self) -> None:
         """See that a stimulus is there, and take its clock and its levels."""
         self.dialog.wait_open()
+        mark = self.log.position
         for timeout in GREET_S:
-            with contextlib.suppress(StimulusError):
-                self._meet(self.ask("hello", timeout=timeout))
-                break
+            try:
+                said = self.ask("hello", timeout=timeout)
+            except StimulusError:
+                continue
+            self._meet(said)
+            break
         else:
             before = self.starts
             self.dialog.port.pulse()
-            if not self._wait_start(before):
-                raise StimulusError(f"{self.port}: {self._stranger()}")
+            if not self._wait_start(before, mark):
+                raise StimulusError(f"{self.port}: {self._stranger(mark)}")
         self._refresh()
 
-    def _stranger(self) -> str:
-        if "kanhu:" in self.log.text():
+    def _stranger(self, mark: int) -> str:
+        if HUB in self.log.text(mark):
             return "this is a hub and not the stimulus: exchange their ports in bench.toml"
         return f"no stimulus answers: flash it, or correct its port in bench.toml; {self.dialog.said()}"
 
@@ -292,9 +298,16 @@ class Stimulus:
                 else:
                     self.ping()
 
-    def _wait_start(self, before: int) -> bool:
+    def _wait_start(self, before: int, mark: int) -> bool:
+        """Whether it has started, unless its log since that position shows that something else has."""
+        end = time.monotonic() + BOOT_S
         with self._started:
-            return self._started.wait_for(lambda: self.starts > before, BOOT_S)
+            while self.starts == before and time.monotonic() < end:
+                self._started.wait(POLL_S)
+                said = self.log.text(mark)
+                if any(said.count(word) >= count for word, count in STRANGE):
+                    break
+            return self.starts > before
 
     # In the reading thread
 
