@@ -251,6 +251,8 @@ class HubFaults(Stage):
 
     def _fill(self, board: Board, full: bool) -> None:
         if self.rig.sim is not None:
-            self.rig.sim.fill_flash(full, self._simulated(self.rig.sim, board))
+            chip = self._simulated(self.rig.sim, board)
+            self.rig.sim.fill_flash(full, chip)
+            self.rig.sim.run(chip._round(), EXEC_S)  # it has done so
         else:
             board.exec(FILL if full else EMPTY, EXEC_S)
