@@ -23,7 +23,7 @@ class Pair:
         self.stimulus, self.hub = stimulus, hub
         self.leads: dict[str, Lead] = {}
         self._at_hub: dict[int, str] = {}
-        self._at_stimulus: dict[int, str] = {}
+        self._at_stimulus: dict[int, list[str]] = {}  # more than one: wires that touch
         self._switch = next((line.gpio for line in lines.values() if line.kind == "load switch"), None)
         for name, line in lines.items():
             if line.hub_gpio is None:
@@ -31,7 +31,7 @@ class Pair:
             if line.drives:
                 kind = KINDS.get(line.setting or "", "button")
                 self.leads[name] = Lead(line.hub_gpio, kind)  # type: ignore[arg-type]
-                self._at_stimulus[line.gpio] = name
+                self._at_stimulus.setdefault(line.gpio, []).append(name)
             else:
                 self.leads[name] = Lead(line.gpio)
                 self._at_hub[line.hub_gpio] = name
@@ -53,8 +53,9 @@ class Pair:
     def _by_stimulus(self, pin: int, level: int | None, when: float) -> None:
         if pin == self._switch:
             self.hub._load_switch(level != 0)
-        elif pin in self._at_stimulus:
-            self._drive(self.hub, self._at_stimulus[pin], level, when)
+        else:
+            for name in self._at_stimulus.get(pin, ()):
+                self._drive(self.hub, name, level, when)
 
     def _by_hub(self, pin: int, level: int | None, when: float) -> None:
         if pin in self._at_hub:
