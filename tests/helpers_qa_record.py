@@ -22,6 +22,10 @@ from kanhu.qa.model import (
 from kanhu.qa.promises import load
 
 PROMISES = Path(__file__).parents[1] / "hil_tests/promises.toml"
+TRIED = tuple(
+    f"{area}-{number:02}" for area, last in (("D", 14), ("L", 8), ("A", 4)) for number in range(1, last + 1)
+)
+UNTRIED = tuple(f"{area}-{number:02}" for area, last in (("P", 4), ("U", 6)) for number in range(1, last + 1))
 BEGAN = datetime(2026, 3, 14, 9, 26, 53, tzinfo=UTC)
 TESTS = {
     "smoke": ("press_reaches_the_platform", "lamp_says_heard", "motion_is_seen", "mains_cut_is_told"),
@@ -47,7 +51,8 @@ LINES = (
 def example(seed: int = 1, *, broken: bool = True, slower: float = 1.0) -> Run:
     """A release run on two simulated boards; broken: two tests fail."""
     chance = random.Random(seed)
-    promises = {one: promise.text for one, promise in load(PROMISES).items()}
+    texts = {one: promise.text for one, promise in load(PROMISES).items()}
+    promises = {one: texts.get(one, f"A promise that is made no more, {one}.") for one in (*TRIED, *UNTRIED)}
     run = Run(
         id=f"{BEGAN:%Y%m%dT%H%M%SZ}", started_utc=BEGAN, target="sim", seed=4711, promises=promises,
         host_version="0.1.0", git="4886e46ab1f0c1e38a6d5f6b2d7c0f9e8a7b6c5d", python="3.12.9",
@@ -63,13 +68,12 @@ def example(seed: int = 1, *, broken: bool = True, slower: float = 1.0) -> Run:
         ],
         notes=["12 tests were not chosen (-m, -k)"],
     )  # fmt: skip
-    ids = list(promises)
     at, heap, number = 9.0, 98_000.0, 0
     for suite, names in TESTS.items():
         for name in names:
             test = Test(
                 id=f"hil_tests/{suite}/test_{suite}.py::test_{name}", suite=suite, started_s=at,
-                title=f"{name.replace('_', ' ').capitalize()}.", promises=[ids[number % len(ids)]],
+                title=f"{name.replace('_', ' ').capitalize()}.", promises=[TRIED[number % len(TRIED)]],
                 markers=["needs", "release"],
             )  # fmt: skip
             heap = _fill(test, chance, heap, slower)

@@ -2,8 +2,7 @@
 
 A measure has changed when more than chance speaks for it: of samples a rank test (Mann-Whitney) and a median
 that moved by a tenth; of single numbers, whose noise nobody knows, a change by a quarter. Times of simulated
-boards
-also measure how busy the computer was: they have to move by half."""
+boards also measure how busy the computer was: they have to move by half."""
 
 from __future__ import annotations
 
