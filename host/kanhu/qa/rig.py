@@ -205,8 +205,18 @@ class Rig:
             time.sleep(POLL_S)
 
     def _well(self, hub: Hub, timeout: float) -> None:
-        if c.INDICATOR in hub.capabilities:  # else the ledger has to do
-            hub.wait_indicator("well", timeout)
+        if c.INDICATOR not in hub.capabilities:  # the ledger has to do
+            return
+        end = time.monotonic() + timeout
+        while True:
+            left = end - time.monotonic()
+            try:
+                hub.wait_indicator("well", min(max(left, 1.0), ACCEPT_EVERY_S))
+                return
+            except TimeoutError:
+                if left <= 0:
+                    raise
+            self._closed(hub, max(left, 1.0))  # a call that was held up may have arrived only now
 
 
 def prove(hub: Hub, platform: Platform, timeout: float = WELL_S) -> str:
