@@ -194,7 +194,7 @@ def test_eight_boards_at_once(bench: Bench, tmp_path: Path, trust: Path) -> None
     for board in good:
         assert board.wait_hub().nvs()["key"] == keys[board.mac]
         assert again[board.mac]["generation"] == rows[board.mac]["generation"] == 1
-    # 0.2 to 0.55 of the first was seen, on idle and on busy cores; one board that hangs makes it twice as long.
+    # 0.2 to 0.55 of the first was seen, on idle and on busy cores; a board that hangs makes it twice as long.
     assert second_s < 0.75 * first_s, (first_s, second_s, second.text)
     for board in good:
         board.cut_power()
