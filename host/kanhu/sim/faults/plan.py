@@ -30,6 +30,7 @@ class Kind(NamedTuple):
     lift: str = ""
     lasts: bool = False
     fault: bool = True
+    bench: bool = False  # only a bench that is run in real time has it (kanhu.qa)
 
 
 # What each does. hub, button: index; for_s: seconds; off_s: by how much a clock is wrong from now on.
@@ -53,8 +54,24 @@ ACTIONS: Mapping[str, Kind] = {
     "host_clock_jump": Kind(("off_s",), lift="host_clock_jump"),  # lifted by off_s 0
     "hub_clock_jump": Kind(("hub", "off_s"), lift="hub_clock_jump"),
     "registry_restored": Kind(("for_s",), lasts=True),  # an older copy put back while no daemon runs
+    "link_cut": Kind(("for_s",), lasts=True, bench=True),  # all hubs' line to the broker, as below
+    "link_stall": Kind(("for_s",), lasts=True, bench=True),
+    "link_reset": Kind(("for_s",), lasts=True, bench=True),
+    "link_slow": Kind(("for_s", "bytes_s"), lasts=True, bench=True),
+    "link_lossy": Kind(("for_s", "percent"), lasts=True, bench=True),  # chance of a segment to be the last
+    "link_half_open": Kind(("for_s",), lasts=True, bench=True),
+    "broker_mute": Kind(("for_s",), lasts=True, bench=True),  # accepts and never acknowledges
+    "daemon_cut_off": Kind(("for_s",), lasts=True, bench=True),  # the daemon's line to the broker
+    "daemon_stop": Kind(("for_s",), lasts=True, bench=True),  # SIGTERM
+    "hub_torn": Kind(("hub", "for_s"), lasts=True, bench=True),  # the power goes inside a flash operation
+    "hub_brown_out": Kind(("hub", "for_s", "times"), lasts=True, bench=True),
+    "hub_serial_noise": Kind(("hub", "for_s", "bytes_s"), lasts=True, bench=True),
+    "names_down": Kind(("hub", "for_s"), lasts=True, bench=True),  # the home's name server
+    "air_storm": Kind(("for_s", "per_s"), lasts=True, bench=True),
 }
-FAULTS = tuple(name for name, kind in ACTIONS.items() if kind.fault)
+FAULTS = tuple(name for name, kind in ACTIONS.items() if kind.fault and not kind.bench)
+BENCH_FAULTS = tuple(name for name, kind in ACTIONS.items() if kind.fault and kind.bench)
+DRAWN = {"times": (2, 6), "bytes_s": (50, 1000), "percent": (5, 50), "per_s": (50, 300)}  # least and most
 DEFAULT_WEIGHTS: Mapping[str, float] = dict.fromkeys(FAULTS, 1.0)
 
 
@@ -162,8 +179,9 @@ class Plan:
         long; presses and motions in every home at random intervals. The same arguments draw the same plan."""
         chance = random.Random(seed)
         share = DEFAULT_WEIGHTS if weights is None else weights
-        if unknown := set(share) - set(FAULTS):
-            raise PlanError(f"no such fault: {', '.join(sorted(unknown))}; there is {', '.join(FAULTS)}")
+        known = (*FAULTS, *BENCH_FAULTS)
+        if unknown := set(share) - set(known):
+            raise PlanError(f"no such fault: {', '.join(sorted(unknown))}; there is {', '.join(known)}")
         steps: list[Step] = []
         for hub in range(hubs):
             steps += [
@@ -175,7 +193,7 @@ class Plan:
                 for at_s in _moments(chance, duration_s, motion_every_s, PRESS_GAP_S)
             ]
         busy: dict[tuple[str, int], list[tuple[float, float]]] = {}
-        names = [name for name in FAULTS if share.get(name, 0) > 0]
+        names = [name for name in known if share.get(name, 0) > 0]
         for _ in range(chance.randint(*faults) if names else 0):
             name = chance.choices(names, [share[one] for one in names])[0]
             target = chance.randrange(hubs) if "hub" in ACTIONS[name].args else -1
@@ -202,8 +220,10 @@ def _ended(step: Step) -> list[str]:
 
 def _room(name: str) -> str:
     """Faults that share a room do not overlap themselves: one daemon process, one platform."""
-    if name in ("daemon_kill", "registry_restored"):
+    if name in ("daemon_kill", "daemon_stop", "registry_restored"):
         return "daemon"
+    if name in ("hub_power_cut", "hub_torn", "hub_brown_out"):
+        return "power"
     return name
 
 
@@ -211,8 +231,7 @@ def _fault(chance: random.Random, name: str, hub: int, begin: float, length: flo
     kind = ACTIONS[name]
     args: dict[str, Any] = {"hub": hub} if "hub" in kind.args else {}
     if kind.lasts:
-        if "times" in kind.args:
-            args["times"] = chance.randint(2, 6)
+        args |= {arg: chance.randint(*DRAWN[arg]) for arg in kind.args if arg in DRAWN}
         return [Step(begin, name, {**args, "for_s": length})]
     end = round(begin + length, DECIMALS)
     if kind.lift == name:
@@ -248,7 +267,7 @@ def _step(row: Mapping[str, Any]) -> Step:
         wanted = ", ".join(ACTIONS[action].args) or "nothing"
         raise ValueError(f"{action} takes {wanted}, not {', '.join(args) or 'nothing'}")
     for name, value in args.items():
-        whole = name in ("hub", "button", "times")
+        whole = name in ("hub", "button", *DRAWN)
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
             raise ValueError(f"{name} of {action} is a {'whole ' if whole else ''}number, not {value!r}")
         if name != "off_s" and not 0 <= value < math.inf:
