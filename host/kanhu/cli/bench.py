@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+BenchPath = Annotated[Path, typer.Option("--bench", help="The bench's file (docs/bench.md).")]
+BENCH = Path("bench.toml")
 
 
 @app.callback()
@@ -20,9 +22,7 @@ def _bench() -> None:
 
 @app.command()
 def doctor(
-    bench: Annotated[Path, typer.Option("--bench", help="The bench's file (docs/bench.md).")] = Path(
-        "bench.toml"
-    ),
+    bench: BenchPath = BENCH,
     as_json: Annotated[bool, typer.Option("--json", help="Findings as JSON.")] = False,
 ) -> None:
     """Try every wire of a bench, its supply, reset and radio; exit 1 and names if anything is wrong."""
@@ -50,3 +50,18 @@ def doctor(
         Console().print(table)
     if bad:
         raise typer.Exit(1)
+
+
+@app.command()
+def flash(
+    bench: BenchPath = BENCH,
+    micropython: Annotated[
+        Path | None, typer.Option(help="MicroPython image; downloaded once when left out.")
+    ] = None,
+) -> None:
+    """Write the stimulus' firmware; `kanhu flash` or the suite writes the hub's."""
+    from kanhu.qa import bench_file
+    from kanhu.qa.doctor_run import flash_stimulus
+
+    written = flash_stimulus(bench_file.load(bench), micropython)
+    print(f"the stimulus at {written.port.url} ({written.chip}, MAC {written.mac}) runs {written.tree[:12]}")

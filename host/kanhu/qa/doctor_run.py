@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from kanhu.install import boards
 from kanhu.install.flash import ports
 from kanhu.install.flash.ports import Port
 from kanhu.qa import locks, power
-from kanhu.qa.bench_file import BenchFile, Place
+from kanhu.qa.bench_file import BenchFile, BenchFileError, Place
 from kanhu.qa.board import BoardTrouble
 from kanhu.qa.doctor import Finding, Seen, judge, pins
 from kanhu.qa.doctor_hub import HubRepl
@@ -21,7 +22,7 @@ from kanhu.qa.lines import LINES, Line
 from kanhu.qa.power import PowerTrouble, Supply
 from kanhu.qa.radio import RadioTrouble
 from kanhu.qa.scripts import Advertisement, Script
-from kanhu.qa.stimulus import Stimulus, StimulusError
+from kanhu.qa.stimulus import Stimulus, StimulusError, Written, build, flash
 from kanhu.qa.targets.haste import hurried
 
 ARRIVES_S = 2.0  # until a level that changes is seen at the other end of a wire; a real one takes µs
@@ -233,7 +234,8 @@ def examine(
         try:
             stimulus = stack.enter_context(Stimulus(at_stimulus.url))
         except StimulusError as error:
-            return [Finding("stimulus", False, str(error))]
+            how = "; kanhu bench flash does it" if "flash it" in str(error) else ""
+            return [Finding("stimulus", False, f"{error}{how}")]
         said = stimulus.hello
         found = [Finding("stimulus", True, f"version {said.version if said else '?'}, MAC {stimulus.mac}")]
         try:
@@ -248,6 +250,22 @@ def examine(
         except (StimulusError, PowerTrouble) as error:
             found.append(Finding("stimulus", False, str(error)))
         return found
+
+
+def flash_stimulus(file: BenchFile, micropython: Path | None = None) -> Written:
+    """Write the stimulus of this file and prove that it runs; KanhuError."""
+    place = file.stimulus
+    if place is None:
+        raise BenchFileError(f"{file.path}: no [stimulus]: add it (docs/bench.md)")
+    with ExitStack() as stack:
+        if place.is_simulated:
+            stack.enter_context(hurried())
+        where = _found(stack, place, "stimulus")
+        image = build(place.board, micropython)
+        written = flash(where.url, image, mac=place.mac or "")
+        with Stimulus(written.port.url) as answering:
+            answering.prove(image)
+    return written
 
 
 def _rest(stimulus: Stimulus) -> None:

@@ -103,6 +103,22 @@ def test_exchanged_ports_are_said_and_a_board_in_use_is_left_alone(stand: Stand,
         assert "exchange their ports" in bad["stimulus"]
 
 
+def test_a_bare_stimulus_is_flashed(stand: Stand, kanhu: Kanhu) -> None:
+    with stand() as (file, bench):
+        board = bench.boards["stimulus"]
+        board.cut_power()
+        board.image.write_bytes(b"\xff" * board.image.stat().st_size)
+        board.power_on()
+        code, _, bad = doctor(kanhu, file)
+        assert code == 1
+        assert "kanhu bench flash" in bad["stimulus"]
+        done = kanhu("bench", "flash", "--bench", file)
+        assert done.returncode == 0, done.stderr
+        assert "240ac40000a2" in done.stdout
+        code, _, bad = doctor(kanhu, file)
+        assert (code, bad) == (0, {})
+
+
 def test_a_bench_without_a_stimulus_or_a_file_is_said(tmp_path: Path, kanhu: Kanhu) -> None:
     done = kanhu("bench", "doctor", "--bench", tmp_path / "none.toml")
     assert done.returncode == 2
@@ -112,3 +128,6 @@ def test_a_bench_without_a_stimulus_or_a_file_is_said(tmp_path: Path, kanhu: Kan
     code, _, bad = doctor(kanhu, file)
     assert code == 1
     assert "no [stimulus]" in bad["stimulus"]
+    done = kanhu("bench", "flash", "--bench", file)
+    assert done.returncode == 2
+    assert "no [stimulus]" in done.stderr
