@@ -37,7 +37,8 @@ from kanhu.registry.file import RegistryFile
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
-BEFORE_MS = 5000  # an alarm that was open at the begin moves the begin to this long before it opened
+BEFORE_MS = 5000  # what moves the begin moves it to this long before
+STARTED_MS = 60_000  # a hub that started so long before the begin was still finding its host
 ROOM_MS = 600_000  # a replay looks a little beyond the record
 MISSING_MAX = 5000  # stretches of lost seqs
 
@@ -127,21 +128,25 @@ class _Taking:
         )
 
     def _widened(self, since_ms: int, until_ms: int) -> int:
+        """An alarm that was open, or a start just before, belongs to what follows."""
         (opened_ms,) = self._db.execute(
-            "SELECT min(opened_ms) FROM alarms WHERE hub=? AND opened_ms<? AND (closed_ms IS NULL OR "
-            "closed_ms>=?)",
+            "SELECT min(opened_ms) FROM alarms WHERE hub=? AND opened_ms<? "
+            "AND (closed_ms IS NULL OR closed_ms>=?)",
             (self._hub_id, since_ms, since_ms),
         ).fetchone()
-        if opened_ms is None:
+        began = [start.started_ms for start in self._hub.starts().values() if start.started_ms is not None]
+        why = "the hub had just started"
+        first = min((at for at in began if since_ms - STARTED_MS <= at < since_ms), default=since_ms)
+        if opened_ms is not None and opened_ms < first:
+            first, why = int(opened_ms), "an alarm was open"
+        if first == since_ms:
             return since_ms
-        if until_ms - opened_ms + BEFORE_MS > MAX_SPAN_MS:
+        if until_ms - first + BEFORE_MS > MAX_SPAN_MS:
             self._notes.append("an alarm was open since long before the span; a replay begins without it")
             return since_ms
-        self._notes.append(
-            f"an alarm was open when the span began: it begins "
-            f"{(since_ms - opened_ms + BEFORE_MS) // 1000} s earlier"
-        )
-        return int(opened_ms) - BEFORE_MS
+        earlier_s = (since_ms - first + BEFORE_MS) / 1000
+        self._notes.append(f"{why} when the span began: the record begins {earlier_s:.0f} s earlier")
+        return first - BEFORE_MS
 
     def _nothing(self) -> str:
         held = self._hub.range()
