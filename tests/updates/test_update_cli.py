@@ -122,6 +122,13 @@ async def test_wrong_words(served: Lab, data: Path, takers: list[Taker], kanhu: 
     assert served.updates.engine is None, "nothing has begun"
 
 
+async def test_one_hub_is_one_hub(served: Lab, data: Path, takers: list[Taker], kanhu: Kanhu) -> None:
+    def run() -> Done:
+        return kanhu("update", "start", "0.2.0", "--hub", takers[0].hub_id, "--data-dir", data)
+
+    assert "0.2.0 to 1 hub, 1 of them first" in (await aside(run)).stdout
+
+
 async def test_from_start_to_end(served: Lab, data: Path, takers: list[Taker], kanhu: Kanhu) -> None:
     def run() -> Done:
         begun = kanhu(

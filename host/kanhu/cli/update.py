@@ -95,7 +95,7 @@ def start(
     skipped = f" ({done['skipped']} run it or a newer one already)" if done["skipped"] else ""
     said(
         done, as_json,
-        f"rollout {done['rollout']}: {done['version']} to {done['waiting']} hubs{skipped}, "
+        f"rollout {done['rollout']}: {done['version']} to {_hubs(done['waiting'])}{skipped}, "
         f"{done['canary']} of them first. See it: kanhu update watch",
     )  # fmt: skip
 
@@ -164,8 +164,7 @@ def pause(
     by: By = "", config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """Ask nobody, and let nobody fetch; a hub that tries the release already goes on."""
-    done = _order("pause", by, journal_dir(data_dir, config))
-    said(done, as_json, f"rollout {done['rollout']} of {done['version']} is paused: kanhu update resume")
+    _order("pause", "is paused: kanhu update resume", by, journal_dir(data_dir, config), as_json)
 
 
 @app.command("resume")
@@ -173,8 +172,7 @@ def resume(
     by: By = "", config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """Let a paused rollout go on: the failures so far no longer count against it."""
-    done = _order("resume", by, journal_dir(data_dir, config))
-    said(done, as_json, f"rollout {done['rollout']} of {done['version']} goes on")
+    _order("resume", "goes on", by, journal_dir(data_dir, config), as_json)
 
 
 @app.command("cancel")
@@ -182,12 +180,16 @@ def cancel(
     by: By = "", config: ConfigFile = DEFAULT_CONFIG, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
     """End a rollout: who has the release keeps it, who fetches gives it up, all others hear nothing of it."""
-    done = _order("cancel", by, journal_dir(data_dir, config))
-    said(done, as_json, f"rollout {done['rollout']} of {done['version']} is cancelled")
+    _order("cancel", "is cancelled", by, journal_dir(data_dir, config), as_json)
 
 
-def _order(what: str, by: str, folder: Path) -> dict[str, Any]:
-    return requests.ask(folder, {"do": f"update.{what}", "by": _who(by)})
+def _order(what: str, then: str, by: str, folder: Path, as_json: bool) -> None:
+    done = requests.ask(folder, {"do": f"update.{what}", "by": _who(by)})
+    said(done, as_json, f"rollout {done['rollout']} of {done['version']} {then}")
+
+
+def _hubs(count: int) -> str:
+    return "1 hub" if count == 1 else f"{count} hubs"
 
 
 def _who(by: str) -> str:
