@@ -18,6 +18,7 @@ from kanhu.registry.families import Families
 
 app = typer.Typer(no_args_is_help=True)
 
+Lab = Annotated[bool, typer.Option("--lab", help="For a desk of your own: plain http and localhost will do.")]
 FOLLOWS = "a running daemon follows within seconds"
 
 
@@ -30,6 +31,15 @@ def settings_of(data_dir: Path | None, config: Path) -> Config:
     return Config(data_dir=data_dir)
 
 
+def page_settings(data_dir: Path | None, config: Path, lab: bool) -> Config:
+    """settings_of() with an address that a label may carry; LabelError, before a token is made."""
+    settings = settings_of(data_dir, config)
+    labels.link(settings.web, "", lab)
+    if not settings.family.enabled:
+        print("kanhu: the families' page is off: set [family] enabled = true", file=sys.stderr)
+    return settings
+
+
 @app.command("label")
 def label(
     hub: str,
@@ -37,9 +47,7 @@ def label(
         Path | None,
         typer.Option("--out", help="A label to print (.svg) or the code alone (.png), not here."),
     ] = None,
-    lab: Annotated[
-        bool, typer.Option("--lab", help="For a desk of your own: plain http and localhost will do.")
-    ] = False,
+    lab: Lab = False,
     config: ConfigFile = DEFAULT_CONFIG,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -49,12 +57,9 @@ def label(
     kind = "" if out is None else out.suffix.lower()
     if kind not in ("", ".svg", ".png") or (out is not None and not kind):
         raise labels.LabelError(f"{out}: write a name that ends in .svg or .png")
-    settings = settings_of(data_dir, config)
-    labels.link(settings.web, "", lab)  # refused before a token is made
+    settings = page_settings(data_dir, config, lab)
     with open_registry(settings.data_dir, "change") as registry:
         address = labels.link(settings.web, Families(registry).label(hub), lab)
-    if not settings.family.enabled:
-        print("kanhu: the families' page is off: set [family] enabled = true", file=sys.stderr)
     if out is None:
         said({"hub": hub, "link": address}, as_json, f"{address}\n{labels.terminal(address)}")
         return

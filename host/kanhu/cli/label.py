@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ import typer
 from PIL import Image
 
 from kanhu import label as links
-from kanhu.cli.family import settings_of
+from kanhu.cli.family import Lab, page_settings
 from kanhu.cli.operate import DEFAULT_CONFIG, ConfigFile, DataDir
 from kanhu.cli.show import AsJson, open_registry, said
 from kanhu.install import code as codes
@@ -43,9 +42,7 @@ def sheet(
     paper: Annotated[str, typer.Option("--paper", help="a4 (24 labels) or letter (21).")] = "a4",
     lang: Annotated[str, typer.Option("--lang", help="zh, en or both.")] = "both",
     start: Annotated[int, typer.Option("--start", help="First free place of a sheet in use.")] = 1,
-    lab: Annotated[
-        bool, typer.Option("--lab", help="For a desk of your own: plain http and localhost will do.")
-    ] = False,
+    lab: Lab = False,
     config: ConfigFile = DEFAULT_CONFIG,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -59,8 +56,7 @@ def sheet(
         raise LabelError(f"--lang {lang}: must be one of {', '.join(LANGUAGES)}")
     if paper not in labels.SHEETS:
         raise LabelError(f"--paper {paper}: must be one of {', '.join(labels.SHEETS)}")
-    settings = settings_of(data_dir, config)
-    links.link(settings.web, "", lab)  # refused before a token is made
+    settings = page_settings(data_dir, config, lab)
     with open_registry(settings.data_dir, "change") as registry:
         families = Families(registry)
         made = [
@@ -80,8 +76,6 @@ def sheet(
         files = {_numbered(out, n): _png(picture) for n, picture in enumerate(pictures, 1)}
     for path, data in files.items():
         _write(path, data)
-    if not settings.family.enabled:
-        print("kanhu: the families' page is off: set [family] enabled = true", file=sys.stderr)
     without = [one.hub for one in made if not one.code]
     result: dict[str, Any] = {
         "labels": [{"hub": one.hub, "link": one.link} for one in made], "without_code": without,
