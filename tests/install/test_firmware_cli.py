@@ -84,6 +84,10 @@ def test_show(folder: Path, kanhu: Kanhu, tmp_path: Path) -> None:
     assert "not verified here" in done.stdout
     for word in ("0x200000", "bootloader.bin", "factory", "application.kfw"):
         assert word in done.stdout
+    rows = [[cell.strip() for cell in line.split("│")[1:4]] for line in done.stdout.splitlines()]
+    assert [row for row in rows if row[:1] == ["nvs"]] == [["nvs", "data", "nvs"]]
+    assert ["vfs", "data", "fat"] in rows
+    assert ["factory", "app", "factory"] in rows
     done = kanhu("firmware", "show", folder, "--json")
     assert json.loads(done.stdout) == json.loads((folder / "manifest.json").read_bytes())
     done = kanhu("firmware", "show", tmp_path / "none")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from kanhu.cli.show import AsJson, said, show
-from kanhu.install import boards, bundle, release, signing
+from kanhu.install import boards, bundle, partitions, release, signing
 from kanhu.install import build as building
 from kanhu.install import page as pages
 from kanhu.install.micropython import Progress as Told
@@ -120,7 +120,8 @@ def show_bundle(folder: Folder, as_json: AsJson = False) -> None:
         f"Kanhu {plain['version']} for {plain['board']} ({plain['chip']}, {plain['flash_size'] >> 20} MB),"
         f" MicroPython {plain['micropython']['version']}; not verified here: kanhu firmware verify"
     )
-    show([_row(one, "name", "type", "subtype", "offset", "size") for one in plain["partitions"]], False, "")
+    table = [{**one, **partitions.kind_words(one["type"], one["subtype"])} for one in plain["partitions"]]
+    show([_row(one, "name", "type", "subtype", "offset", "size") for one in table], False, "")
     show([_row(one, "name", "offset", "size", "file", "sha256") for one in plain["regions"]], False, "")
     print(f"update: {plain['application']['file']}, {plain['application']['size']} bytes")
 

@@ -21,6 +21,14 @@ SECTOR = 0x1000  # bytes erased at once
 APP_ALIGN = 0x10000  # bytes; the chip maps flash by pages of 64 kB
 APP, DATA = 0, 1
 FACTORY, NVS, VFS = (APP, 0x00), (DATA, 0x02), (DATA, 0x81)  # MicroPython's own vfs has fat's subtype
+# Subtypes that people know by name: ESP-IDF's gen_esp32part.py; 0x81 is also MicroPython's file system.
+_SUBTYPES = {
+    APP: {0x00: "factory", 0x20: "test", **{0x10 + n: f"ota_{n}" for n in range(16)}},
+    DATA: {
+        0x00: "ota", 0x01: "phy", 0x02: "nvs", 0x03: "coredump", 0x04: "nvs_keys", 0x05: "efuse",
+        0x06: "undefined", 0x81: "fat", 0x82: "spiffs", 0x83: "littlefs",
+    },
+}  # fmt: skip
 
 _ROW = struct.Struct("<2sBBII16sI")
 _MAGIC = b"\xaa\x50"
@@ -46,6 +54,15 @@ class Partition:
     def end(self) -> int:
         """First byte behind it."""
         return self.offset + self.size
+
+
+def kind_words(kind: int, subtype: int) -> dict[str, str]:
+    """Type and subtype as ESP-IDF's tables of text have them; a number that has no name as 0x.."""
+    names = _SUBTYPES.get(kind, {})
+    return {
+        "type": {APP: "app", DATA: "data"}.get(kind, f"{kind:#04x}"),
+        "subtype": names.get(subtype, f"{subtype:#04x}"),
+    }
 
 
 def check(table: Sequence[Partition], flash_size: int) -> None:
