@@ -168,7 +168,7 @@ class Platform:
     def __init__(self, host: Host) -> None:
         self.city = host.city
         self._observer = host.observer
-        self._begin = time.monotonic()
+        self.begin = time.monotonic()
 
     def events(self, name: str = "", hub: str = "") -> list[Event]:
         """What arrived since then, each event once, of one name and of one hub if they are given."""
@@ -181,7 +181,7 @@ class Platform:
         return [
             (at, event)
             for at, event in log
-            if at >= self._begin and name in ("", event.name) and hub in ("", event.hub)
+            if at >= self.begin and name in ("", event.name) and hub in ("", event.hub)
         ]
 
     def wait(self, wanted: Callable[[Event], Any], timeout: float = 30.0) -> Event:
@@ -208,7 +208,7 @@ class Platform:
         """Identity -> monotonic s of each message about it since then, also of those the SDK hides."""
         found: dict[Identity, list[float]] = defaultdict(list)
         for raw in list(self._observer.heard):
-            if raw.at >= self._begin and (identity := _identity(raw.payload)):
+            if raw.at >= self.begin and (identity := _identity(raw.payload)):
                 found[identity].append(raw.at)
         return dict(found)
 

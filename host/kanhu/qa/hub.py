@@ -65,6 +65,7 @@ class Hub:
         self.flashed: Flashed | None = None
         self.console = Console(port, mac)
         self.hands = hands
+        self.mark: Callable[[str, float], None] = lambda name, at: None  # is told of each press
         self._installer, self._switch = installer, switch
         self._own = capabilities
         self._powered = True
@@ -186,7 +187,9 @@ class Hub:
 
     def press(self, line: str = "button", seconds: float = 0.15) -> Pressed:
         """Press and release a wired button; NeedsCapability."""
-        return self._hands(c.PRESS).press(line, seconds)
+        pressed = self._hands(c.PRESS).press(line, seconds)
+        self.mark(f"press {line}", pressed.at)
+        return pressed
 
     def motion(self, line: str = "pir", seconds: float = 2.0) -> None:
         """Somebody moves before a PIR for that long; returns at once; NeedsCapability."""

@@ -11,7 +11,7 @@ import pytest
 
 from kanhu.broker import EmbeddedBroker
 from kanhu.errors import KanhuError
-from kanhu.qa import cli_options, promises
+from kanhu.qa import cli_options, notes, promises
 from kanhu.qa.board import Board
 from kanhu.qa.capabilities import PRESS, NeedsCapability
 from kanhu.qa.clock import StimulusTime
@@ -135,6 +135,8 @@ def bench(
         except (KanhuError, TimeoutError) as error:
             pytest.fail(f"the bench: {error}", pytrace=False)
         pytestconfig.stash[RIG] = rig
+        if not options.flash:
+            recorder.note("the boards were taken as they were (--no-flash): nobody knows what is on them")
         yield rig
         del pytestconfig.stash[RIG]
 
@@ -172,11 +174,11 @@ def hub(bench: Rig, recorder: Recorder) -> Iterator[Hub]:
         recorder.note(f"the bench was built again: {'; '.join(left)}")
         if left := bench.settle():
             pytest.fail(f"the hub is not well though it was flashed anew: {'; '.join(left)}", pytrace=False)
-    own = bench.hub
+    own, platform = bench.hub, Platform(bench.host)
     said = own.log_position()
     yield own
     left = bench.settle()
-    recorder.attach_log(own.name, own.log(said))
+    notes.take(recorder, own, platform, said, bench.stimulus)
     if left:
         bench.rebuild()
         pytest.fail(f"what the test did to the hub did not come back: {'; '.join(left)}", pytrace=False)
@@ -199,7 +201,7 @@ def hubs(bench: Rig, recorder: Recorder) -> Iterator[Callable[..., list[Board]]]
 
 
 @pytest.fixture
-def stimulus(bench: Rig) -> Any:
+def stimulus(bench: Rig, hub: Hub) -> Any:
     """The second board (kanhu.qa.stimulus.Stimulus)."""
     if bench.stimulus is None:
         raise NeedsCapability(PRESS)
@@ -219,13 +221,13 @@ def platform(bench: Rig, hub: Hub) -> Platform:
 
 
 @pytest.fixture
-def broker(bench: Rig) -> EmbeddedBroker:
+def broker(bench: Rig, hub: Hub) -> EmbeddedBroker:
     """The broker behind the proxy: stop, kill, start."""
     return bench.host.town.broker
 
 
 @pytest.fixture
-def daemon(bench: Rig) -> DaemonProcess:
+def daemon(bench: Rig, hub: Hub) -> DaemonProcess:
     """The host's daemon: stop, kill, start."""
     return bench.host.town.daemon
 

@@ -94,6 +94,8 @@ class Rig:
         if self.recorder:
             for board in parts.boards:
                 self.recorder.add_board(board)
+            for hub in parts.hubs:
+                hub.mark = self.recorder.mark
         self._parts = parts
 
     @property
@@ -162,6 +164,8 @@ class Rig:
 
     def settle(self, timeout: float = WELL_S) -> list[str]:
         """Lift what a test left, have its alarms closed; what did not come back within the time."""
+        if self._parts is None:
+            return ["the bench, which could not be built again"]
         found = [*self._lifted()]
         hub, host = self.hub, self.host
         end = time.monotonic() + timeout

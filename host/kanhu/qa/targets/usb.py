@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
+from kanhu.install.boards import load as load_board
 from kanhu.install.flash import ports
 from kanhu.install.flash.ports import Port
 from kanhu.qa import bench_file, locks, power
@@ -83,7 +84,7 @@ def bench(options: Options) -> Iterator[Parts]:
                 installer,
                 StimulusHands(stimulus) if stimulus and wired else None,
                 _switch(file, stimulus) if wired else None,
-                "",
+                load_board(place.board).chip.name,
                 place.mac or "",
                 c.SILICON if own else frozenset(),
                 drain_s=DRAIN_S if own else 0.0,
@@ -95,7 +96,9 @@ def bench(options: Options) -> Iterator[Parts]:
         for place, hub in zip(file.hub, hubs, strict=True):
             version = _begun(stack, hub, Platform(host), options, kept)
             boards.append(info(hub, version, place.is_simulated))
+        # Now, and once more at the end: what hubs were told since counts on.
         kept.save(host.town.daemon.data_dir, host.proxy.port, hubs)
+        stack.callback(kept.save, host.town.daemon.data_dir, host.proxy.port, hubs)
 
         def more(count: int, **wanted: Any) -> list[Board]:
             if wanted:
