@@ -163,8 +163,8 @@ class Rounds:
         if self.supply.kind == "none":
             return Finding("power", True, "no supply switch: tests that cut the supply are skipped")
         try:
-            self.supply.switch(False)
             try:
+                self.supply.switch(False)
                 time.sleep(CUT_S)
                 silent = self.hub.silent()
             finally:
@@ -240,11 +240,14 @@ def examine(
         found = [Finding("stimulus", True, f"version {said.version if said else '?'}, MAC {stimulus.mac}")]
         try:
             stack.callback(_rest, stimulus)
+            supply = power.of(file.power, stimulus)
+            with contextlib.suppress(PowerTrouble):  # its own finding says it
+                supply.switch(True)  # a run that was killed may have left it off
             note("hub")
             hub = stack.enter_context(HubRepl(at_hub, place.mac or ""))
             found.append(Finding(file.hub_name(0), True, f"its REPL answers at {at_hub.url}"))
-            supply = power.of(file.power, stimulus)
-            found.extend(Rounds(stimulus, hub, boards.load(place.board).chip.name, supply, lines, note).all())
+            chip = boards.load(place.board).chip.name
+            found.extend(Rounds(stimulus, hub, chip, supply, lines, note).all())
         except BoardTrouble as error:
             found.append(Finding(file.hub_name(0), False, str(error)))
         except (StimulusError, PowerTrouble) as error:

@@ -60,32 +60,20 @@ class Radio:
 
     def __init__(self, ask: Callable[..., Any]) -> None:
         self._ask = ask
-        self._address: bytes | None = None
         self._caller: Sensor | None = None
 
     @property
     def address(self) -> bytes:
-        """From where the board sends now; 6 bytes as printed."""
-        if self._address is None:
-            self._address = bytes.fromhex(self._ask("address")["address"])
-        return self._address
+        """From where the board sends now, 6 bytes as printed; after a restart its own again."""
+        return bytes.fromhex(self._ask("address")["address"])
 
     def draw(self) -> bytes:
         """A new random static address from now on: another sensor. The one before never comes back."""
-        return self._change(True)
+        return bytes.fromhex(self._ask("address", draw=True)["address"])
 
     def own(self) -> bytes:
         """The board's own address from now on."""
-        return self._change(False)
-
-    def _change(self, draw: bool) -> bytes:
-        self._address = self._caller = None
-        self._address = bytes.fromhex(self._ask("address", draw=draw)["address"])
-        return self._address
-
-    def forget_address(self) -> None:
-        """The board was restarted: it has its own address again, and no bonds."""
-        self._address = self._caller = None
+        return bytes.fromhex(self._ask("address", draw=False)["address"])
 
     def sensor(self, kind: str, bind_key: bytes | None = None, **options: Any) -> Sensor:
         """A sensor at the board's address, for kanhu.qa.scripts."""
@@ -94,7 +82,9 @@ class Radio:
     def press(self, how: str = "press", caller: Sensor | None = None, wait: bool = True) -> int:
         """A press of a caller (default: an unencrypted one at this address); ticks_us of its first copy."""
         if caller is None:
-            caller = self._caller = self._caller or self.sensor("button")
+            caller, address = self._caller, self.address
+            if caller is None or caller.address != address:
+                caller = self._caller = self.sensor("button")
         return self.play(scripts.press(caller, how), wait)
 
     def play(self, script: Script, wait: bool = True) -> int:
