@@ -1,4 +1,4 @@
-"""The report in a browser: what a manager reads first, what an engineer finds, in any light, without scripts."""
+"""The report in a browser: what a manager reads, what an engineer finds, in any light, without scripts."""
 
 from __future__ import annotations
 
@@ -237,6 +237,8 @@ def test_curves_are_thinned_without_losing_their_ends() -> None:
     kept = thin(points)
     assert len(kept) <= 600
     assert max(value for _, value in kept) == 1
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
+    assert kept == sorted(kept)
     assert ticks(0, 4) == [0, 1, 2, 3, 4]
     assert ticks(5, 5) == [5]
 

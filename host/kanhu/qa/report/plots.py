@@ -15,6 +15,7 @@ from kanhu.qa.report.svg import Plot, thin, ticks, tip
 
 LANE = 22  # height of one row of a timeline
 _UNIT = re.compile(r"\(([^()]*)\)$")
+FAR = 2.5  # times the longest sample: a limit beyond would leave no room to see the samples
 _NAME_MAX = 20  # letters that stand beside a lane
 
 
@@ -55,15 +56,16 @@ def ecdf(one: Latency) -> Markup:
         steps += [(value, before), (value, share)]
         before = share
     steps.append((high, 100.0))
-    plot.line(thin(steps, 1200), "c0")
+    plot.line(thin(steps, 500), "c0")
     _rules(plot, one)
     return plot.svg(_said(one))
 
 
 def _range(one: Latency) -> tuple[float, float]:
-    ends = [*one.samples, *([one.limit] if one.limit is not None else [])]
-    low = 0.0 if min(ends) >= 0 else min(ends)
-    return low, (max(ends) * 1.04 or 1.0)
+    high = one.highest
+    if one.limit is not None and one.limit <= FAR * high:
+        high = max(high, one.limit)
+    return min(0.0, *one.samples), (high * 1.04 or 1.0)
 
 
 def _rules(plot: Plot, one: Latency) -> None:
@@ -71,7 +73,11 @@ def _rules(plot: Plot, one: Latency) -> None:
     if plot.px(one.p95) - plot.px(one.p50) > 34:
         plot.rule(one.p95, "p95", "p95")
     if one.limit is not None:
-        plot.rule(one.limit, "limit", f"{one.limit_statistic} limit".strip())
+        word = f"{one.limit_statistic} limit".strip()
+        if one.limit > plot.x[1]:
+            plot.rule(plot.x[1], "limit far", f"{word} {shown(one.limit, one.unit)} →")
+        else:
+            plot.rule(one.limit, "limit", word)
 
 
 def _said(one: Latency) -> str:

@@ -1,6 +1,6 @@
 """Plots as SVG text of a few kilobytes: colours come from the page's style sheet, so that they follow light,
-dark and paper, and a reader without sight gets title and description. (matplotlib's SVG of the same plot is
-ten times the size, has fixed colours, and would be needed on every bench.)"""
+dark and paper, and a reader without sight gets title and description. (matplotlib's SVG of the same plots is
+three times the size, has fixed colours and no hints under the pointer, and every bench would need it.)"""
 
 from __future__ import annotations
 
@@ -131,16 +131,16 @@ def tip(text: str) -> Markup:
 
 
 def thin(points: Points, most: int = 600) -> list[tuple[float, float]]:
-    """At most so many points, lowest and highest of each stretch kept."""
+    """At most so many points: the first, the last, and of each stretch the lowest and the highest."""
     if len(points) <= most:
         return list(points)
-    size = math.ceil(len(points) / (most // 2))
-    kept: list[tuple[float, float]] = []
+    size = math.ceil(len(points) / (most // 2 - 1))
+    kept: list[tuple[float, float]] = [points[0]]
     for begin in range(0, len(points), size):
         piece = points[begin : begin + size]
         ends = {min(piece, key=lambda one: one[1]), max(piece, key=lambda one: one[1])}
         kept += sorted(ends)
-    return kept
+    return [*kept, points[-1]]
 
 
 def _spread(ends: tuple[float, float]) -> tuple[float, float]:
