@@ -111,7 +111,7 @@ def test_an_older_volume_behind_it_is_not_seen(tmp_path: Path) -> None:
 def test_an_older_folder_in_every_free_block_is_not_taken_for_a_new_one() -> None:
     """littlefs leaves half of a new folder's pair of blocks as it was, and believes the newer half."""
     worn = bytearray(b"\xff" * SIZE)
-    volume = filesystem._volume(worn, SIZE // BLOCK)
+    volume = filesystem.unmounted(worn, SIZE // BLOCK)
     volume.format()
     volume.mount()
     volume.mkdir("/a")

@@ -44,22 +44,36 @@ def read(image: bytes, size: int) -> dict[str, bytes]:
     """Path -> bytes of every file on a volume; FilesystemError."""
     buffer = bytearray(image.ljust(size, b"\xff"))
     try:
-        volume = _volume(buffer, size // BLOCK)
+        volume = unmounted(buffer, size // BLOCK)
         volume.mount()
-        files = {}
-        for folder, _, names in volume.walk("/"):
-            for name in names:
-                path = f"{folder.rstrip('/')}/{name}"
-                with volume.open(path, "rb") as file:
-                    files[path] = file.read()
-        return files
+        return files_on(volume)
     except (LittleFSError, OSError, UnicodeDecodeError) as error:
         raise FilesystemError(f"no file system that can be mounted: {error}") from None
 
 
+def files_on(volume: LittleFS) -> dict[str, bytes]:
+    """Path -> bytes of every file on a mounted volume; LittleFSError."""
+    files = {}
+    for folder, _, names in volume.walk("/"):
+        for name in names:
+            path = f"{folder.rstrip('/')}/{name}"
+            with volume.open(path, "rb") as file:
+                files[path] = file.read()
+    return files
+
+
+def unmounted(buffer: bytearray, blocks: int) -> LittleFS:
+    """A volume of so many blocks in a buffer, as VfsLfs2 has it."""
+    context = UserContext(len(buffer))
+    context.buffer = buffer
+    return LittleFS(
+        context=context, block_size=BLOCK, block_count=blocks, read_size=UNIT, prog_size=UNIT, mount=False
+    )
+
+
 def _try(files: Mapping[str, bytes], blocks: int, whole: int) -> bytes | None:
     buffer = bytearray(b"\xff" * (whole * BLOCK))
-    volume = _volume(buffer, blocks)
+    volume = unmounted(buffer, blocks)
     try:
         volume.format()
         volume.mount()
@@ -77,11 +91,3 @@ def _try(files: Mapping[str, bytes], blocks: int, whole: int) -> bytes | None:
     if buffer[blocks * BLOCK :].strip(b"\xff"):
         return None  # growing wrote behind: with more room it does not
     return bytes(buffer[: blocks * BLOCK])
-
-
-def _volume(buffer: bytearray, blocks: int) -> LittleFS:
-    context = UserContext(len(buffer))
-    context.buffer = buffer
-    return LittleFS(
-        context=context, block_size=BLOCK, block_count=blocks, read_size=UNIT, prog_size=UNIT, mount=False
-    )

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from littlefs import LittleFS, LittleFSError
-from littlefs.context import UserContext
 
-BLOCK = 4096  # bytes; the erase block of an ESP32's flash
+from kanhu.install import filesystem
+from kanhu.install.filesystem import files_on, unmounted
+
+BLOCK = filesystem.BLOCK  # bytes; the erase block of an ESP32's flash
 DEFAULT_SIZE = 2 * 1024 * 1024  # bytes; data partition of a 4 MB board
-UNIT = 32  # bytes read or programmed at once; MicroPython's VfsLfs2 default
 SOURCES = "/a"  # nothing but the firmware lives here
 
 
@@ -23,7 +24,7 @@ def install(image: Path, files: Mapping[str, bytes], size: int = DEFAULT_SIZE) -
     fresh = not image.exists()
     buffer = bytearray(b"\xff" * size) if fresh else bytearray(image.read_bytes())
     volume = _mount(buffer, make=fresh)
-    old = _read(volume)
+    old = files_on(volume)
     for path in old:
         if path not in files and (path.startswith(SOURCES + "/") or path in ("/boot.py", "/main.py")):
             volume.remove(path)
@@ -49,7 +50,7 @@ def read(image: Path, offset: int = 0, size: int | None = None) -> dict[str, byt
         try:
             with open(image, "rb") as file:
                 file.seek(offset)
-                return _read(_mount(bytearray(file.read(-1 if size is None else size))))
+                return files_on(_mount(bytearray(file.read(-1 if size is None else size))))
         except (LittleFSError, OSError):
             if last:
                 raise
@@ -58,23 +59,8 @@ def read(image: Path, offset: int = 0, size: int | None = None) -> dict[str, byt
 
 
 def _mount(buffer: bytearray, make: bool = False) -> LittleFS:
-    context = UserContext(len(buffer))
-    context.buffer = buffer
-    count = len(buffer) // BLOCK
-    volume = LittleFS(
-        context=context, block_size=BLOCK, block_count=count, read_size=UNIT, prog_size=UNIT, mount=False
-    )
+    volume = unmounted(buffer, len(buffer) // BLOCK)
     if make:
         volume.format()
     volume.mount()
     return volume
-
-
-def _read(volume: LittleFS) -> dict[str, bytes]:
-    files = {}
-    for folder, _, names in volume.walk("/"):
-        for name in names:
-            path = f"{folder.rstrip('/')}/{name}"
-            with volume.open(path, "rb") as file:
-                files[path] = file.read()
-    return files
