@@ -13,10 +13,10 @@ from functools import partial
 import structlog
 
 from kanhu.errors import LinkDown
+from kanhu.links import hello
 from kanhu.links.gatt import Backends, Found, Pipe, look
 from kanhu.links.hub_link import Inlet
 from kanhu_protocol import VERSION, cbor, frame
-from kanhu_protocol.checks import is_id
 
 log = structlog.get_logger("kanhu.ble")
 
@@ -27,7 +27,6 @@ AT_ONCE = 4  # connections; small adapters carry no more
 USELESS_S = 15.0  # a connection over which no event came
 AWAY_S, AWAY_MAX_S = 30.0, 600.0  # then it is left to others, an installer perhaps
 OUTGOING_MAX = 64  # frames waiting for one hub
-ANSWER = 32  # key of a hub's hello: is anybody there? (contracts, section 3)
 
 
 class BleLink:
@@ -181,14 +180,11 @@ class _Talk:
         self._seen_bad = bad
 
     def _hello(self, body: bytes) -> None:
-        try:
-            hello = cbor.loads(body)
-        except cbor.CborError:
-            hello = None
-        version, hub_id = (hello.get(0), hello.get(1, "")) if isinstance(hello, dict) else (None, "")
-        if type(version) is not int or version != VERSION or not is_id(hub_id):
+        said = hello.read(body)
+        if said is None:
             self._inlet.refuse(self._name, "malformed")
             return
+        hub_id, wants_answer = said
         if hub_id not in self._known():
             self._inlet.refuse(self._name, "unknown_hub")
             self.over.set()
@@ -197,5 +193,5 @@ class _Talk:
             log.info("hub says hello", hub=hub_id)
             self.hub_id = hub_id
         self._inlet.present(hub_id, self._name)
-        if ANSWER in hello:
+        if wants_answer:
             self.put(frame.HELLO, cbor.dumps({0: VERSION}))

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import serial
 import structlog
 
+from kanhu.links import hello
 from kanhu.links.hub_link import Inlet
 from kanhu_protocol import VERSION, cbor, frame
-from kanhu_protocol.checks import is_id
 
 log = structlog.get_logger("kanhu.serial")
 
@@ -26,7 +26,6 @@ WRITE_S = 2.0  # a port that takes nothing for so long is opened again
 CLOSE_S = 2.0  # how long a thread of a lost port is waited for
 OUTGOING_MAX = 256  # frames waiting for the port
 REOPEN_MIN_S, REOPEN_MAX_S = 0.5, 10.0
-ANSWER = 32  # key of a hub's hello: its events went unanswered, is anybody there? (contracts, section 3)
 HUB_LINE_MAX = 400  # characters of one log line kept
 
 
@@ -188,19 +187,16 @@ class SerialLink:
             self._outgoing.put_nowait(frame.encode(frame.HELLO, cbor.dumps({0: VERSION})))
 
     def _hello(self, body: bytes) -> None:
-        try:
-            hello = cbor.loads(body)
-        except cbor.CborError:
-            hello = None
-        version, hub_id = (hello.get(0), hello.get(1, "")) if isinstance(hello, dict) else (None, "")
-        if type(version) is not int or version != VERSION or not is_id(hub_id):
+        said = hello.read(body)
+        if said is None:
             self._inlet.refuse(self.name, "malformed")
             return
+        hub_id, wants_answer = said
         if hub_id != self._hub_id:
             log.info("hub says hello", port=self._url, hub=hub_id)
             self._hub_id = hub_id
         self._inlet.present(hub_id, self.name)
-        if ANSWER in hello:
+        if wants_answer:
             self._outgoing_hello()
 
     def _text(self, data: bytes) -> None:
