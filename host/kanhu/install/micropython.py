@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ import httpx2
 from kanhu.errors import KanhuError
 from kanhu.install import image, partitions
 from kanhu.install.boards import Board
+from kanhu.install.cache import cached
 from kanhu.install.firmware import cache_dir
 from kanhu.install.partitions import Partition
 
@@ -110,22 +109,11 @@ def _version(app: bytes) -> str:
 
 def _cached(url: str, expected: str, progress: Progress) -> bytes:
     folder = cache_dir().parent / "micropython"
-    path = folder / f"{expected}.bin"
-    try:
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == expected:
-            return data
-    except OSError:
-        pass  # not there yet, or not readable: fetched again
-    data = _checked(_fetch(url, progress), expected, url)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as scratch:
-            scratch.write(data)
-        os.replace(scratch.name, path)
-    except OSError:
-        pass  # an unwritable cache costs time only
-    return data
+    return cached(
+        folder / f"{expected}.bin",
+        lambda data: hashlib.sha256(data).hexdigest() == expected,
+        lambda: _checked(_fetch(url, progress), expected, url),
+    )
 
 
 def _fetch(url: str, progress: Progress) -> bytes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 import shutil
 import subprocess
 import tarfile
@@ -19,6 +18,7 @@ import jinja2
 from kanhu.errors import KanhuError
 from kanhu.install import image, signing
 from kanhu.install.bundle import INSTALL, Bundle
+from kanhu.install.cache import cached
 from kanhu.install.firmware import cache_dir
 
 PACKAGE = "esp-web-tools@10.4.0"
@@ -77,22 +77,11 @@ def _archive(given: Path | None) -> bytes:
             raise PageError(f"{given}: {error.strerror}") from None
         return _checked(data, str(given))
     folder = cache_dir().parent / "npm"
-    cached = folder / f"{PACKAGE.replace('@', '-')}.tgz"
-    try:
-        data = cached.read_bytes()
-        if _integrity(data) == INTEGRITY:
-            return data
-    except OSError:
-        pass  # not there yet, or not readable: fetched again
-    data = _checked(_fetch(), f"npm's {PACKAGE}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as scratch:
-            scratch.write(data)
-        os.replace(scratch.name, cached)
-    except OSError:
-        pass  # an unwritable cache costs time only
-    return data
+    return cached(
+        folder / f"{PACKAGE.replace('@', '-')}.tgz",
+        lambda data: _integrity(data) == INTEGRITY,
+        lambda: _checked(_fetch(), f"npm's {PACKAGE}"),
+    )
 
 
 def _fetch() -> bytes:
