@@ -6,12 +6,15 @@ import contextlib
 import json
 import sqlite3
 import time
+import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from kanhu import ledger
 from kanhu.broker import free_port
@@ -56,7 +59,8 @@ class Host:
         self.daemon_line = FaultProxy((LOOPBACK, 0), LOOPBACK, free_port())
         self.city_line = FaultProxy((LOOPBACK, 0), LOOPBACK, free_port())
         line = {"mqtt": {"host": LOOPBACK, "port": self.daemon_line.port}}
-        daemon = {"hubs": line, "platform": line, **town.pop("daemon", {})}
+        numbers = {"metrics": {"enabled": True, "port": 0}}
+        daemon = {"hubs": line, "platform": line, **numbers, **town.pop("daemon", {})}
         self.town = Town(folder / "town", serial_homes=SERIAL_HOMES, daemon=daemon, **town)
         broker = (self.town.broker.host, self.town.broker.port)
         self.daemon_line.upstream = self.city_line.upstream = broker
@@ -122,6 +126,18 @@ class Host:
         )
         return [Stored(boot, seq, kind, level, bool(done)) for boot, seq, kind, level, done in rows]
 
+    def newest(self, hub_id: str) -> int:
+        """Number in the journal of the hub's newest event; 0: none."""
+        return int(self._ask("SELECT ifnull(max(n), 0) FROM events WHERE hub=?", hub_id)[0][0])
+
+    def wait_heard(self, hub_id: str, after: int, timeout: float = SETTLE_S) -> None:
+        """Return once the hub has an event newer than that number; TimeoutError."""
+        wait_for(
+            lambda: self.newest(hub_id) > after or None,
+            timeout,
+            lambda: f"nothing was heard of hub {hub_id} in {timeout} s",
+        )
+
     def journal_calls(self, hub_id: str) -> list[tuple[int, int]]:
         """(boot, seq) of every call of the hub that is stored."""
         return [(one.boot, one.seq) for one in self.stored(hub_id, k.CALL)]
@@ -156,6 +172,19 @@ class Host:
             return wanted in [down.decode(payload)[k.VERSION_OF] for (payload,) in rows] or None
 
         wait_for(done, timeout, lambda: f"hub {hub_id} did not confirm table {wanted} in {timeout} s")
+
+    def refused(self) -> dict[tuple[str, str], int]:
+        """(link, reason) -> messages that the daemon has refused since its start."""
+        lines = [line for line in self.town.daemon.log().splitlines() if '"metrics"' in line]
+        urls = [found["url"] for line in lines if (found := json.loads(line)).get("event") == "metrics"]
+        with urllib.request.urlopen(urls[-1], timeout=UP_S) as answer:  # noqa: S310  # the daemon said http:
+            families = text_string_to_metric_families(answer.read().decode())
+        return {
+            (sample.labels["link"], sample.labels["reason"]): int(sample.value)
+            for family in families
+            for sample in family.samples
+            if sample.name == "kanhu_refused_total"
+        }
 
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with closing(sqlite3.connect(f"{self.journal.resolve().as_uri()}?mode=ro", uri=True)) as db:

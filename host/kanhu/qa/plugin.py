@@ -25,6 +25,7 @@ from kanhu.qa.rig import Rig, RigTrouble, Target
 from kanhu.sim.daemon import DaemonProcess
 
 TIMEOUT_S = 900  # of a test, the bench's first flashing included
+BREAKERS = frozenset({"fault", "broker", "daemon"})  # fixtures that break the way between hub and host
 CONSOLE_TAIL = 6000  # characters of the console that a failure shows
 PYSERIAL = ("setDaemon\\(\\)", "setName\\(\\)")  # names that its RFC 2217 client uses
 RECORDER = pytest.StashKey[Recorder]()
@@ -167,7 +168,7 @@ def _needs(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture
-def hub(bench: Rig, recorder: Recorder) -> Iterator[Hub]:
+def hub(bench: Rig, recorder: Recorder, request: pytest.FixtureRequest) -> Iterator[Hub]:
     """The hub under test that all tests share: well when it is given, and well again afterwards."""
     if left := bench.settle():
         bench.rebuild()
@@ -177,7 +178,7 @@ def hub(bench: Rig, recorder: Recorder) -> Iterator[Hub]:
     own, platform = bench.hub, Platform(bench.host)
     said = own.log_position()
     yield own
-    left = bench.settle()
+    left = bench.settle(heard=not BREAKERS.isdisjoint(request.fixturenames))
     notes.take(recorder, own, platform, said, bench.stimulus)
     if left:
         bench.rebuild()

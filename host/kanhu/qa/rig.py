@@ -162,16 +162,23 @@ class Rig:
 
     # Between tests
 
-    def settle(self, timeout: float = WELL_S) -> list[str]:
-        """Lift what a test left, have its alarms closed; what did not come back within the time."""
+    def settle(self, timeout: float = WELL_S, *, heard: bool = False) -> list[str]:
+        """Lift what a test left, have its alarms closed; what did not come back within the time.
+
+        heard: the hub has to say something from now on: what is between it and the host was broken."""
         if self._parts is None:
             return ["the bench, which could not be built again"]
         found = [*self._lifted()]
         hub, host = self.hub, self.host
+        before = host.newest(hub.hub_id)
         end = time.monotonic() + timeout
         for name, wait in (
             ("an alarm that is not closed", lambda left: self._closed(hub, left)),
             ("the lamp does not say well", lambda left: self._well(hub, left)),
+            (
+                "a hub that is heard",
+                lambda left: host.wait_heard(hub.hub_id, before, left) if heard else None,
+            ),
             ("events that have not arrived", lambda left: host.wait_settled(hub.hub_id, left)),
         ):
             try:
