@@ -64,7 +64,7 @@ class Radio:
         if self._task:
             self._task.cancel()
             self._task = None
-            self._ble.gap_advertise(None)
+            self.ble.gap_advertise(None)
 
     async def begin(self, what, work):
         """Have the coroutine work(), in the place of what was on the air."""
@@ -78,7 +78,7 @@ class Radio:
             await work
         except OSError as error:
             self._app.emit("radio_failed", [self._what, error.args[0]])
-        self._ble.gap_advertise(None)
+        self.ble.gap_advertise(None)
         self._task = None
 
     async def settled(self, action):
