@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import time
 import urllib.request
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -20,9 +18,10 @@ from kanhu import ledger
 from kanhu.broker import free_port
 from kanhu.errors import LinkDown
 from kanhu.ledger import Sums
-from kanhu.platform import Event
 from kanhu.qa.faults.proxy import FaultProxy
 from kanhu.qa.observer import Observer
+from kanhu.qa.platform import Platform
+from kanhu.qa.waiting import wait_for
 from kanhu.registry import Registry
 from kanhu.sim.city import City
 from kanhu.sim.net import LOOPBACK
@@ -30,14 +29,12 @@ from kanhu.sim.town import BROKER_NAME, Town
 from kanhu_protocol import down
 from kanhu_protocol import kinds as k
 
+__all__ = ["SERIAL_HOMES", "Host", "Platform", "Stored", "wait_for"]
+
 UP_S = 30.0  # for broker, daemon, city and observer to come up on a busy computer
 SETTLE_S = 90.0
-POLL_S = 0.05
 SERIAL_HOMES = tuple(f"serial-{n}" for n in range(1, 9))  # homes whose hubs' ports the daemon looks at
 NOTHING: Sums = {"announced": 0, "stored": 0, "lost": 0, "awaited": 0, "delivered": 0, "queued": 0}
-
-T = TypeVar("T")
-Identity = tuple[str, str]  # CloudEvents source and id
 
 
 class Stored(NamedTuple):
@@ -189,91 +186,3 @@ class Host:
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with closing(sqlite3.connect(f"{self.journal.resolve().as_uri()}?mode=ro", uri=True)) as db:
             return db.execute(question, values).fetchall()
-
-
-class Platform:
-    """The city from one moment on: a test's own view of it. Its operator accepts only when told."""
-
-    def __init__(self, host: Host) -> None:
-        self.city = host.city
-        self._observer = host.observer
-        self.begin = time.monotonic()
-
-    def events(self, name: str = "", hub: str = "") -> list[Event]:
-        """What arrived since then, each event once, of one name and of one hub if they are given."""
-        return [event for _, event in self.timed(name, hub)]
-
-    def timed(self, name: str = "", hub: str = "") -> list[tuple[float, Event]]:
-        """The same with the monotonic s of each arrival."""
-        with self.city.lock:
-            log = list(self.city.log)
-        return [
-            (at, event)
-            for at, event in log
-            if at >= self.begin and name in ("", event.name) and hub in ("", event.hub)
-        ]
-
-    def wait(self, wanted: Callable[[Event], Any], timeout: float = 30.0) -> Event:
-        """The first event since then that is wanted; TimeoutError tells what came."""
-
-        def found() -> Event | None:
-            return next((event for event in self.events() if wanted(event)), None)
-
-        def said() -> str:
-            came = ", ".join(f"{event.hub} {event.id} {event.name}" for event in self.events()[-30:])
-            return f"no such event at the platform in {timeout} s; the last ones: {came or 'none'}"
-
-        return wait_for(found, timeout, said)
-
-    def wait_event(self, name: str, hub: str = "", timeout: float = 30.0) -> Event:
-        """The first event of this name since then; TimeoutError."""
-        return self.wait(lambda event: event.name == name and hub in ("", event.hub), timeout)
-
-    def calls(self, hub: str) -> int:
-        """How many presses of this hub the platform has since then."""
-        return sum(int(event.data.get("count", 1)) for event in self.events("call", hub))
-
-    def arrivals(self) -> dict[Identity, list[float]]:
-        """Identity -> monotonic s of each message about it since then, also of those the SDK hides."""
-        found: dict[Identity, list[float]] = defaultdict(list)
-        for raw in list(self._observer.heard):
-            if raw.at >= self.begin and (identity := _identity(raw.payload)):
-                found[identity].append(raw.at)
-        return dict(found)
-
-    def repeated(self) -> dict[Identity, int]:
-        """Events of which more than one message came, and how many; none while the daemon is well."""
-        return {identity: len(times) for identity, times in self.arrivals().items() if len(times) > 1}
-
-    def waiting(self) -> list[str]:
-        """Names of the alarms that nobody has accepted."""
-        with self.city.lock:
-            return list(self.city.waiting)
-
-    def accept_all(self) -> None:
-        """A person takes every waiting call, and closes it a moment later."""
-        self.city.accept_all()
-
-    def mute(self, on: bool = True) -> None:
-        """A platform that hangs: it acknowledges nothing until mute(False)."""
-        self.city.mute(on)
-
-
-def wait_for(look: Callable[[], T | None], timeout: float, why: Callable[[], str]) -> T:
-    """What look gives once it gives something; TimeoutError with why()."""
-    end = time.monotonic() + timeout
-    while True:
-        found = look()
-        if found is not None:
-            return found
-        if time.monotonic() > end:
-            raise TimeoutError(why())
-        time.sleep(POLL_S)
-
-
-def _identity(payload: bytes) -> Identity | None:
-    try:
-        found = json.loads(payload)
-        return str(found["source"]), str(found["id"])
-    except (ValueError, KeyError, TypeError):
-        return None
