@@ -28,6 +28,7 @@ IGNORED = frozenset(
      k.PATH_OK, k.CLOCK_FAULT, k.CLOCK_OK, *NOT_REPLAYED}
 )  # fmt: skip
 RECEIPTS = ("heard", "stored", "delivered")
+ANSWERS = ("accepted", "dispatched", "on_scene", "closed")
 
 
 class Pair(NamedTuple):
@@ -57,7 +58,7 @@ class Comparison(NamedTuple):
 def compare(recorded: Incident, produced: Incident) -> Comparison:
     """Events and, where the record has a log, the lamp; produced may reach beyond the record's span."""
     theirs, ours = _compared(recorded), _compared(produced)
-    pairs = _events(recorded, theirs, produced, ours)
+    pairs = _at_edges(_events(recorded, theirs, produced, ours), _edges(recorded))
     lamp = _lamps(recorded, produced) if any(one.text.startswith("lamp ") for one in recorded.log) else []
     names = sorted({one.name for one in (*recorded.events, *produced.events) if one.kind in IGNORED})
     inside = [one for one in produced.events if 0 <= one.at_ms <= recorded.length_ms]
@@ -91,9 +92,7 @@ def _events(recorded: Incident, theirs: list[Event], produced: Incident, ours: l
             pairs.append(Pair(one.at_ms, _words(one), "" if near is None else _words(near), None, said))
             continue
         free.remove(found)
-        late = next(
-            (e for before, e in matched if one.at_ms - before.at_ms > ORDER_MS and _after(e, found)), None
-        )
+        late = next((e for before, e in matched if _apart(before, one) and _after(e, found)), None)
         differs = "" if late is None else f"comes before {_words(late)}"
         matched.append((one, found))
         pairs.append(Pair(one.at_ms, _words(one), _words(found), found.at_ms - one.at_ms, differs))
@@ -102,6 +101,34 @@ def _events(recorded: Incident, theirs: list[Event], produced: Incident, ours: l
         if limit < extra.at_ms < recorded.length_ms - limit:
             pairs.append(Pair(extra.at_ms, "", _words(extra), None, "is not in the record"))
     return sorted(pairs, key=lambda one: one.at_ms)
+
+
+def _edges(incident: Incident) -> list[int]:
+    """Where a repetition ends or begins again: an answer, a start of the hub or of the daemon."""
+    answers = [step.at_ms for alarm in incident.alarms for step in alarm.steps if step.what in ANSWERS]
+    starts = [one.started_ms for one in incident.boots if one.started_ms is not None]
+    return sorted([*answers, *starts, *incident.host_starts_ms])
+
+
+def _at_edges(pairs: list[Pair], edges: list[int]) -> list[Pair]:
+    """One call.unanswered more or less at each edge is a matter of milliseconds, and no difference."""
+    left, found = list(edges), []
+    for one in pairs:
+        lone = one.off_ms is None and f"{one.recorded}{one.produced}".startswith("call.unanswered ")
+        edge = next(
+            (at for at in left if lone and abs(at - one.at_ms) <= TOLERANCES[k.CALL_UNANSWERED]), None
+        )
+        if edge is not None:
+            left.remove(edge)
+            one = one._replace(differs="")
+        found.append(one)
+    return found
+
+
+def _apart(before: Event, one: Event) -> bool:
+    """Whether their times in the record say which came first."""
+    limit = max(ORDER_MS, TOLERANCES.get(before.kind, 0), TOLERANCES.get(one.kind, 0))
+    return one.at_ms - before.at_ms > limit
 
 
 def _after(one: Event, other: Event) -> bool:
@@ -149,7 +176,7 @@ def _lamps(recorded: Incident, produced: Incident) -> list[Pair]:
             differs = "" if near_end else "is not in the record"
         elif our is None:
             differs = "is never shown"
-        elif their[1] != our[1]:
+        elif not _alike(their[1], our[1]):
             differs = "another pattern"
         elif off is not None and abs(off) > TOLERANCES[k.CALL_UNANSWERED]:
             differs = f"comes {_seconds(off)}"
@@ -160,14 +187,23 @@ def _lamps(recorded: Incident, produced: Incident) -> list[Pair]:
 
 
 def _steps(shown: Iterable[tuple[int | None, str]]) -> list[tuple[int | None, str]]:
-    """What receipts show follows so fast that steps may be left out: the last of them stands for all."""
+    """Each pattern once; receipts that follow each other are one step, such as "heard stored"."""
     steps: list[tuple[int | None, str]] = []
     for at_ms, name in shown:
-        if steps and name in RECEIPTS and steps[-1][1] in RECEIPTS:
-            steps[-1] = (steps[-1][0], name)
+        if steps and name in RECEIPTS and steps[-1][1].split()[0] in RECEIPTS:
+            if name not in steps[-1][1].split():
+                steps[-1] = (steps[-1][0], f"{steps[-1][1]} {name}")
         elif not steps or steps[-1][1] != name:
             steps.append((at_ms, name))
     return steps
+
+
+def _alike(one: str, other: str) -> bool:
+    """The same pattern; of receipts the last may come too late to be shown, or one be passed over."""
+    ours, theirs = one.split(), other.split()
+    if ours[0] in RECEIPTS and theirs[0] in RECEIPTS:
+        return set(ours) <= set(theirs) or set(theirs) <= set(ours)
+    return one == other
 
 
 def _words(one: Event) -> str:

@@ -11,15 +11,22 @@ from kanhu_protocol import kinds as k
 
 LATE_MS = 5000  # an event that took longer than this to be stored was held up
 DELIVERED_LATE_MS = 20_000  # the same to be delivered: the host sends again after 10 s
+RECEIPT_LATE_MS = 2000  # of what raises an alarm: the lamp shows that receipt
 STARTING_MS = 45_000  # a hub that starts has to find its network first
 BEFORE_MS = 500  # an outage begins this long before the first event that it held up
 RETURN_MS = 1000  # and ends this long before the first of them arrives
+RESTART_MS = 3000  # how long a daemon was away that held nothing up
 LOST_MS = 30_000  # kanhu_hub.courier: link.lost is said this long after
-QUICK_MS = 35_000  # without link.lost, a longer one cannot have been the hub's own link
+SOON_MS = 200  # a dead line that comes back carries at once
+HELD_MS = 75_000  # a hub notices a dead line within its keep-alive, and says so LOST_MS later
+
+
+RAISES = (k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE)
 
 
 class Away(NamedTuple):
-    """what: link (the hub's own), host (no daemon ran), reach (it ran and was not reached), platform."""
+    """what: link (the hub's connection is reset, then nothing gets through), line (nothing gets through, and
+    nobody is told), host (no daemon runs), reach (one runs and is not reached), platform."""
 
     what: str
     from_ms: int
@@ -100,19 +107,21 @@ def _named(
     start = next((at for at in incident.host_starts_ms if begin <= at <= end + LATE_MS), None)
     if start is not None:
         return Away("host", begin, start, f"a daemon started at {start} ms; {why}")
-    if end - begin > QUICK_MS:
+    if end - begin > HELD_MS:
         return Away("reach", begin, end, f"{why}, and the hub missed no link")
-    return Away("link", begin, end, why)
+    return Away("line", begin, end + RETURN_MS - SOON_MS, f"{why}, and the hub missed no link")
 
 
 def _restarts(incident: Incident, events: Sequence[Event], named: Sequence[Away | None]) -> Iterable[Away]:
-    """Daemons that started without holding anything up: away for a moment only."""
+    """Daemons that started: away since what they held up, or for a moment only."""
     for at in incident.host_starts_ms:
-        if not any(one is not None and one.what == "host" and one.to_ms == at for one in named) and at > 0:
-            heard = max((one.received_ms for one in events if one.received_ms < at), default=at - 3000)
-            begin = max(heard + 100, at - 3000)
-            if begin < at:
-                yield Away("host", begin, at, f"a daemon started at {at} ms, and nothing was held up")
+        if at <= 0 or any(one is not None and one.what == "host" and one.to_ms == at for one in named):
+            continue
+        heard = max((one.received_ms for one in events if one.received_ms < at), default=at - RESTART_MS)
+        held = min((one.at_ms for one in events if one.at_ms < at <= one.received_ms), default=at)
+        begin = max(heard + 100, min(held - BEFORE_MS, at - RESTART_MS))
+        if begin < at:
+            yield Away("host", begin, at, f"a daemon started at {at} ms, and heard nothing since {begin} ms")
 
 
 def _platform(incident: Incident) -> Iterable[Away]:
@@ -122,11 +131,12 @@ def _platform(incident: Incident) -> Iterable[Away]:
         got = one.delivered_ms if one.delivered_ms is not None else end
         took = got - one.received_ms
         # One that happened at the end was not waited for.
-        if took <= DELIVERED_LATE_MS or (spans and one.received_ms <= spans[-1].to_ms):
+        limit = RECEIPT_LATE_MS if one.kind in RAISES else DELIVERED_LATE_MS
+        if took <= limit or (spans and one.received_ms <= spans[-1].to_ms):
             continue
         held = [e for e in incident.events if e.received_ms >= one.received_ms and e.delivered_ms is not None]
         first = min((e.delivered_ms for e in held if e.delivered_ms is not None), default=end)
-        to_ms = max(one.received_ms, min(got, first) - RETURN_MS)
+        to_ms = max(one.received_ms, min(got, first) - min(RETURN_MS, took // 2))
         why = f"{one.name} {_id(one)} was delivered {took} ms after it was stored"
         if to_ms > one.received_ms:
             spans.append(Away("platform", one.received_ms - BEFORE_MS, to_ms, why))

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from kanhu.qa.incidents.console import lamps
 from kanhu.qa.incidents.form import Alarm, Bad, Event, Incident
-from kanhu.qa.incidents.outages import Away
+from kanhu.qa.incidents.outages import RAISES, Away
 from kanhu_protocol import kinds as k
 from kanhu_protocol import names
 
@@ -16,7 +16,6 @@ SILENT_MS = 90_000  # an alarm that waits is said again after 60 s at the latest
 LAMP_MS = 5000  # a lamp may lag behind what it shows by this
 ANSWERED_MS = 30_000  # a person's answer reaches the lamp within this while the link is there
 WAIT_MS = 60_000  # a call at the record's end may still be on its way
-RAISES = (k.CALL, k.FALL, k.SMOKE, k.GAS, k.CARBON_MONOXIDE)
 CRASHES = (3, 6, 7, 8)
 REASONS = {0: "nobody said why", 2: "not held any more", 3: "unreadable"}  # 1, thinning, is as it should be
 
@@ -69,7 +68,9 @@ def _silent(incident: Incident, away: Sequence[Away]) -> Iterator[Bad]:
         if alarm.kind not in RAISES or alarm.boot > 1 << 30:
             continue
         end = min(_answered(alarm, incident.length_ms), incident.length_ms)
-        said = [one.at_ms for one in incident.events if _says(one, alarm) and one.at_ms <= end]
+        said = [
+            one.at_ms for one in incident.events if _says(one, alarm) and alarm.opened_ms <= one.at_ms <= end
+        ]
         for before, after in pairwise([alarm.opened_ms, *sorted(said), end]):
             for begin, until in _running(incident, before, after):
                 if until - begin > SILENT_MS and not _away(away, begin, until):

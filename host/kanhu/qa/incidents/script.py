@@ -81,7 +81,9 @@ def infer(incident: Incident) -> Script:
         *_people(incident),
         *(one for span in away for one in _absence(span)),
     ]
-    order = {what: place for place, what in enumerate(("power_off", "link", "host", "reach", "platform"))}
+    order = {
+        what: place for place, what in enumerate(("power_off", "line", "link", "host", "reach", "platform"))
+    }
     stimuli.sort(key=lambda one: (one.at_ms, order.get(one.do, 9), one.do, str(one.args)))
     return Script(stimuli, notes, dict(sorted(inferred.skipped.items())), away)
 
@@ -131,12 +133,13 @@ class _Inferring:
             early = MOTION_MS if device in self._pirs else 0
             yield Stimulus(one.at_ms - early, "motion", args, why)
         elif one.kind == k.MOTION_COUNT and (device in self._pirs or device in self._sensors):
-            count, span = one.number("count", 1), one.number("span_ms", 60_000)
-            for number in range(min(count, 500)):
-                at_ms = one.at_ms - span + 200 + number * max(0, span - 3000) // max(1, count)
-                yield Stimulus(
-                    at_ms, "motion", args, f"{why}: movement {number + 1} of {count}, spread evenly"
-                )
+            # The first may follow a movement that still holds the sensor's output.
+            count = min(one.number("count", 1), 500)
+            first = one.at_ms - one.number("span_ms", 60_000) + MOVED_MS + 500
+            for number in range(count):
+                at_ms = first + number * max(0, one.at_ms - MOVED_MS - first) // count
+                said = f"{why}: movement {number + 1} of {count}, spread evenly"
+                yield Stimulus(at_ms, "motion", args, said)
         elif one.kind in STATES and device in self._sensors:
             what, value = STATES[one.kind]
             yield Stimulus(one.at_ms, "advertise", {**args, "object": what, "value": value}, why)

@@ -304,6 +304,9 @@ class Performance(Session):
             way.cut()
             self.world.loop.call_later(CUT_S, way.turn, False)
 
+    def _line(self, on: bool) -> None:
+        self._home.hub.home.turn(on and self._home.hub.wifi)
+
     def _host(self, on: bool) -> None:
         if on:
             self.world.host.start()
