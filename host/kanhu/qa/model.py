@@ -18,12 +18,12 @@ BROKEN: frozenset[Outcome] = frozenset({"failed", "error"})  # these fail the ru
 GOOD: frozenset[Outcome] = frozenset({"passed", "flaky"})
 
 
-def _printable(text: str) -> str:
-    """Lone surrogates (bytes of a console that were no UTF-8) have no place in JSON or HTML."""
+def printable(text: str) -> str:
+    """Without lone surrogates (console bytes that were no UTF-8): JSON and HTML have no place for them."""
     return text.encode("utf-8", "replace").decode()
 
 
-Text = Annotated[str, AfterValidator(_printable)]
+Text = Annotated[str, AfterValidator(printable)]
 
 
 class Model(BaseModel):

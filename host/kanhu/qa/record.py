@@ -21,6 +21,7 @@ from kanhu.qa.model import (
     Span,
     Test,
     Verdict,
+    printable,
 )
 
 __all__ = [
@@ -186,9 +187,8 @@ class Recorder:
     def attach_log(self, board: str, text: str) -> None:
         """The board's console during this test; more of it goes behind what is there."""
         with self._lock:
-            log = dict(self._notes.log)
-            log[board] = log.get(board, "") + text
-            self._notes.log = log
+            log = self._notes.log
+            log[board] = log.get(board, "") + printable(text)
 
     def schedule(self, seed: int, steps: Sequence[dict[str, Any]]) -> None:
         """The faults this test drew, so that the report says how to replay them."""
