@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from kanhu.pki.files import write_private
 from kanhu.qa.hub import Hub
 from kanhu.qa.rig import RigTrouble
 
@@ -55,7 +56,7 @@ class Kept:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _copy(data_dir / REGISTRY, self._folder / REGISTRY)
         note = {"proxy_port": proxy_port, "macs": {hub.name: hub.mac for hub in hubs}}
-        (self._folder / NOTE).write_text(json.dumps(note), encoding="utf-8")
+        write_private(self._folder / NOTE, json.dumps(note).encode())
 
     def _read(self) -> dict[str, Any]:
         if self._note is None:
