@@ -12,6 +12,7 @@ from kanhu.qa.incidents.adopt import adopt, judge
 from kanhu.qa.incidents.form import Incident, IncidentError, load
 from kanhu.qa.incidents.replay import play
 
+KEPT = Path(__file__).parents[3] / "hil_tests" / "incidents" / "call-in-broker-restart.json"
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -22,6 +23,14 @@ def test_reproduced(quick: Incident, tmp_path: Path) -> None:
     assert (kept.kept.name, kept.kept.expect, kept.kept.bad) == ("a-call", "reproduced", [])
     assert judge(kept, programs.sources()).wrong == ""
     assert judge(kept, never_again(tmp_path)).wrong.startswith("differs first at 0:")
+
+
+def test_the_kept_one_would_fail(tmp_path: Path) -> None:
+    """What stands in hil_tests/incidents passes there; on a firmware that says an alarm once it would not."""
+    kept = load(KEPT)
+    wrong = judge(kept, never_again(tmp_path)).wrong
+    assert wrong.startswith("differs first at 0:30")
+    assert "call.unanswered of device 2" in wrong
 
 
 def test_fixed(quick: Incident, tmp_path: Path) -> None:

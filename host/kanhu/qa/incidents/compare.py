@@ -104,23 +104,23 @@ def _events(recorded: Incident, theirs: list[Event], produced: Incident, ours: l
 
 
 def _edges(incident: Incident) -> list[int]:
-    """Where a repetition ends or begins again: an answer, a start of the hub or of the daemon."""
+    """Where a repetition ends: a person's answer, or a daemon that starts and has one to pass on."""
     answers = [step.at_ms for alarm in incident.alarms for step in alarm.steps if step.what in ANSWERS]
-    starts = [one.started_ms for one in incident.boots if one.started_ms is not None]
-    return sorted([*answers, *starts, *incident.host_starts_ms])
+    return sorted([*answers, *incident.host_starts_ms])
 
 
 def _at_edges(pairs: list[Pair], edges: list[int]) -> list[Pair]:
-    """One call.unanswered more or less at each edge is a matter of milliseconds, and no difference."""
-    left, found = list(edges), []
+    """Where a repetition ends within its own phase, one call.unanswered more or less is no difference."""
+    left, found, phase = list(edges), [], 0
     for one in pairs:
-        lone = one.off_ms is None and f"{one.recorded}{one.produced}".startswith("call.unanswered ")
-        edge = next(
-            (at for at in left if lone and abs(at - one.at_ms) <= TOLERANCES[k.CALL_UNANSWERED]), None
-        )
-        if edge is not None:
-            left.remove(edge)
-            one = one._replace(differs="")
+        if f"{one.recorded}{one.produced}".startswith("call.unanswered "):
+            if one.off_ms is not None:
+                phase = abs(one.off_ms)
+            else:
+                edge = next((at for at in left if abs(at - one.at_ms) <= ORDER_MS + phase), None)
+                if edge is not None:
+                    left.remove(edge)
+                    one = one._replace(differs="")
         found.append(one)
     return found
 
