@@ -108,6 +108,8 @@ class Hub:
         self.starts = 0
         self.exchanges = 0
         self.rtc_wrong_ms = 0
+        self.worn: Path | None = None  # from its next start on: each erased block's number, 2 bytes
+        self.nvs_writes = 0  # keys that were committed
         self._net = net
         self._flash = folder / f"{hub_id}.flash"
         self._blocks = blocks
@@ -145,6 +147,7 @@ class Hub:
             "seed": self._chance.getrandbits(30),
             "flash": str(self._flash),
             "blocks": self._blocks,
+            "worn": str(self.worn) if self.worn else "",
             "fresh": self._fresh,
             "flash_state": self.flash_state,
             "cut_after": self.cut_after,
@@ -302,6 +305,7 @@ class Hub:
             if gone is not None and gone.end is not None:
                 gone.end.close()
         elif kind == b"N":
+            self.nvs_writes += 1
             name, _, value = data.partition(b"=")
             self.nvs[name.decode()] = int(value[1:]) if value[:1] == b"i" else value[1:]
         elif kind == b"Z":

@@ -10,12 +10,15 @@ _BLOCK = 4096  # bytes; the erase block of an ESP32's flash
 class Flash:
     """Fails or loses its power when it is told to. Allocates nothing: the collector closes files, too."""
 
-    def __init__(self, path, blocks):
+    def __init__(self, path, blocks, worn=None):
+        """worn: file to which the number of each block that is erased is added, 2 bytes, little-endian."""
         self.blocks = blocks
         self.failing = False
         self.left = -1  # operations until the power goes, which tears that one; -1: it stays
         self.file = open(path, "r+b")  # noqa: SIM115  open as long as the hub runs
         self.ones = bytes(b"\xff" * _BLOCK)
+        self.worn = open(worn, "ab") if worn else None  # noqa: SIM115  as above
+        self.number = bytearray(2)
 
     def spend(self):
         """Whether the power lasts for one more operation."""
@@ -45,6 +48,9 @@ class Flash:
         if op == 6:
             if self.failing:
                 return -5
+            if self.worn:
+                self.number[0], self.number[1] = arg & 255, arg >> 8
+                self.worn.write(self.number)
             self.file.seek(arg * _BLOCK)
             if not self.spend():
                 self.file.write(memoryview(self.ones)[: _BLOCK // 2])

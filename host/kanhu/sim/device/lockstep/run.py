@@ -20,7 +20,7 @@ sys.path.insert(1, conf["lib"])
 random.seed(conf["seed"])
 wire.begin(conf["fd"], conf["now"], conf["slack_ms"])
 
-flash = flashes.Flash(conf["flash"], conf["blocks"])
+flash = flashes.Flash(conf["flash"], conf["blocks"], conf["worn"])
 flashes.mount(flash, conf["fresh"])
 flashes.state(flash, conf["flash_state"])
 flash.left = conf["cut_after"]
