@@ -2,7 +2,7 @@
 
 The firmware runs through days of virtual time on a flash that notes every erase. Makers of such flash name
 100,000 erases of each block (W25Q32 and its kin, data sheets). littlefs spreads what it writes over the free
-blocks: the years until the average block is worn and until the busiest is, were it never moved again, are both
+blocks: the years until the average block is worn, and until the busiest is, were it never moved, are both
 told. What it does not show: how the flash of one board really ages.
 """
 
@@ -51,7 +51,7 @@ class Days(Session):
 
 
 def lived() -> list[Step]:
-    """A day of somebody who lives alone: movement every 4 min from 6 to 22 h, three presses, one power cut."""
+    """A day of somebody who lives alone: movement every 4 min by day, three presses, one power cut."""
     steps = [Step(float(s), "motion", {"hub": 0}) for s in range(6 * 3600, 22 * 3600, 240)]
     steps += [Step(h * 3600.0, "press", {"hub": 0, "button": h % 2}) for h in (8, 13, 20)]
     steps.append(Step(15 * 3600.0, "hub_power_cut", {"hub": 0, "for_s": 60.0}))
