@@ -244,7 +244,10 @@ def examine(
             with contextlib.suppress(PowerTrouble):  # its own finding says it
                 supply.switch(True)  # a run that was killed may have left it off
             note("hub")
-            hub = stack.enter_context(HubRepl(at_hub, place.mac or ""))
+            try:
+                hub = stack.enter_context(HubRepl(at_hub, place.mac or ""))
+            except BoardTrouble as error:
+                raise BoardTrouble(f"{error}; a bare board gets its firmware by kanhu flash") from None
             found.append(Finding(file.hub_name(0), True, f"its REPL answers at {at_hub.url}"))
             chip = boards.load(place.board).chip.name
             found.extend(Rounds(stimulus, hub, chip, supply, lines, note).all())

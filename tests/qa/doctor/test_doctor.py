@@ -119,6 +119,18 @@ def test_a_bare_stimulus_is_flashed(stand: Stand, kanhu: Kanhu) -> None:
         assert (code, bad) == (0, {})
 
 
+def test_a_bare_hub_is_said(stand: Stand, kanhu: Kanhu) -> None:
+    with stand() as (file, bench):
+        board = bench.boards["hub"]
+        board.cut_power()
+        board.image.write_bytes(b"\xff" * board.image.stat().st_size)
+        board.power_on()
+        code, right, bad = doctor(kanhu, file)
+    assert code == 1
+    assert list(right) == ["stimulus"]
+    assert "kanhu flash" in bad["hub"]
+
+
 def test_a_bench_without_a_stimulus_or_a_file_is_said(tmp_path: Path, kanhu: Kanhu) -> None:
     done = kanhu("bench", "doctor", "--bench", tmp_path / "none.toml")
     assert done.returncode == 2
