@@ -26,10 +26,12 @@ PROTOCOL = 1
 GREET_S = (3.0, 6.0)  # waits for an answer before the board is reset
 BOOT_S = 40.0
 KEEP_S = 5.0  # s between the pings that keep the clock, and the stimulus from letting go of all lines
+LAST_S = 5.0  # for a board that may be gone
 TRIPS = 8
 POLL_S = 0.03
 SEEN_MAX = 40  # patterns named in a failure
 SUPPLY = "power"
+REPL = ">>> "
 HUB = "kanhu: "  # begins each line of a hub's log
 STRANGE = ((HUB, 1), ("invalid header", 3), ("waiting for download", 1))  # not before a stimulus's start
 
@@ -82,7 +84,7 @@ class Stimulus:
         """Let go of lines and port."""
         if self._leave():
             with contextlib.suppress(StimulusError):
-                self.settle()
+                self.ask("rest", timeout=LAST_S)
         self.dialog.port.stop()
 
     def __enter__(self) -> Self:
@@ -243,19 +245,29 @@ class Stimulus:
         """See that a stimulus is there, and take its clock and its levels."""
         self.dialog.wait_open()
         mark = self.log.position
-        for timeout in GREET_S:
-            try:
-                said = self.ask("hello", timeout=timeout)
-            except StimulusError:
-                continue
-            self._meet(said)
-            break
-        else:
+        said = self._first_answer(mark)
+        if said is None:
             before = self.starts
             self.dialog.port.pulse()
             if not self._wait_start(before, mark):
                 raise StimulusError(f"{self.port}: {self._stranger(mark)}")
+        else:
+            self._meet(said)
         self._refresh()
+
+    def _first_answer(self, mark: int) -> Any:
+        """Who it is; None: the board has to be reset before it says so."""
+        for timeout in GREET_S:
+            try:
+                return self.ask("hello", timeout=timeout)
+            except StimulusError:
+                if REPL in self.log.text(mark) or self._strange(mark):
+                    break
+        return None
+
+    def _strange(self, mark: int) -> bool:
+        said = self.log.text(mark)
+        return any(said.count(word) >= count for word, count in STRANGE)
 
     def _stranger(self, mark: int) -> str:
         if HUB in self.log.text(mark):
@@ -304,8 +316,7 @@ class Stimulus:
         with self._started:
             while self.starts == before and time.monotonic() < end:
                 self._started.wait(POLL_S)
-                said = self.log.text(mark)
-                if any(said.count(word) >= count for word, count in STRANGE):
+                if self._strange(mark):
                     break
             return self.starts > before
 

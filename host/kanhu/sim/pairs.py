@@ -30,7 +30,7 @@ class Pair:
                 continue
             if line.drives:
                 kind = KINDS.get(line.setting or "", "button")
-                self.leads[name] = Lead(line.hub_gpio, kind)  # type: ignore[arg-type]
+                self.leads[name] = Lead(line.hub_gpio, kind, pressed=kind == "mains")  # type: ignore[arg-type]
                 self._at_stimulus.setdefault(line.gpio, []).append(name)
             else:
                 self.leads[name] = Lead(line.gpio)

@@ -73,9 +73,11 @@ class Lead(Wire):
     def level(self) -> int | None:
         if not self.plugged:
             return None
-        if self.pressed and self.kind in ("button", "cancel"):
-            return 0
-        return 1 if self.pressed and self.kind == "pir" else self.driven
+        if self.kind == "mains":  # pressed: there is mains
+            return self.driven if self.pressed else 0
+        if self.pressed:
+            return 1 if self.kind == "pir" else 0
+        return self.driven
 
 
 def wire(name: str, where: int | Wire, config: Mapping[str, Any]) -> Wire:
