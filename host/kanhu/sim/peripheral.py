@@ -92,21 +92,22 @@ class Peripheral:
         return handles
 
     def _characteristic(self, uuid: str, properties: int) -> Characteristic[bytes]:
+        # Bumble looks at no property.
         async def read(connection: Connection) -> bytes:
+            if not properties & Characteristic.Properties.READ:
+                raise att.ATT_Error(att.ErrorCode.READ_NOT_PERMITTED)
             await self._admit(connection, bool(properties & READ_ENCRYPTED))
             return self.data.get(made.handle, b"")
 
         async def written(connection: Connection, data: bytes) -> None:
+            if not properties & WRITES:
+                raise att.ATT_Error(att.ErrorCode.WRITE_NOT_PERMITTED)
             await self._admit(connection, bool(properties & WRITE_ENCRYPTED))
             self.data[made.handle] = bytes(data)
             self._tell(GATTS_WRITE, connection.handle, made.handle, {"b": bytes(data).hex()})
 
         value: Any = CharacteristicValue(read=read, write=written)
-        may = Characteristic.Permissions(0)
-        if properties & Characteristic.Properties.READ:
-            may |= Characteristic.Permissions.READABLE
-        if properties & WRITES:
-            may |= Characteristic.Permissions.WRITEABLE
+        may = Characteristic.Permissions.READABLE | Characteristic.Permissions.WRITEABLE
         known = Characteristic.Properties(properties & 0xFF)
         made: Characteristic[bytes] = Characteristic(_uuid(uuid), known, may, value)
         return made
