@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -41,7 +42,9 @@ def render(run: Run, history: past.History | None = None) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    pages.filters.update(duration=duration, shown=shown, gauge=gauge, said=verdict, control=control)
+    pages.filters.update(
+        duration=duration, shown=shown, gauge=gauge, said=verdict, control=control, shell=shlex.join
+    )
     tests = [_shown(run, test, index) for index, test in enumerate(run.tests, 1)]
     anchors = {id(one.test): one.anchor for one in tests}
     latencies, promises = sums.latencies(run), sums.promises(run)
