@@ -123,6 +123,9 @@ class Hub:
             self.mac = self.console.mac = self.flashed.mac
             self.chip = self.flashed.chip
             self._installer.provision(self.hub_id, port)
+        # It would start again by itself, at the next quiet moment, which may be a test's.
+        if c.RESET in self.capabilities:
+            self.reset()
         self._forget()
         return self.flashed
 
