@@ -169,6 +169,7 @@ async def main():
     told, kept = found[b"\\x1c\\x2a"], found[b"\\x21\\x2a"]
     ble.gattc_read(conn, kept)
     print("read", (await until(15))[2])
+    await until(16)
     ble.gattc_write(conn, kept, b"plain", 1)
     print("plain", (await until(17))[2])
     ble.gap_pair(conn)
