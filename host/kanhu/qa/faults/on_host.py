@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,9 +31,11 @@ class HostFaults(Stage):
     def __init__(self, rig: Rig, recorder: Recorder, seed: int = 0) -> None:
         super().__init__(rig, recorder, seed)
         self.disk_was_full = False
+        self.ended: list[str] = []
         self._away = {"daemon": 0, "broker": 0}
         self._fillings = 0
         self._offsets: list[float] = []
+        self._daemon = threading.RLock()  # one thread at a time starts and ends it
         self._disk: SmallDisk | None = None
         self._prepared = ExitStack()  # what stays from the first fault that needs it to the test's end
 
@@ -65,16 +68,32 @@ class HostFaults(Stage):
         @contextmanager
         def make() -> Iterator[None]:
             daemon = self.rig.host.town.daemon
-            self._away["daemon"] += 1
-            daemon.kill() if hard else daemon.stop()
+            with self._daemon:
+                self._must_run()
+                self._away["daemon"] += 1
+                daemon.kill() if hard else daemon.stop()
             try:
                 yield
             finally:
-                self._away["daemon"] -= 1
-                if not self._away["daemon"]:
-                    self._start_daemon()
+                with self._daemon:
+                    self._away["daemon"] -= 1
+                    if not self._away["daemon"]:
+                        self._start_daemon()
 
         return self._fault(name, make)
+
+    def _must_run(self) -> None:
+        """A daemon that is not there and that no fault took away has ended by itself: it is remembered."""
+        daemon = self.rig.host.town.daemon
+        if not daemon.running and not self._away["daemon"]:
+            self.ended.append(" ".join(daemon.log().strip().splitlines()[-2:]))
+
+    def look(self) -> list[str]:
+        """The daemon's last words, for each time that it has ended by itself."""
+        with self._daemon:
+            if not self.ended:
+                self._must_run()
+            return list(self.ended)
 
     def _start_daemon(self) -> None:
         daemon = self.rig.host.town.daemon
@@ -89,7 +108,7 @@ class HostFaults(Stage):
 
     def disk_full(self) -> Fault:
         """Not one byte is left where the daemon keeps its data: a tmpfs, onto which it moves for the rest of
-        the test. NeedsElse where this user may mount nothing."""
+        the test. NeedsCapability where this user may mount nothing."""
 
         @contextmanager
         def make() -> Iterator[None]:
@@ -167,6 +186,13 @@ class HostFaults(Stage):
                 city.mute(False)
 
         return self._fault("platform mute", make)
+
+    def prepare(self, disk: bool = False, clock: bool = False) -> None:
+        """Do now what the first full disk, the first wrong clock would restart the daemon for."""
+        if disk:
+            self._small_disk()
+        if clock:
+            self._show_time()
 
     def put_back(self) -> None:
         """Undo what was to stay until the test's end: the daemon's data is on its own disk again, its clock

@@ -13,18 +13,19 @@ from typing import Literal
 import serial
 
 from kanhu.qa.board import Board
-from kanhu.qa.capabilities import EXEC, FLASH_FULL, LOG, POWER, POWER_POINT
+from kanhu.qa.capabilities import EXEC, FLASH_FULL, LOG, POWER, POWER_POINT, NeedsCapability
 from kanhu.qa.hub import Hub
 from kanhu.sim.faults.heard import Spell
 from kanhu_protocol import frame
 
 from .fault import Begin, Fault, Recorder
-from .stage import NeedsElse, Stage, background
+from .stage import Stage, background
 
 BAUD = 115_200
 RANDOM_S = 3.0  # a cut at random comes within this
 FLASH_OPERATIONS = 12  # of about so many is what one press makes a hub write
 LOOK_S = 0.02
+LAST_WORDS_S = 0.2  # until what a hub said before it went dark has been read
 NOISE_EVERY_S = 0.2
 CTRL = bytes(range(1, 6))  # Ctrl-A to Ctrl-E: a technician's keys, not noise (docs/qa-faults.md)
 FRAME_KIND, FRAME_BYTES = 1, 40
@@ -133,6 +134,7 @@ class HubFaults(Stage):
     def _cut(self, board: Board, gone: threading.Event) -> None:
         begin = time.monotonic()
         board.power(False)
+        time.sleep(LAST_WORDS_S)
         self.dark[board.hub_id].append(Spell(begin, time.monotonic()))
         gone.set()
 
@@ -151,15 +153,17 @@ class HubFaults(Stage):
         chance = random.Random(self._next_seed())  # noqa: S311
 
         def work(over: threading.Event) -> None:
+            begin = time.monotonic()
             try:
                 for _ in range(times):
-                    self._cut(board, threading.Event())
+                    board.power(False)
                     time.sleep(chance.uniform(*off_s))
                     board.power(True)
                     if over.wait(chance.uniform(*on_s)):
                         return
             finally:
                 board.power(True)
+                self.dark[board.hub_id].append(Spell(begin, time.monotonic()))
 
         return self._fault("brown-out", lambda: background("brown-out", work), f"{board.name}, {times} times")
 
@@ -197,7 +201,7 @@ class HubFaults(Stage):
         if toward == "host":
             write = self._to_host(board)
         elif LOG not in board.capabilities:
-            raise NeedsElse("serial", f"{board.name} has no serial port that can be written to")
+            raise NeedsCapability(why=f"{board.name} has no serial port that can be written to")
         else:
             write = self._to_hub(board)
 
@@ -225,7 +229,7 @@ class HubFaults(Stage):
 
     def _to_host(self, board: Board) -> Callable[[bytes], None]:
         if self.rig.sim is None:
-            raise NeedsElse("line noise", "this bench has no noise on the way to the host: run --target sim")
+            raise NeedsCapability(why="this bench has no noise on the way to the host: run --target sim")
         bench = self.rig.sim
         return lambda data: bench.line_noise(data, self._simulated(bench, board))
 

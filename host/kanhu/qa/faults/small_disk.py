@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kanhu.qa.capabilities import NeedsCapability
 from kanhu.sim.daemon import DaemonProcess
 from kanhu.sim.faults import disk
-
-from .stage import NeedsElse
 
 SIZE = "64m"  # of which a session's journal takes a few
 SHARED = "-shm"  # SQLite makes it anew
@@ -24,9 +23,9 @@ HOW = (
 @contextmanager
 def moved(daemon: DaemonProcess) -> Iterator[disk.SmallDisk]:
     """Its data lies on a tmpfs meanwhile and is back afterwards; a daemon that runs is started anew for each
-    move. Other descriptors of the files stay good: they are written in place. NeedsElse."""
+    move. Other descriptors of the files stay good: they are written in place. NeedsCapability."""
     if not disk.may_mount():
-        raise NeedsElse("small disk", HOW)
+        raise NeedsCapability(why=HOW)
     data = daemon.data_dir
     with tempfile.TemporaryDirectory(dir=daemon.folder, prefix="moving-") as room:
         copy = Path(room) / "data"

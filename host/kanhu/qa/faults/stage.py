@@ -22,15 +22,6 @@ if TYPE_CHECKING:
 JOIN_S = 60.0
 
 
-class NeedsElse(NeedsCapability):
-    """The bench cannot do it, for a reason that is no capability of a board; the sentence says what to do."""
-
-    def __init__(self, name: str, sentence: str) -> None:
-        super().__init__()
-        self.names = (name,)
-        self.args = (sentence,)
-
-
 class Stage:
     """The part that all kinds of faults share. dark, full: spells without supply or room, by hub."""
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from .oracle import Pressed
 
 RECEIPTS = ("heard", "stored", "delivered")
+RESETS = ("ets sim: rst", "rst:0x")  # a simulated hub's, a chip's ROM
 RESTING = ("well", "cannot_tell", "fault", "accepted")
 
 
@@ -40,7 +41,7 @@ def told(
     heard when the hub noticed it with room on its flash, and so does any press that its lamp passed over. A
     press during which the power went stands twice: it may be reported before and after."""
     lamp = [(when, text.split()[-1]) for when, text in lines if text.startswith("kanhu: lamp ")]
-    own = [when for when, text in lines if text.startswith("ets sim: rst") or "soft reboot" in text]
+    own = [when for when, text in lines if text.startswith(RESETS) or "soft reboot" in text]
     resets = [*dark, *(Spell(when, when) for when in own)]
     result = []
     in_order = sorted(presses, key=lambda press: press.at_s)

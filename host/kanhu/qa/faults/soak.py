@@ -1,0 +1,99 @@
+"""One schedule after the other on a bench that goes on: carried out, settled, judged, written down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kanhu.qa.record import Recorder
+from kanhu.qa.rig import Rig
+from kanhu.sim.faults.oracle import Violation
+from kanhu.sim.faults.plan import Plan
+
+from .deeds import Deeds, Press
+from .faults import Faults
+from .judge import Broken, Watch, broken
+from .schedule import Done, rows, run, table
+
+# Of a heartbeat's data, and the sum of which of its parts.
+SERIES = {"heap free (B)": ("heap_bytes", ("free",)), "outbox (events)": ("outbox", ("urgent", "bulk"))}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one schedule."""
+
+    plan: Plan
+    done: list[Done]
+    broken: list[Broken]
+    errors: list[str]  # what the bench could not do: no promise is broken by it
+    presses: int
+    settled_s: float
+
+    @property
+    def sentence(self) -> str:
+        """One line for whoever watches."""
+        faults = ", ".join(sorted({span.fault for span in self.plan.spans()}))
+        verdict = "; ".join(map(str, self.broken)) or "every promise held"
+        return (
+            f"seed {self.plan.seed}: {verdict}; {self.presses} presses, {faults or 'no faults'}; settled in "
+            f"{self.settled_s:.1f} s"
+        )
+
+    def explain(self) -> str:
+        """For a failing test: what broke, how to see it again, what was done when."""
+        lines = [*map(str, self.broken), *(f"the bench failed: {error}" for error in self.errors)]
+        lines += [
+            f"once more: --seed {self.plan.seed}, or --replay run.json of this report",
+            table(self.done),
+        ]
+        return "\n".join(lines)
+
+
+def attempt(plan: Plan, rig: Rig, faults: Faults, recorder: Recorder) -> Outcome:
+    """Carry out the plan on the shared hub, have everything closed, and judge."""
+    board = rig.hub
+    recorder.schedule(plan.seed, rows(plan))
+    deeds = Deeds(faults, [board])
+    watch = Watch(rig, faults, board)
+    done = run(plan, faults, deeds)
+    over = time.monotonic()
+    ended = faults.look()
+    left = rig.settle()
+    settled_s = time.monotonic() - over
+    found = [Violation("not settled", text) for text in left]
+    found += watch.shown(over)
+    if not left:
+        found += watch.judge(deeds.presses)
+    elif ended:
+        found += [Violation("daemon ended by itself", text) for text in ended]
+    _write_down(recorder, rig, watch.begin, deeds.presses, found)
+    errors = [f"{one.step.action}: {one.error}" for one in done if one.error]
+    return Outcome(plan, done, broken(found), errors, len(deeds.presses), settled_s)
+
+
+def _write_down(
+    recorder: Recorder, rig: Rig, begin: float, presses: Sequence[Press], found: Sequence[Violation]
+) -> None:
+    for press in presses:
+        recorder.mark("press", press.at, press.line)
+    city = rig.host.city
+    with city.lock:
+        log = [(at, event) for at, event in city.log if at >= begin and event.hub == rig.hub.hub_id]
+    arrived = 0
+    for at, event in log:
+        if event.name == "call":
+            recorder.mark("call at the platform", at)
+            arrived += int(event.data.get("count", 1))
+        elif event.name == "heartbeat":
+            for name, (key, parts) in SERIES.items():
+                if key in event.data:
+                    recorder.series(name, sum(float(event.data[key][part]) for part in parts), at)
+    rules = [one.rule for one in found]
+    recorder.calls(
+        pressed=len(presses),
+        arrived=arrived,
+        lost=rules.count("heard press lost"),
+        doubled=rules.count("press twice") + rules.count("delivered twice"),
+    )
