@@ -4,13 +4,15 @@
 SHELL := /bin/bash
 ARGS ?=
 
-.PHONY: help demo test faults fuzz format clean
+.PHONY: help demo test faults fuzz mutants format clean
 help:
 	@echo "make demo    two simulated hubs, daemon and platform in this terminal; ARGS=... go to kanhu demo"
 	@echo "make test    the whole check: lint, types, tests; ARGS=... go to pytest"
 	@echo "make faults  1,000 schedules of faults on accelerated time, then 50 on real processes;"
 	@echo "             ARGS=... such as --schedules 100 or --seed 7: those on accelerated time only"
 	@echo "make fuzz    coverage-guided fuzzing of every decoder; ARGS=... such as --seconds 600"
+	@echo "make mutants breaks a copy of the product in ten ways and asks the release suite who notices;"
+	@echo "             ARGS=... such as 03 or --all"
 	@echo "make format  ruff's formatter and automatic fixes"
 	@echo "make clean   remove the virtual environment and caches"
 
@@ -30,6 +32,10 @@ faults:
 fuzz:
 	@scripts/setup.sh test
 	@.venv/bin/python tests/fuzz/run.py $(ARGS)
+
+mutants:
+	@scripts/setup.sh test
+	@PATH="$(CURDIR)/.venv/bin:$$PATH:/usr/sbin:/sbin" .venv/bin/python tests/qa/mutants/run.py $(ARGS)
 
 format:
 	@scripts/setup.sh demo

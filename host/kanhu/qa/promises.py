@@ -41,9 +41,9 @@ What Kanhu promises of a hub and its host, each in one sentence, and the tests t
 `kanhu qa promises --write` out of `hil_tests/promises.toml` and the tests' own marks. A test fails when this
 page is older than they are, when a promise has no test, and when a test names a promise that there is not.
 
-A test of `hil_tests/` runs against a bench of simulated boards and against real ones alike; when it fails it
-says which promise was broken. *Elsewhere* are tests of this repository that prove it without a bench, or go
-further than a bench can.
+A test of `hil_tests/` runs against a bench of simulated boards and against real ones alike ([QA](qa.md)).
+When it fails it says which promise was broken. *Elsewhere* are tests of this repository that prove it
+without a bench, or go further than a bench can.
 """
 
 
