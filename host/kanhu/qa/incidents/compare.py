@@ -5,11 +5,12 @@ Sequence numbers are not: what the hub says in its own rhythm (IGNORED) takes so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from kanhu.qa.incidents.console import lamps
 from kanhu.qa.incidents.form import Event, Incident
+from kanhu.qa.incidents.lamp import Pair, lamp_pairs, seconds
 from kanhu.qa.incidents.script import NOT_REPLAYED
 from kanhu_protocol import kinds as k
 
@@ -27,18 +28,7 @@ IGNORED = frozenset(
     {k.HEARTBEAT, k.CLOCK_SET, k.COMMAND_DONE, k.COMMAND_REFUSED, k.TEST_CALL, k.PATH_PROVEN, k.PATH_FAULT,
      k.PATH_OK, k.CLOCK_FAULT, k.CLOCK_OK, *NOT_REPLAYED}
 )  # fmt: skip
-RECEIPTS = ("heard", "stored", "delivered")
 ANSWERS = ("accepted", "dispatched", "on_scene", "closed")
-
-
-class Pair(NamedTuple):
-    """A line of the comparison; differs: "" when it fits, else in words; at_ms: of the recorded first."""
-
-    at_ms: int
-    recorded: str
-    produced: str
-    off_ms: int | None
-    differs: str
 
 
 class Comparison(NamedTuple):
@@ -59,7 +49,7 @@ def compare(recorded: Incident, produced: Incident) -> Comparison:
     """Events and, where the record has a log, the lamp; produced may reach beyond the record's span."""
     theirs, ours = _compared(recorded), _compared(produced)
     pairs = _at_edges(_events(recorded, theirs, produced, ours), _edges(recorded))
-    lamp = _lamps(recorded, produced) if any(one.text.startswith("lamp ") for one in recorded.log) else []
+    lamp = lamp_pairs(recorded, produced) if any(lamps(recorded.log)) else []
     names = sorted({one.name for one in (*recorded.events, *produced.events) if one.kind in IGNORED})
     inside = [one for one in produced.events if 0 <= one.at_ms <= recorded.length_ms]
     ignored = {name: (_count(recorded.events, name), _count(inside, name)) for name in names}
@@ -86,7 +76,7 @@ def _events(recorded: Incident, theirs: list[Event], produced: Incident, ours: l
         )
         if found is None:
             near = next((e for e in free if _token(e, our_alarms) == fits), None)
-            said = "does not happen" if near is None else f"comes {_seconds(near.at_ms - one.at_ms)}"
+            said = "does not happen" if near is None else f"comes {seconds(near.at_ms - one.at_ms)}"
             if near is not None:
                 free.remove(near)
             pairs.append(Pair(one.at_ms, _words(one), "" if near is None else _words(near), None, said))
@@ -149,70 +139,9 @@ def _ordinals(incident: Incident) -> dict[tuple[int, int], int]:
     return {(one.boot, one.seq): number for number, one in enumerate(own)}
 
 
-def _lamps(recorded: Incident, produced: Incident) -> list[Pair]:
-    timed = all(at is not None for at, _ in lamps(recorded.log))
-    theirs = _steps(lamps(recorded.log))
-    ours = _steps(
-        [(at, name) for at, name in lamps(produced.log) if at is not None and at <= recorded.length_ms]
-    )
-    before = next((name for at, name in reversed(ours) if at is not None and at < 0), None)
-    ours = [(at, name) for at, name in ours if at is None or at >= 0]
-    if ours and theirs and ours[0][1] != theirs[0][1] and before == theirs[0][1]:
-        ours.insert(0, (0, before))
-    pairs = []
-    for number in range(max(len(theirs), len(ours))):
-        their = theirs[number] if number < len(theirs) else None
-        our = ours[number] if number < len(ours) else None
-        at_ms = (their[0] if their else None) if timed else None
-        at_ms = at_ms if at_ms is not None else (our[0] if our and our[0] is not None else recorded.length_ms)
-        off = (
-            our[0] - their[0]
-            if timed and their and our and our[0] is not None and their[0] is not None
-            else None
-        )
-        differs = ""
-        if their is None:
-            near_end = our is not None and our[0] is not None and our[0] > recorded.length_ms - TOLERANCE_MS
-            differs = "" if near_end else "is not in the record"
-        elif our is None:
-            differs = "is never shown"
-        elif not _alike(their[1], our[1]):
-            differs = "another pattern"
-        elif off is not None and abs(off) > TOLERANCES[k.CALL_UNANSWERED]:
-            differs = f"comes {_seconds(off)}"
-        pairs.append(Pair(at_ms, their[1] if their else "", our[1] if our else "", off, differs))
-        if differs:
-            break  # from here on they are out of step
-    return pairs
-
-
-def _steps(shown: Iterable[tuple[int | None, str]]) -> list[tuple[int | None, str]]:
-    """Each pattern once; receipts that follow each other are one step, such as "heard stored"."""
-    steps: list[tuple[int | None, str]] = []
-    for at_ms, name in shown:
-        if steps and name in RECEIPTS and steps[-1][1].split()[0] in RECEIPTS:
-            if name not in steps[-1][1].split():
-                steps[-1] = (steps[-1][0], f"{steps[-1][1]} {name}")
-        elif not steps or steps[-1][1] != name:
-            steps.append((at_ms, name))
-    return steps
-
-
-def _alike(one: str, other: str) -> bool:
-    """The same pattern; of receipts the last may come too late to be shown, or one be passed over."""
-    ours, theirs = one.split(), other.split()
-    if ours[0] in RECEIPTS and theirs[0] in RECEIPTS:
-        return set(ours) <= set(theirs) or set(theirs) <= set(ours)
-    return one == other
-
-
 def _words(one: Event) -> str:
     where = f" of device {one.device}" if one.device else ""
     return f"{one.name}{where} ({one.boot}-{one.seq})"
-
-
-def _seconds(off_ms: int) -> str:
-    return f"{abs(off_ms) / 1000:.1f} s {'late' if off_ms > 0 else 'early'}"
 
 
 def _count(events: Sequence[Event], name: str) -> int:

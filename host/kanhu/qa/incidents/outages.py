@@ -52,10 +52,12 @@ def _console(incident: Incident) -> Iterable[Away]:
         if line.text != "mqtt: connected":
             since = line.at_ms if since is None else since
         elif since is not None:
-            if line.at_ms - RETURN_MS > since:
-                yield Away(
-                    "link", since, line.at_ms - RETURN_MS, "the console says when it was not connected"
-                )
+            # It says so when both of its sessions are back; one of them may have been sooner.
+            began = since + BEFORE_MS
+            came = min((e.received_ms for e in incident.events if e.received_ms > began), default=line.at_ms)
+            end = min(line.at_ms, came) - RETURN_MS
+            if end > since:
+                yield Away("link", since, end, "the console says when it was not connected")
             since = None
 
 

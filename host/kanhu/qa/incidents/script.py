@@ -197,7 +197,7 @@ class _Inferring:
                 at_ms, "power_on", {"boot": boot.boot, "reset": reset or 1}, f"boot {boot.boot}: {name}"
             )
             return
-        last = max((e.at_ms for e in self._incident.events if e.boot == before.boot), default=at_ms - OFF_MS)
+        last = max(self._alive(before.boot, at_ms), default=at_ms - OFF_MS)
         gap = max(0, at_ms - last)
         off = OFF_MS
         if self._waiting(last) and gap > 2 * ALARM_PULSE_MS:
@@ -206,6 +206,13 @@ class _Inferring:
         why = f"boot {boot.boot}: power_on; boot {before.boot} last spoke {gap} ms before it"
         yield Stimulus(min(off_ms, at_ms - 1), "power_off", {}, why)
         yield Stimulus(at_ms, "power_on", {"boot": boot.boot, "reset": 1}, why)
+
+    def _alive(self, boot: int, until_ms: int) -> Iterator[int]:
+        """When a boot spoke, or wrote on its console, before the next began."""
+        yield from (one.at_ms for one in self._incident.events if one.boot == boot)
+        for line in self._incident.log:
+            if line.at_ms is not None and line.at_ms < until_ms and line.boot in (boot, None):
+                yield line.at_ms
 
     def _waiting(self, at_ms: int) -> bool:
         return any(

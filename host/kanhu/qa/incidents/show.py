@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kanhu.qa.incidents.compare import Comparison, Pair
+from kanhu.qa.incidents.compare import Comparison
 from kanhu.qa.incidents.form import Bad, Incident
+from kanhu.qa.incidents.lamp import Pair
 from kanhu.qa.incidents.programs import Program
 from kanhu.qa.incidents.replay import Played
 
