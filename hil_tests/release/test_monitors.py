@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,19 @@ def test_a_reading_arrives_as_the_monitor_gave_it(hub: Board, platform: Platform
     assert found["pulse"] == (66, "/min")
     cuff.radio.wait(COLLECTED_S)
     assert len(platform.events("vitals", hub.hub_id)) == 1
+
+
+@pytest.mark.promise("M-02")
+def test_a_monitors_error_is_no_number(hub: Board, platform: Platform, paired: Add) -> None:
+    cuff = paired_monitor(paired, "blood_pressure")
+    error = {"systolic": math.nan, "diastolic": math.nan, "mean": math.nan, "pulse": math.nan}
+    cuff.radio.monitor(monitor_scripts.monitor("blood_pressure", cuff.radio.address, error))
+    cuff.radio.wait_said(COLLECTED_S)
+    event = platform.wait_event("vitals.invalid", hub.hub_id, ARRIVES_S)
+    assert "values" not in event.data
+    assert {one["name"]: one["special"] for one in event.data["invalid"]}["systolic"] == "nan"
+    cuff.radio.wait(COLLECTED_S)
+    assert platform.events("vitals", hub.hub_id) == []
 
 
 @pytest.mark.promise("M-03")
