@@ -16,8 +16,10 @@ from kanhu.install.flash import console, esptool, judge, troubles
 from kanhu.install.flash.console import Start
 from kanhu.install.flash.esptool import Chip, Part
 from kanhu.install.flash.judge import Expected
-from kanhu.install.flash.plan import Plan
+from kanhu.install.flash.plan import Plan, Result
 from kanhu.install.flash.ports import Port
+from kanhu.install.flash.work import Work
+from kanhu.registry import Registry
 from kanhu.sim.board.nvs import parse
 
 Step = Callable[["FakeBoard", str], None]  # called with the step that begins; raises what goes wrong
@@ -151,3 +153,8 @@ def fails(step: str, times: int, again: bool = True) -> Step:
             raise troubles.Trouble(f"{step} went wrong", again)
 
     return before
+
+
+async def flash(board: FakeBoard, registry: Registry, wanted: Plan) -> Result:
+    """All of the work on one board."""
+    return await Work(board.port, wanted, registry).run()

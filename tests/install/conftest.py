@@ -1,14 +1,17 @@
-"""A bundle of this test's own, to spoil."""
+"""A bundle of this test's own, to spoil; a registry and a board to flash."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from helpers_cli import Kanhu, runner
 from helpers_firmware import bundle
+from helpers_flash import FakeBoard, install
+from kanhu.registry import Registry
 
 
 @pytest.fixture
@@ -21,3 +24,19 @@ def folder(tmp_path: Path) -> Path:
 def kanhu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Kanhu:
     """kanhu(word, ..) in this process."""
     return runner(monkeypatch, capsys)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """An empty one."""
+    made = Registry.open(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def board(monkeypatch: pytest.MonkeyPatch) -> FakeBoard:
+    """The only one that is plugged in."""
+    made = FakeBoard("one")
+    install(monkeypatch, [made])
+    return made
