@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from steps import ARRIVES_S, Operator, call_after_press, press_again, steady, unbroken, wait_calls
+from steps import ARRIVES_S, Operator, call_after_press, press_again, quick, steady, unbroken, wait_calls
 
 import kanhu.platform as sdk
 from kanhu.qa.board import Board
@@ -126,12 +126,15 @@ def test_only_a_person_closes_a_call(hub: Board, platform: Platform, bench: Rig)
 
 
 @pytest.mark.promise("I-01", "I-03", "T-03")
-def test_a_button_that_stays_pressed_has_called_once_and_is_stuck(hub: Board, platform: Platform) -> None:
-    hub.press(seconds=HELD_S)
-    stuck = platform.wait_event("contact.stuck", hub.hub_id, ARRIVES_S)
-    released = platform.wait_event("contact.released", hub.hub_id, ARRIVES_S)
+def test_a_button_that_stays_pressed_has_called_once_and_is_stuck(
+    hub: Board, hubs: Any, platform: Platform, bench: Rig
+) -> None:
+    one, _ = quick(bench, hub, hubs, 5)
+    one.press(seconds=HELD_S)
+    stuck = platform.wait_event("contact.stuck", one.hub_id, ARRIVES_S)
+    released = platform.wait_event("contact.released", one.hub_id, ARRIVES_S)
     assert (stuck.data["device"], released.data["device"]) == (1, 1)
-    assert platform.calls(hub.hub_id) == 1
+    assert platform.calls(one.hub_id) == 1
 
 
 @pytest.mark.promise("A-07")

@@ -111,7 +111,6 @@ def test_a_connection_that_carries_nothing_is_given_up(
         hub.mains(True)
         hub.press()
         hub.wait_indicator("unanswered", 20)
-        time.sleep(30)
     wait_calls(hub, platform, 1, BACK_S)
     platform.wait_event("mains.lost", hub.hub_id, BACK_S)
     platform.wait_event("mains.back", hub.hub_id, BACK_S)
