@@ -12,7 +12,7 @@ import pytest
 from kanhu.care.rules.past import Device
 from kanhu.cli.check_screen import Screen
 from kanhu.errors import DataError
-from kanhu.install.check import facts, run
+from kanhu.install.check import facts, run, words
 from kanhu.install.check.findings import Finding
 from kanhu_protocol import kinds as k
 
@@ -135,6 +135,8 @@ def test_who_does_not_come_is_waited_for_and_no_longer(daemon: Daemon) -> None:
     installer = Installer()
     found = run.run(PLAN, installer)
     assert whats(found)["walk"] == "not_seen"
+    cure = words.cure(next(one for one in found if one.step == "walk"), "en")
+    assert "kanhu registry hub settings HUB pirs=[]" in cure
     assert whats(found)["press"] == "failed"
     assert 120 <= daemon.now < 130
     (question,) = installer.questions

@@ -112,7 +112,9 @@ TRY: dict[tuple[str, str], Words] = {
     ),
     ("press", "none"): Words("pair one: kanhu pair HUB", "请先配对：kanhu pair HUB"),
     ("walk", "not_seen"): Words(
-        "is it aimed at where people walk, and not covered?", "请检查朝向和是否被遮挡"
+        "is it aimed at where people walk, and not covered? No PIR is wired at all: "
+        "kanhu registry hub settings HUB pirs=[]",
+        "请检查朝向和是否被遮挡。没有接有线人体感应：kanhu registry hub settings HUB pirs=[]",
     ),
 }
 
