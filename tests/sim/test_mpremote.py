@@ -186,19 +186,18 @@ def test_ctrl_c_leaves_heap_and_locks_whole(bench: Bench, firmware) -> None:
     import gc
     kept = [[n] for n in range(2000)]
     seen = 0
-    print("seen 0")
     while True:
         try:
+            print("seen", seen)  # in here: the next one may come before this has ended
             while True:
                 gc.collect()
                 exec("name_%d = 1" % seen)
         except KeyboardInterrupt:
             seen += 1
             kept[seen] = bytearray(50)
-            print("seen", seen)
     """
     hub = bench.add_hub(HUB, files=firmware(source))
-    hub.wait_log("seen 0", 20)
+    hub.wait_log("seen 0\n", 20)
     with serial.Serial(str(hub.tty), timeout=5) as port:
         for n in range(1, 101):
             port.write(b"\x03")

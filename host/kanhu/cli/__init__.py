@@ -39,7 +39,7 @@ COMMANDS = (
     Later("check", "kanhu.cli.check:app", "The acceptance of a home: what works, and who signs for it."),
     Later("update", "kanhu.cli.update:app", "Releases brought to hubs over the air."),
     Later("flash", "kanhu.cli.flash:flash", "Make every board that is plugged in a hub."),
-    Later("bench", "kanhu.cli.bench:app", "A bench of two boards for the hardware suite: what is wired wrongly."),
+    Later("bench", "kanhu.cli.bench:app", "The suite's bench of two boards: what is wired wrongly."),
     Later("qa", "kanhu.cli.qa:app", "Runs of the hardware-in-the-loop suite: report, compare, history."),
     Later("sim", "kanhu.sim.cli:app", "A simulated hub on this desk.", needs_sim=True),
 )  # fmt: skip
