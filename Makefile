@@ -4,10 +4,12 @@
 SHELL := /bin/bash
 ARGS ?=
 
-.PHONY: help demo test faults fuzz mutants format clean
+.PHONY: help demo test qa faults fuzz mutants format clean
 help:
 	@echo "make demo    two simulated hubs, daemon and platform in this terminal; ARGS=... go to kanhu demo"
 	@echo "make test    the whole check: lint, types, tests; ARGS=... go to pytest"
+	@echo "make qa      the hardware-in-the-loop suite on simulated boards, its smoke tests; ARGS=... go to pytest,"
+	@echo "             such as \"-m release\" or \"-m smoke --target usb --bench bench.toml\""
 	@echo "make faults  1,000 schedules of faults on accelerated time, then 50 on real processes;"
 	@echo "             ARGS=... such as --schedules 100 or --seed 7: those on accelerated time only"
 	@echo "make fuzz    coverage-guided fuzzing of every decoder; ARGS=... such as --seconds 600"
@@ -23,6 +25,10 @@ demo:
 test:
 	@scripts/setup.sh test
 	@scripts/check.sh $(ARGS)
+
+qa:
+	@scripts/setup.sh test
+	@PATH="$(CURDIR)/.venv/bin:$$PATH:/usr/sbin:/sbin" .venv/bin/pytest hil_tests $(if $(strip $(ARGS)),$(ARGS),-m smoke)
 
 faults:
 	@scripts/setup.sh test
