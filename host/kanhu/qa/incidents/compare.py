@@ -128,7 +128,8 @@ def _after(one: Event, other: Event) -> bool:
 
 def _token(one: Event, alarms: dict[tuple[int, int], int]) -> tuple[Any, ...]:
     named = one.data.get("alarm")
-    alarm = alarms.get((named[0], named[1]), -1) if isinstance(named, list) and len(named) == 2 else None
+    known = isinstance(named, list) and len(named) == 2 and all(type(part) is int for part in named)
+    alarm = alarms.get((named[0], named[1]), -1) if known and isinstance(named, list) else None
     if alarm is None:
         alarm = alarms.get((one.boot, one.seq))
     return one.kind, one.device, alarm, one.data.get("reset") if one.kind == k.BOOT else None

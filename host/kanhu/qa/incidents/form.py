@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kanhu.errors import KanhuError
+from kanhu.registry import checks
 
 FORMAT = 1
 MAX_BYTES = 16 << 20  # of a file: replay reads it whole
@@ -198,6 +199,10 @@ class Incident(_Strict):
 
     @model_validator(mode="after")
     def _whole(self) -> Incident:
+        try:
+            checks.settings(self.settings)
+        except checks.RegistryError as error:
+            raise ValueError(str(error)) from None
         numbers = [(one.boot, one.seq) for one in self.events]
         if len(set(numbers)) != len(numbers):
             raise ValueError("an identity stands twice")

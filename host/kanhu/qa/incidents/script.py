@@ -199,10 +199,9 @@ class _Inferring:
             return
         last = max(self._alive(before.boot, at_ms), default=at_ms - OFF_MS)
         gap = max(0, at_ms - last)
-        off = OFF_MS
+        off_ms = at_ms - min(OFF_MS, gap // OFF_SHARE)
         if self._waiting(last) and gap > 2 * ALARM_PULSE_MS:
-            off = gap - ALARM_PULSE_MS
-        off_ms = at_ms - min(off, gap // OFF_SHARE) if off == OFF_MS else at_ms - off
+            off_ms = max(last + 200, min(last + ALARM_PULSE_MS, self._due(before.boot) - 500))
         why = f"boot {boot.boot}: power_on; boot {before.boot} last spoke {gap} ms before it"
         yield Stimulus(min(off_ms, at_ms - 1), "power_off", {}, why)
         yield Stimulus(at_ms, "power_on", {"boot": boot.boot, "reset": 1}, why)
@@ -213,6 +212,16 @@ class _Inferring:
         for line in self._incident.log:
             if line.at_ms is not None and line.at_ms < until_ms and line.boot in (boot, None):
                 yield line.at_ms
+
+    def _due(self, boot: int) -> int:
+        """When the hub would have said the alarm again, had it had power."""
+        said = [
+            one.at_ms
+            for one in self._incident.events
+            if one.boot == boot
+            and (one.kind == k.CALL_UNANSWERED or (one.kind == k.CALL and "alarm" not in one.data))
+        ]
+        return max(said, default=0) + 2 * ALARM_PULSE_MS
 
     def _waiting(self, at_ms: int) -> bool:
         return any(
