@@ -4,6 +4,7 @@ promise each of them keeps."""
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -34,7 +35,7 @@ PROMISES = {
     "ledger differs": "D-08",
     "ledger not balanced": "D-08",
     "not settled": "K-01",
-    "lost without cause": "D-11",
+    "lost without cause": "D-14",
     "accepted without a person": "L-03",
     "delivered shown too soon": "L-01",
     "daemon ended by itself": "O-01",
@@ -68,6 +69,7 @@ class Watch:
     def __init__(self, rig: Rig, faults: Faults, board: Board) -> None:
         self._rig, self._faults, self._board = rig, faults, board
         self.begin = time.monotonic()
+        self.answered = math.inf  # monotonic s since when an operator has been at work
         rows = oracle.read_rows(rig.host.journal)
         self._known: set[Identity] = {row[:3] for row in rows.events}
         self._lost = {hub: row["lost"] for hub, row in oracle.sums(rows).items()}
@@ -75,14 +77,14 @@ class Watch:
         self._ended = len(faults.ended)
 
     def shown(self, until: float) -> list[Violation]:
-        """What the lamp claimed, up to when the operator was told to take what was open."""
+        """What the lamp claimed, up to when everything was over and the operator was told to take it all."""
         calls = [at for at, event in self._log() if event.name == "call" and event.hub == self._board.hub_id]
         found = []
         for when, text in self._board.lines():
             if not self.begin <= when < until or not text.startswith(LAMP):
                 continue
             pattern = text.split()[-1]
-            if pattern in TAKEN:
+            if pattern in TAKEN and when < self.answered:
                 found.append(Violation("accepted without a person", f"the lamp showed {pattern}"))
             if pattern == "delivered" and not any(at <= when + AHEAD_S for at in calls):
                 found.append(Violation("delivered shown too soon", "the platform had no call"))
