@@ -141,6 +141,17 @@ def test_a_board_comes_back_under_another_name() -> None:
     assert ports.again(ports.Port("/dev/gone", "", "9-9"), "", lambda: moved) is None
 
 
+def test_a_serial_number_that_two_bridges_have_names_neither() -> None:
+    twins = [usb("/dev/ttyUSB0", "0001", 0x10C4, "1-1"), usb("/dev/ttyUSB1", "0001", 0x10C4, "1-2")]
+    (second,) = ports.discover(["/dev/ttyUSB1"], lambda: twins)
+    assert (second.serial, second.location) == ("", "1-2")
+    assert ports.again(second, "", lambda: twins[:1]) is None  # not the first one, while it is away
+    renamed = [twins[0], usb("/dev/ttyUSB5", "0001", 0x10C4, "1-2")]
+    assert (ports.again(second, "", lambda: renamed) or second).url == "/dev/ttyUSB5"
+    assert ports.discover(["0001"], lambda: twins) == [ports.Port("0001")]
+    assert len(ports.discover((), lambda: twins)) == 2
+
+
 def test_the_rule_is_whole_and_for_every_bridge() -> None:
     lines = [line for line in RULES.read_text().splitlines() if line and not line.startswith("#")]
     pair = r'[A-Z_]+(\{\w+\})?(==|!=|\+=|=)"[^"]*"'

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,9 @@ Listing = Callable[[], Iterable[Any]]
 
 def discover(wanted: Sequence[str] = (), listing: Listing = list_ports.comports) -> list[Port]:
     """The ports asked for by name, URL, USB serial number or MAC, or else all with an ESP32 board's USB."""
-    there = [_port(one) for one in listing()]
+    there = _listed(listing)
     if not wanted:
-        known = [_port(one) for one in listing() if getattr(one, "vid", None) in BRIDGES]
-        return sorted(known, key=lambda port: port.url)
+        return sorted((port for port in there if port.maker), key=lambda port: port.url)
     found: dict[str, Port] = {}
     for name in wanted:
         same = [port for port in there if _same(port, name)]
@@ -52,7 +52,7 @@ def again(port: Port, mac: str = "", listing: Listing = list_ports.comports) -> 
     """Where a board is now: its own USB may come back under another name. None: not plugged in."""
     if port.remote:
         return port
-    there = [_port(one) for one in listing()]
+    there = _listed(listing)
     for one in there:
         if mac and plain(one.serial) == plain(mac):
             return one
@@ -81,6 +81,13 @@ def without_driver(platform: str = sys.platform, folder: Path = USB_FOLDER) -> l
             if vendor in BRIDGES and not any(device.parent.glob("*/tty*")):
                 found.append(BRIDGES[vendor])
     return found
+
+
+def _listed(listing: Listing) -> list[Port]:
+    """All ports; a serial number that several bridges have (many leave their maker as 0001) names none."""
+    there = [_port(one) for one in listing()]
+    often = Counter(port.serial for port in there)
+    return [port if often[port.serial] == 1 else replace(port, serial="") for port in there]
 
 
 def _port(one: Any) -> Port:
