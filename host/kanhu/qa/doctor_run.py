@@ -286,7 +286,8 @@ def _found(stack: ExitStack, place: Place, name: str) -> Port:
     (port,) = ports.discover([place.where])
     if place.port is None and port.url == place.where:
         raise BoardTrouble(
-            f"no port has board {place.where}: plug {name} in, or put its port into bench.toml"
+            f"no port has board {place.where}, or more than one has: plug {name} in, or put its port into"
+            " bench.toml (a bridge such as CP210x or CH340 tells no MAC, and often no number of its own)"
         )
     for what in {port.url, place.mac or "", port.serial} - {""}:
         stack.enter_context(locks.held(name, what))

@@ -124,7 +124,10 @@ def _locked(stack: ExitStack, place: Place, name: str) -> Port:
     (port,) = ports.discover([place.where])
     if place.port is None and port.url == place.where:
         what = f"MAC {place.mac}" if place.mac else f"USB serial number {place.usb_serial}"
-        raise BoardTrouble(f"no port has a board with {what}: plug {name} in, or put its port into the file")
+        raise BoardTrouble(
+            f"no port has a board with {what}, or more than one has: plug {name} in, or put its port into the"
+            " file (a bridge such as CP210x or CH340 tells no MAC, and often no serial number of its own)"
+        )
     for what in {port.url, place.mac or "", port.serial} - {""}:
         stack.enter_context(locks.held(name, what))
     return port
