@@ -29,6 +29,15 @@ async def test_what_does_not_fit(registry: Registry, tmp_path: Path, monkeypatch
     assert [board.steps for board in boards] == [["identify", "restart"]] * 2
 
 
+async def test_another_board_than_the_one_that_was_named_is_left_alone(
+    board: FakeBoard, registry: Registry, tmp_path: Path
+) -> None:
+    result = await flash(board, registry, plan(tmp_path, erase_data=True, mac="240ac40000ff"))
+    assert (result.state, board.steps) == ("refused", ["identify", "restart"])
+    assert "this is board 240ac4000001, and 240ac40000ff was to be written" in result.sentence
+    assert (await flash(board, registry, plan(tmp_path, mac=board.chip.mac))).state == "passed"
+
+
 async def test_a_newer_board_is_left_alone(board: FakeBoard, registry: Registry, tmp_path: Path) -> None:
     await flash(board, registry, plan(tmp_path))
     board.changes = {"firmware": "7.0.0"}

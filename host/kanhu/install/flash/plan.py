@@ -35,6 +35,7 @@ class Plan:
     dry_run: bool = False
     passed: frozenset[str] = frozenset()  # MACs that the session which this continues has done
     return_s: float = RETURN_S
+    mac: str = ""  # of the only board that may be written; "": any
 
 
 @dataclass

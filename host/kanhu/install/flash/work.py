@@ -145,6 +145,8 @@ class Work:
         result = self.result
         result.mac, result.chip, result.flash_size = chip.mac, chip.chip, chip.flash_size
         self._in_loader = True
+        if self._plan.mac not in ("", chip.mac):
+            raise Refused(f"this is board {chip.mac}, and {self._plan.mac} was to be written: nothing was")
         other = self._taken.setdefault(chip.mac, self.port.url)
         if other != self.port.url:
             raise Refused(
