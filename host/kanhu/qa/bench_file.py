@@ -83,7 +83,7 @@ class WifiTable(_Strict):
 
 
 class Place(_Strict):
-    """[[hub]] and [stimulus]: a board, and one of port, mac and usb_serial."""
+    """[[hub]] and [stimulus]: a board and where it is; mac beside port or usb_serial: no other is written."""
 
     board: Annotated[str, AfterValidator(_board)]
     name: Annotated[str | None, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] = None
@@ -94,14 +94,15 @@ class Place(_Strict):
 
     @model_validator(mode="after")
     def _one_way(self) -> Place:
-        if sum(one is not None for one in (self.port, self.mac, self.usb_serial)) != 1:
-            raise ValueError("say where it is by one of port, mac and usb_serial")
+        given = [self.port is not None, self.usb_serial is not None]
+        if all(given) or not any([*given, self.mac is not None]):
+            raise ValueError("say where it is by port, usb_serial or mac; mac may stand beside the others")
         return self
 
     @property
     def where(self) -> str:
         """What `ports.discover` finds it by."""
-        return self.port or self.mac or self.usb_serial or ""
+        return self.port or self.usb_serial or self.mac or ""
 
     @property
     def is_simulated(self) -> bool:

@@ -119,7 +119,7 @@ class Hub:
     def flash(self) -> Flashed:
         """Write the bundle, prove what runs, and give it its network; returns when the lamp says well."""
         with self.console.held() as port:
-            self.hub_id, self.flashed = self._installer.flash(self.kind, port)
+            self.hub_id, self.flashed = self._installer.flash(self.kind, port, self.mac)
             self.mac = self.console.mac = self.flashed.mac
             self.chip = self.flashed.chip
             self._installer.provision(self.hub_id, port)

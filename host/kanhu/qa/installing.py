@@ -67,8 +67,10 @@ class Installer:
             self._bundles[board] = (made, Expected.of(made))
         return self._bundles[board]
 
-    def flash(self, board: str, port: Port) -> tuple[str, Flashed]:
-        """(hub_id, what runs): written, compared, started and proved by the self-test; BoardTrouble."""
+    def flash(self, board: str, port: Port, mac: str = "") -> tuple[str, Flashed]:
+        """(hub_id, what runs): written, compared, started and proved by the self-test; BoardTrouble.
+
+        mac: another board than this one is not written; "": any."""
         made, expected = self.bundle(board)
         plan = Plan(
             {made.chip: (made, expected)},
@@ -76,6 +78,7 @@ class Installer:
             settings=dict(self.settings),
             erase_data=True,  # what the suite's own tests left on its board
             allow_older=True,
+            mac=mac,
         )
 
         def work() -> Result:
@@ -87,7 +90,9 @@ class Installer:
 
         result = apart(work)
         if not result.good:
-            raise BoardTrouble(f"{result.state}: {result.sentence}")
+            strange = mac and result.mac and result.mac != mac
+            how = "; if it is to be the bench's, put its mac beside its port in bench.toml" if strange else ""
+            raise BoardTrouble(f"{result.state}: {result.sentence}{how}")
         flashed = Flashed(
             version=made.version,
             bundle_sha256=made.digest,

@@ -44,6 +44,11 @@ def test_the_whole_file(tmp_path: Path) -> None:
     assert file.stimulus.is_simulated
 
 
+def test_a_mac_beside_the_port_says_which_board_it_must_be(tmp_path: Path) -> None:
+    (place,) = read(tmp_path, WIFI + HUB + 'mac = "24:0A:C4:00:00:A1"\n').hub
+    assert (place.where, place.mac) == ("/dev/ttyUSB0", "240ac40000a1")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -51,8 +56,8 @@ def test_the_whole_file(tmp_path: Path) -> None:
         (WIFI, "hub: Field required"),
         (WIFI + "hub = []\n", "wifi.hub: Extra inputs are not permitted"),
         (WIFI + '[[hub]]\nboard = "esp99"\nport = "a"\n', "hub.0.board: no board esp99: there are "),
-        (WIFI + '[[hub]]\nboard = "esp32"\n', "hub.0: say where it is by one of port, mac and usb_serial"),
-        (WIFI + HUB + 'mac = "240ac40000a1"\n', "hub.0: say where it is by one of port, mac and usb_serial"),
+        (WIFI + '[[hub]]\nboard = "esp32"\n', "hub.0: say where it is by port, usb_serial or mac; mac may"),
+        (WIFI + HUB + 'usb_serial = "0001"\n', "hub.0: say where it is by port, usb_serial or mac; mac may"),
         (WIFI + '[[hub]]\nboard = "esp32"\nmac = "240ac4"\n', "hub.0.mac: must be 12 hexadecimal digits"),
         (WIFI + HUB + HUB, "/dev/ttyUSB0 stands there twice"),
         (WIFI + HUB + '[power]\nkind = "stimulus"\n', 'power.kind = "stimulus" needs a [stimulus]'),

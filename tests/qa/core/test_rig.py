@@ -165,6 +165,7 @@ def test_without_flashing_needs_a_run_before(tmp_path: Path, monkeypatch: pytest
     kept = Kept(tmp_path / "bench.toml")
     with pytest.raises(RigTrouble, match="leave --no-flash out once"):
         _ = kept.proxy_port
+    assert kept.last_mac("hub") == ""
     data = tmp_path / "data"
     data.mkdir()
     (data / "registry.db").touch()
@@ -172,6 +173,7 @@ def test_without_flashing_needs_a_run_before(tmp_path: Path, monkeypatch: pytest
     kept.save(data, 18830, [hub])
     again = Kept(tmp_path / "bench.toml")
     assert (again.proxy_port, again.mac("hub")) == (18830, "240ac40000a1")
+    assert (again.last_mac("hub"), again.last_mac("hub-2")) == ("240ac40000a1", "")
     with pytest.raises(RigTrouble, match=r"hub-2 of .* was never flashed"):
         again.mac("hub-2")
     again.restore(tmp_path / "new")

@@ -45,6 +45,12 @@ class Kept:
             raise RigTrouble(f"{hub} of {self._file} was never flashed: leave --no-flash out once")
         return found
 
+    def last_mac(self, hub: str) -> str:
+        """Of the board that the run before wrote under this name; "" where nothing is known."""
+        with contextlib.suppress(RigTrouble):
+            return self.mac(hub)
+        return ""
+
     def restore(self, data_dir: Path) -> None:
         """The registry of the run before, for this one's daemon; RigTrouble."""
         self._read()

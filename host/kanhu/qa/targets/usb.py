@@ -12,7 +12,7 @@ from kanhu.install.flash import ports
 from kanhu.install.flash.ports import Port
 from kanhu.qa import bench_file, locks, power
 from kanhu.qa import capabilities as c
-from kanhu.qa.bench_file import BenchFile, BenchFileError, Place
+from kanhu.qa.bench_file import BenchFile, Place
 from kanhu.qa.board import Board, BoardTrouble
 from kanhu.qa.hands import StimulusHands
 from kanhu.qa.host import Host, Platform
@@ -85,7 +85,7 @@ def bench(options: Options) -> Iterator[Parts]:
                 StimulusHands(stimulus) if stimulus and wired else None,
                 _switch(file, stimulus) if wired else None,
                 load_board(place.board).chip.name,
-                place.mac or "",
+                place.mac or (kept.last_mac(file.hub_name(index)) if own else ""),
                 c.SILICON if own else frozenset(),
                 drain_s=DRAIN_S if own else 0.0,
                 may_flash=options.flash,
@@ -94,7 +94,7 @@ def bench(options: Options) -> Iterator[Parts]:
             stack.callback(hub.console.stop)
             hubs.append(hub)
         for place, hub in zip(file.hub, hubs, strict=True):
-            version = _begun(stack, hub, Platform(host), options, kept)
+            version = _begun(stack, hub, place, Platform(host), options, kept)
             boards.append(info(hub, version, place.is_simulated))
         # Now, and once more at the end: what hubs were told since counts on.
         kept.save(host.town.daemon.data_dir, host.proxy.port, hubs)
@@ -123,7 +123,7 @@ def bench(options: Options) -> Iterator[Parts]:
 def _locked(stack: ExitStack, place: Place, name: str) -> Port:
     (port,) = ports.discover([place.where])
     if place.port is None and port.url == place.where:
-        what = f"MAC {place.mac}" if place.mac else f"USB serial number {place.usb_serial}"
+        what = f"USB serial number {place.usb_serial}" if place.usb_serial else f"MAC {place.mac}"
         raise BoardTrouble(
             f"no port has a board with {what}, or more than one has: plug {name} in, or put its port into the"
             " file (a bridge such as CP210x or CH340 tells no MAC, and often no serial number of its own)"
@@ -133,14 +133,11 @@ def _locked(stack: ExitStack, place: Place, name: str) -> Port:
     return port
 
 
-def _begun(stack: ExitStack, hub: Hub, platform: Platform, options: Options, kept: Kept) -> str:
+def _begun(stack: ExitStack, hub: Hub, place: Place, platform: Platform, options: Options, kept: Kept) -> str:
     """Flashed, or taken as it is; the version that it says it runs."""
     if options.flash:
-        known = hub.mac
         hub.flash()
-        if known and known != hub.mac:
-            raise BenchFileError(f"{hub.name} is board {hub.mac}, and bench.toml says {known}")
-        if not known:
+        if not place.mac:
             stack.enter_context(locks.held(hub.name, hub.mac))
     else:
         hub.mac = hub.console.mac = kept.mac(hub.name)
