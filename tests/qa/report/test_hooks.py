@@ -335,6 +335,24 @@ def test_a_file_that_cannot_be_read_fails_the_run(session: Session) -> None:
     assert session.record.verdict == "failed"
 
 
+def test_a_run_that_skipped_everything_is_no_pass(session: Session) -> None:
+    session.suite("def test_a(): pytest.skip('this bench has no power')\n")
+    assert session.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert session.record.verdict == "nothing ran"
+
+
+def test_a_promise_that_a_test_names_while_it_runs_is_in_the_record(session: Session) -> None:
+    session.suite("""
+def test_soak(request):
+    request.node.add_marker(pytest.mark.promise("D-02"))
+    pytest.fail("lost")
+""")
+    session.run()
+    test = session.tests["test_soak"]
+    assert test.promises == ["D-02"]
+    assert test.message.startswith("PROMISE BROKEN D-02")
+
+
 def test_left_out_tests_are_counted_and_none_is_no_pass(session: Session) -> None:
     session.suite("def test_a(): pass\ndef test_b(): pass\n")
     assert session.run("-k", "nothing").ret == 5

@@ -94,7 +94,13 @@ class Reporting:
             return (yield)
         finally:
             settled = outcomes.settle(self._attempts, self._quarantine)
-            test = self.recorder.finish(**settled, sections=self._sections, quarantine=self._quarantine)
+            # Marks may have come while it ran: the soak learns at its end which promise was broken.
+            test = self.recorder.finish(
+                **settled,
+                promises=list(_promises(item)),
+                sections=self._sections,
+                quarantine=self._quarantine,
+            )
             if test is not None:
                 self._partial.test(test)
 
@@ -170,8 +176,11 @@ class Reporting:
             return
         self.written = run
         files.clear_partial(self.folder)
-        if run.verdict == "failed" and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus == pytest.ExitCode.OK:
+            if run.verdict == "failed":
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            elif run.verdict == "nothing ran":  # all were skipped: pytest alone would call that good
+                session.exitstatus = pytest.ExitCode.NO_TESTS_COLLECTED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Where the report is, and what is not seen in pytest's own counts."""
