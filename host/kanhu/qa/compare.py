@@ -58,7 +58,11 @@ def worse(changes: Sequence[Change]) -> bool:
 def _verdict(a: Run, b: Run) -> list[Change]:
     if a.verdict == b.verdict:
         return []
-    effect: Effect = "better" if b.verdict == "passed" else "worse" if a.verdict == "passed" else "changed"
+    effect: Effect = "changed"
+    if b.verdict == "passed":
+        effect = "better"
+    elif a.verdict == "passed" or b.verdict == "nothing ran":
+        effect = "worse"
     return [Change(kind="verdict", name="the run", before=a.verdict, after=b.verdict, effect=effect)]
 
 
@@ -71,6 +75,8 @@ def _promises(a: Run, b: Run) -> list[Change]:
         was, now = before.get(one, "not tried"), after.get(one, "not tried")
         if was != now:
             effect: Effect = "worse" if rank[now] < rank[was] else "better"
+            if now == "not tried" and was != "kept":
+                effect = "changed"  # nobody looked whether it holds now
             text = b.promises.get(one) or a.promises.get(one, "")
             found.append(Change(kind="promise", name=one, before=was, after=now, effect=effect, said=text))
     return found
@@ -158,7 +164,10 @@ def _measure(name: str, where: str, was: Measure, now: Measure, simulated: bool)
     ratio = after / before if before > 0 and after >= 0 else None
     effect: Effect = "noise"
     if was.passed != now.passed:
-        effect = "better" if now.passed else "worse"
+        effect = "worse"
+        if now.passed:  # a limit that was loosened makes nothing better
+            no_worse = after <= before if now.at_most else after >= before
+            effect = "better" if no_worse or was.limit == now.limit else "changed"
     elif before != after and beyond_noise(was, now, simulated):
         grew = after > before
         effect = "changed" if now.limit is None else "worse" if grew == now.at_most else "better"

@@ -129,6 +129,29 @@ def test_a_broken_limit_is_worse_however_little_it_moved() -> None:
     assert [(one.effect, one.said.endswith("breaks its limit")) for one in found] == [("worse", True)]
 
 
+def test_what_was_broken_and_is_not_tried_is_no_better() -> None:
+    broken, silent = example(broken=True), example(broken=False)
+    for test in silent.tests:
+        test.outcome, test.measures = "skipped", []
+    silent.verdict = silent.judge()
+    changes = compare(broken, silent)
+    promises = {one.before: one.effect for one in changes if one.kind == "promise"}
+    assert promises == {"broken": "changed", "in doubt": "changed", "kept": "worse"}
+    assert _of(changes, "verdict") == {"the run": ("failed", "nothing ran", "worse")}
+
+
+def test_a_limit_that_was_loosened_makes_nothing_better() -> None:
+    found = []
+    for limit in (12.0, 20.0):
+        run = _good()
+        run.tests[0].measures = [
+            Measure(name="boot", value=15.0 + limit / 10, unit="s", limit=limit, passed=limit > 17)
+        ]
+        found.append(run)
+    (change,) = [one for one in compare(*found) if one.kind == "measure" and one.name == "boot"]
+    assert change.effect == "changed"
+
+
 RUNNER = CliRunner()
 
 
