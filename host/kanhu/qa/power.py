@@ -49,11 +49,12 @@ def of(table: PowerTable, stimulus: Lines | None = None) -> Supply:
                 raise PowerTrouble('power.kind = "stimulus" needs a stimulus that answers')
             return StimulusSupply(stimulus)
         case UhubctlPower():
-            return UhubctlSupply(table.location, table.port)
+            found: Supply = UhubctlSupply(table.location, table.port)
         case RelayPower():
-            return RelaySupply(table.port, table.channel)
+            found = RelaySupply(table.port, table.channel)
         case NoPower():
             return NoSupply()
+    return Unfed(found, stimulus) if stimulus else found
 
 
 class NoSupply:
@@ -76,6 +77,26 @@ class StimulusSupply:
 
     def switch(self, on: bool) -> None:
         self._stimulus.set(LINE, None if on else 0)
+
+
+class Unfed:
+    """Another supply beside a stimulus, which floats its outputs while the hub is off, as for a load switch:
+    none of them feeds the hub through its pins."""
+
+    def __init__(self, supply: Supply, stimulus: Lines) -> None:
+        self.kind = supply.kind
+        self._supply, self._stimulus = supply, stimulus
+
+    def switch(self, on: bool) -> None:
+        if not on:
+            self._stimulus.set(LINE, 0)
+        try:
+            self._supply.switch(on)
+        except PowerTrouble:
+            self._stimulus.set(LINE, None)  # it has its supply, as far as anybody knows
+            raise
+        if on:
+            self._stimulus.set(LINE, None)
 
 
 class UhubctlSupply:

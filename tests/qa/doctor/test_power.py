@@ -61,6 +61,26 @@ def test_uhubctl_switches_one_port(uhubctl) -> None:  # type: ignore[no-untyped-
     assert calls.read_text().splitlines() == ["-l 1-1.4 -p 2 -a off", "-l 1-1.4 -p 2 -a on"]
 
 
+def test_a_stimulus_feeds_no_hub_that_another_switch_has_cut(uhubctl) -> None:  # type: ignore[no-untyped-def]
+    said: list[object] = []
+
+    class Stimulus:
+        def set(self, line: str, level: int | None) -> int:
+            said.append((line, level, calls.read_text().split()[-1] if calls.exists() else ""))
+            return 0
+
+    calls = uhubctl()
+    supply = power.of(UhubctlPower(kind="uhubctl", location="1-1.4", port=2), Stimulus())
+    supply.switch(False)
+    supply.switch(True)
+    assert said == [("power", 0, ""), ("power", None, "on")]
+    assert supply.kind == "uhubctl"
+    uhubctl("exit 3")
+    with pytest.raises(power.PowerTrouble):
+        supply.switch(False)
+    assert said[-1][:2] == ("power", None)  # type: ignore[index]
+
+
 def test_a_missing_uhubctl_is_said_with_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
