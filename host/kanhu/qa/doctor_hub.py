@@ -40,9 +40,10 @@ def drive(number, level):
         machine.PWM(Pin(number)).deinit()
     except (OSError, ValueError):
         pass
-    pin(number, Pin.OUT, value=level)
+    # At its weakest, some 5 mA: the wire at this pin may end at ground or at another pin that drives.
+    pin(number, Pin.OUT, value=level, drive=Pin.DRIVE_0)
 def release(number):
-    pin(number, Pin.IN, Pin.PULL_DOWN)
+    pin(number, Pin.IN, Pin.PULL_DOWN, drive=Pin.DRIVE_2)  # as a chip has it from the start
 """
 LISTEN = """
 import bluetooth
