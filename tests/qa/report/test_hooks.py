@@ -335,6 +335,12 @@ def test_a_file_that_cannot_be_read_fails_the_run(session: Session) -> None:
     assert session.record.verdict == "failed"
 
 
+def test_a_worker_that_crashes_is_no_pass(session: Session) -> None:
+    session.suite("def test_a(): pass\ndef test_b():\n    import os\n    os._exit(3)\n")
+    assert session.process("-n1", "--dist", "loadfile", "--max-worker-restart", "0").ret != 0
+    assert session.record.verdict == "failed"
+
+
 def test_a_run_that_skipped_everything_is_no_pass(session: Session) -> None:
     session.suite("def test_a(): pytest.skip('this bench has no power')\n")
     assert session.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED

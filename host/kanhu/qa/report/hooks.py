@@ -167,6 +167,9 @@ class Reporting:
             self._partial.head(run)
             run = files.recover(self.folder, stopped)
             run.ended_utc = datetime.now(UTC)
+            if session.testsfailed and run.verdict == "passed":
+                run.problems = [*run.problems, "a test failed that left no record: a worker that crashed"]
+                run.verdict = run.judge()
         run.notes = [*run.notes, *_well_again(run)]
         try:
             write(run, self.folder, self.history)
