@@ -211,7 +211,10 @@ class Rig:
             if time.monotonic() > end:
                 raise TimeoutError(", ".join(names))
             if time.monotonic() > again:
-                self.host.city.accept_all()
+                city = self.host.city
+                with city.lock:  # also one that a late press has opened again after it was closed
+                    city.waiting = dict.fromkeys(names, time.monotonic())
+                city.accept_all()
                 again = time.monotonic() + ACCEPT_EVERY_S
             time.sleep(POLL_S)
 

@@ -20,6 +20,9 @@ from .schedule import Done, rows, run, table
 from .stage import background
 
 OPERATOR_EVERY_S = 3.0
+EMPTY_S = 150.0  # a hub may sit out its longest back-off first
+FRESH_S = 3.0  # heartbeats that waited with the rest come in one burst
+LOOK_S = 0.1
 
 # Of a heartbeat's data, and the sum of which of its parts.
 SERIES = {"heap free (B)": ("heap_bytes", ("free",)), "outbox (events)": ("outbox", ("urgent", "bulk"))}
@@ -67,13 +70,30 @@ def attempt(plan: Plan, rig: Rig, faults: Faults, recorder: Recorder) -> Outcome
         done = run(plan, faults, deeds)
     over = time.monotonic()
     faults.look()  # before settling starts a daemon that is not there
-    left = rig.settle()
+    left = rig.settle() or _emptied(rig, over) or rig.settle()
     settled_s = time.monotonic() - over
     found = [*watch.shown(over), *watch.judge(deeds.presses)]
     found += [Violation("not settled", text) for text in left]
     _write_down(recorder, rig, watch.begin, deeds.presses, found)
     errors = [f"{one.step.action}: {one.error}" for one in done if one.error]
     return Outcome(plan, done, broken(found), errors, len(deeds.presses), settled_s)
+
+
+def _emptied(rig: Rig, over: float) -> list[str]:
+    """Wait until the hub has said twice, anew, that nothing waits in its outbox: what the host has not heard
+    of yet is in no book of the host's. What is still there, in words."""
+    end = time.monotonic() + EMPTY_S
+    while time.monotonic() < end:
+        with rig.host.city.lock:
+            beats = [
+                (at, event.data.get("outbox", {}))
+                for at, event in rig.host.city.log
+                if at > over and event.name == "heartbeat" and event.hub == rig.hub.hub_id
+            ]
+        if beats and not any(beats[-1][1].values()) and beats[-1][0] - beats[0][0] > FRESH_S:
+            return []
+        time.sleep(LOOK_S)
+    return [f"the hub's outbox is not empty {EMPTY_S:g} s later: {beats[-1][1] if beats else 'no heartbeat'}"]
 
 
 def _work(rig: Rig, watch: Watch, end: threading.Event) -> None:
