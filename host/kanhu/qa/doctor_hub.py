@@ -83,6 +83,10 @@ class HubRepl:
                     console.exec_raw_no_follow("import machine\nmachine.reset()\n")
             console.close()
 
+    def mac(self) -> str:
+        """12 hexadecimal digits."""
+        return str(self._ask("print(json.dumps(machine.unique_id().hex()))"))
+
     def levels(self, numbers: Sequence[int], pull_up: bool = True) -> dict[int, int]:
         """What these GPIO read as inputs that are pulled so."""
         pull = "Pin.PULL_UP" if pull_up else "Pin.PULL_DOWN"

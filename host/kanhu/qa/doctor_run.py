@@ -248,6 +248,8 @@ def examine(
                 hub = stack.enter_context(HubRepl(at_hub, place.mac or ""))
             except BoardTrouble as error:
                 raise BoardTrouble(f"{error}; a bare board gets its firmware by kanhu flash") from None
+            if place.mac and (mac := hub.mac()) != place.mac:
+                raise BoardTrouble(f"this is board {mac}, and bench.toml says {place.mac}: no pin was moved")
             found.append(Finding(file.hub_name(0), True, f"its REPL answers at {at_hub.url}"))
             chip = boards.load(place.board).chip.name
             found.extend(Rounds(stimulus, hub, chip, supply, lines, note).all())

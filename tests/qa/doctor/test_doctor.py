@@ -45,6 +45,16 @@ def test_a_sound_bench_is_right_in_all_and_runs_on(stand: Stand, kanhu: Kanhu) -
         assert done.stdout.count("ok ") == len(SOUND)
 
 
+def test_no_pin_of_another_board_than_the_one_that_was_named_is_moved(stand: Stand, kanhu: Kanhu) -> None:
+    with stand() as (file, _):
+        text = file.read_text(encoding="utf-8")
+        hub, sep, rest = text.partition("[stimulus]")
+        file.write_text(f'{hub}mac = "240ac40000ff"\n{sep}{rest}', encoding="utf-8")
+        code, right, bad = doctor(kanhu, file)
+    assert (code, list(right), list(bad)) == (1, ["stimulus"], ["hub"])
+    assert bad["hub"].endswith("and bench.toml says 240ac40000ff: no pin was moved")
+
+
 def test_swapped_and_missing_wires_are_named(stand: Stand, kanhu: Kanhu) -> None:
     lines = swapped("button", "button2") | {
         name: line for name, line in swapped("lamp", "buzzer").items() if name in ("lamp", "buzzer")
