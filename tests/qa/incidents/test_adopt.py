@@ -10,7 +10,9 @@ from helpers_incidents import never_again
 from kanhu.qa.incidents import programs
 from kanhu.qa.incidents.adopt import adopt, judge
 from kanhu.qa.incidents.form import Incident, IncidentError, load
+from kanhu.qa.incidents.outcomes import missing
 from kanhu.qa.incidents.replay import play
+from kanhu_protocol import kinds as k
 
 KEPT = Path(__file__).parents[3] / "hil_tests" / "incidents" / "call-in-broker-restart.json"
 pytestmark = pytest.mark.timeout(300)
@@ -45,6 +47,12 @@ def test_fixed(quick: Incident, tmp_path: Path) -> None:
     wrong = judge(kept, mutant).wrong
     assert "again at" in wrong
     assert "was not said again" in wrong
+
+
+def test_fixed_is_no_hub_that_never_calls(quick: Incident) -> None:
+    deaf = quick.model_copy(update={"events": [one for one in quick.events if one.kind != k.CALL]})
+    assert {one.kind for one in missing(quick, deaf)} == {k.CALL}
+    assert missing(quick, quick) == []
 
 
 def test_nothing_is_adopted_that_tests_nothing(quick: Incident, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from kanhu.qa.incidents.compare import Comparison, compare
 from kanhu.qa.incidents.form import Incident, IncidentError, Kept, dumps
-from kanhu.qa.incidents.outcomes import bad, still
+from kanhu.qa.incidents.outcomes import bad, missing, still
 from kanhu.qa.incidents.programs import Program
 from kanhu.qa.incidents.replay import Played, play
 from kanhu.qa.incidents.script import infer
@@ -65,5 +65,6 @@ def judge(incident: Incident, program: Program) -> Judged:
     if incident.kept.expect == "reproduced":
         wrong = "" if found.first is None else verdict(found)
         return Judged(wrong, played, found)
-    again = still(incident.kept.bad, played.bad)
-    return Judged("; ".join(f"again at {moment(one.at_ms)}: {one.text}" for one in again), played, found)
+    again = [f"again at {moment(one.at_ms)}: {one.text}" for one in still(incident.kept.bad, played.bad)]
+    again += [f"{one.name} of device {one.device} never happens" for one in missing(incident, played.record)]
+    return Judged("; ".join(again), played, found)

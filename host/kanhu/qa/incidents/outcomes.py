@@ -158,6 +158,12 @@ def still(recorded: Iterable[Bad], produced: Iterable[Bad]) -> list[Bad]:
     return [one for one in recorded if (one.what, one.device) in again]
 
 
+def missing(recorded: Incident, produced: Incident) -> list[Event]:
+    """Calls and dangers of the record whose like a replay has none of: with no alarm nothing goes wrong."""
+    there = {(one.kind, one.device) for one in produced.events}
+    return [one for one in recorded.events if one.kind in RAISES and (one.kind, one.device) not in there]
+
+
 def _bad(what: str, device: int, at_ms: int, text: str) -> Bad:
     return Bad(what=what, device=device, at_ms=at_ms, text=text)
 
