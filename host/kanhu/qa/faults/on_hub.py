@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
 import time
@@ -12,13 +11,13 @@ from typing import Literal
 
 import serial
 
-from kanhu.qa.board import Board
+from kanhu.qa.board import Board, BoardTrouble
 from kanhu.qa.capabilities import EXEC, FLASH_FULL, LOG, POWER, POWER_POINT, NeedsCapability
 from kanhu.qa.hub import Hub
 from kanhu.sim.faults.heard import Spell
 from kanhu_protocol import frame
 
-from .fault import Begin, Fault, Recorder
+from .fault import Begin, Fault, FaultTrouble, Recorder
 from .stage import Stage, background
 
 BAUD = 115_200
@@ -50,6 +49,7 @@ except OSError:
     pass
 """
 EXEC_S = 120.0
+SPEAKS, UP_S = "kanhu: lamp ", 60.0
 Toward = Literal["hub", "host"]
 
 
@@ -206,8 +206,15 @@ class HubFaults(Stage):
             write = self._to_hub(board)
 
         def work(over: threading.Event) -> None:
+            written, why = 0, "it was over at once"
             while not over.wait(NOISE_EVERY_S):
-                write(draw())
+                try:
+                    write(draw())
+                    written += 1
+                except (BoardTrouble, serial.SerialException) as error:  # somebody else has the port now
+                    why = str(error)
+            if not written:
+                raise FaultTrouble(f"{name}: nothing was written to {board.name}: {why}")
 
         return self._fault(
             name, lambda: background(name, work), f"{board.name}, towards the {toward}, {detail}"
@@ -219,7 +226,6 @@ class HubFaults(Stage):
 
         def write(data: bytes) -> None:
             with (
-                contextlib.suppress(serial.SerialException),
                 board.holding() as url,
                 serial.serial_for_url(url, BAUD, timeout=0, write_timeout=1) as port,
             ):
@@ -243,8 +249,8 @@ class HubFaults(Stage):
         @contextmanager
         def make() -> Iterator[None]:
             self.full[board.hub_id].append(Spell(time.monotonic(), float("inf")))
-            self._fill(board, True)
             try:
+                self._fill(board, True)
                 yield
             finally:
                 self._fill(board, False)
@@ -259,4 +265,6 @@ class HubFaults(Stage):
             self.rig.sim.fill_flash(full, chip)
             self.rig.sim.run(chip._round(), EXEC_S)  # it has done so
         else:
+            said = board.log_position()
             board.exec(FILL if full else EMPTY, EXEC_S)
+            board.wait_log(SPEAKS, UP_S, said)  # it starts anew: nobody hears a press before
