@@ -108,6 +108,7 @@ def test_only_a_person_closes_a_call(hub: Board, platform: Platform, bench: Rig)
     call = call_after_press(hub, platform)
     hub.power(False)
     hub.power(True)
+    hub.press("cancel")
     # Not the restart, not movement, not the cancel key: the same call is said on.
     said = platform.wait(
         lambda event: event.name == "call.unanswered" and event.alarm == call.alarm, 3 * ARRIVES_S
@@ -138,7 +139,9 @@ def test_a_button_that_stays_pressed_has_called_once_and_is_stuck(
 
 
 @pytest.mark.promise("A-07")
-def test_the_cancel_key_does_nothing_where_nothing_is_asked(hub: Board, platform: Platform) -> None:
+def test_the_cancel_key_does_nothing_where_nothing_is_asked(
+    hub: Board, platform: Platform, bench: Rig
+) -> None:
     call = call_after_press(hub, platform)
     hub.press("cancel")
     # The call is said on: nothing has been cancelled.
@@ -146,3 +149,4 @@ def test_the_cancel_key_does_nothing_where_nothing_is_asked(hub: Board, platform
         lambda event: event.name == "call.unanswered" and event.alarm == call.alarm, AGAIN_S + ARRIVES_S
     )
     assert platform.events("pre_alarm.cancelled", hub.hub_id) == []
+    assert bench.host.open_alarms(hub.hub_id) == [call.alarm]
