@@ -222,7 +222,7 @@ def secrets(registry: Registry, board: Board) -> list[str]:
 def test_ctrl_c_then_a_newer_version_then_an_older_one(bench: Bench, tmp_path: Path, trust: Path) -> None:
     board = bench.add_board("board", "esp32", "240ac4000020", 4)
     hubs: set[str] = set()
-    for moment in ("writing", "self-test"):
+    for moment in ("writing", "starting it"):
         words = ["--resume"] if hubs else [str(bundle("esp32"))]
         broken = Command(tmp_path, trust, [board], *words)
         broken.until(moment)
