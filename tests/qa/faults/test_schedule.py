@@ -244,7 +244,9 @@ def test_what_the_lamp_may_not_claim(fault: Faults, hub: Board, rig: Rig) -> Non
     assert [one.rule for one in watch.shown(now + 100)] == ["delivered shown too soon"]
 
 
-def test_only_a_press_at_which_the_supply_went_may_be_two(fault: Faults, hub: Board, rig: Rig) -> None:
+def test_only_a_press_at_which_the_supply_went_may_be_more_than_one(
+    fault: Faults, hub: Board, rig: Rig
+) -> None:
     watch = Watch(rig, fault, hub)
     fault.dark[hub.hub_id].append(Spell(100.0, 101.0))
 
@@ -257,7 +259,7 @@ def test_only_a_press_at_which_the_supply_went_may_be_two(fault: Faults, hub: Bo
     watch._board = Console()  # type: ignore[assignment]
     presses = [Press(50.0, hub.hub_id, "button"), Press(99.9, hub.hub_id, "button")]
     told = watch.pressed(presses)
-    assert [one.at_s for one in told] == [50.0, 99.9, 99.9]
+    assert [one.at_s for one in told] == [50.0, 99.9, 99.9, 99.9]
     assert told[0].heard_s == 50.1
     fault.dark.clear()
 

@@ -40,7 +40,9 @@ PROMISES = {
     "delivered shown too soon": "L-01",
     "daemon ended by itself": "O-01",
 }
-BEFORE_S, AFTER_S = 0.5, 3.0  # of a press: a supply that goes then may make two of it, or none
+# A hub that starts with a closed contact takes it for a press anew: one that met a supply that went and came
+# may be so many more, or none.
+BEFORE_S, AFTER_S, TWICE = 0.5, 3.0, 2
 LAMP = "kanhu: lamp "
 TAKEN = ("accepted", "coming")
 CALM_S, AGAIN_S = 15.0, 0.5
@@ -140,12 +142,14 @@ class Watch:
         made = [Made(one.at, LINES[one.line].device, None) for one in own]
         dark = self._faults.dark[hub]
         found = told(made, self._board.lines(), dark, self._faults.full[hub], hub)
-        kept: list[Pressed] = []
-        for one in found:
-            again = bool(kept) and kept[-1].at_s == one.at_s
-            if not again or _meets(dark, one.at_s):
-                kept.append(one)
-        return kept
+        first = {one.at_s: one for one in reversed(found)}
+        again = [
+            one._replace(heard_s=None)
+            for one in first.values()
+            if _meets(dark, one.at_s)
+            for _ in range(TWICE)
+        ]
+        return sorted([*first.values(), *again], key=lambda one: one.at_s)
 
     def _log(self) -> list[tuple[float, Event]]:
         city = self._rig.host.city

@@ -64,6 +64,8 @@ def attempt(plan: Plan, rig: Rig, faults: Faults, recorder: Recorder) -> Outcome
     at work meanwhile; with even ones nobody answers until it is over."""
     board = rig.hub
     recorder.schedule(plan.seed, rows(plan))
+    faults.dark.clear()  # of schedules before, which are settled and judged
+    faults.full.clear()
     deeds = Deeds(faults, [board])
     watch = Watch(rig, faults, board)
     with background("operator", lambda end: _work(rig, watch, end)) if plan.seed % 2 else nullcontext():
