@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from steps import ARRIVES_S, BACK_S, quick, steady
+from steps import ARRIVES_S, BACK_S, fast, quick, steady
 
 from kanhu.qa.board import Board
 from kanhu.qa.host import Platform
@@ -49,7 +49,7 @@ def test_each_movement_is_in_one_event(hub: Board, hubs: Any, platform: Platform
 @pytest.mark.promise("I-06", "I-05")
 @pytest.mark.needs("fast_clock", "motion")
 def test_ten_minutes_without_a_movement_are_said_once(hubs: Any, platform: Platform) -> None:
-    (one,) = hubs(1, speed=SPEED, config={"proof": 0})
+    one = fast(hubs, SPEED, proof=0)
     one.motion(seconds=MOVING_S)
     platform.wait_event("motion", one.hub_id, ARRIVES_S)
     still = platform.wait_event("still", one.hub_id, STILL_S + SLACK_S)
@@ -62,8 +62,8 @@ def test_ten_minutes_without_a_movement_are_said_once(hubs: Any, platform: Platf
 @pytest.mark.promise("I-07", "T-03")
 @pytest.mark.needs("fast_clock", "motion")
 def test_a_pir_that_is_stuck_is_a_fault_and_never_a_quiet_room(hubs: Any, platform: Platform) -> None:
-    (one,) = hubs(1, speed=SPEED, config={"proof": 0})
-    one.motion(seconds=45 * 60)  # the wire is cut, or the output stays on
+    one = fast(hubs, SPEED, proof=0)
+    one.motion(seconds=30 * 60)  # the wire is cut, or the output stays on
     platform.wait_event("contact.stuck", one.hub_id, STUCK_S + SLACK_S)
     assert platform.events("still", one.hub_id) == []
     # From then on there is neither movement nor stillness, until it is mended.
@@ -74,7 +74,7 @@ def test_a_pir_that_is_stuck_is_a_fault_and_never_a_quiet_room(hubs: Any, platfo
         STILL_S * 1.5,
         "said of a sensor that is stuck",
     )
-    released = platform.wait_event("contact.released", one.hub_id, 45 * 60 / SPEED + SLACK_S)
+    released = platform.wait_event("contact.released", one.hub_id, 30 * 60 / SPEED + SLACK_S)
     assert released.data["device"] == platform.events("contact.stuck", one.hub_id)[0].data["device"]
 
 
