@@ -133,7 +133,7 @@ def test_an_expired_certificate_is_refused_and_a_good_one_brings_the_call(
     with fault.hub_clock(0.0), SecureLine(bench.host, tmp_path) as line:
         safe = line.add_hub("safe", {"ntp": [TIME_SERVER, 123]})
         try:
-            safe.wait_indicator("well", UP_S)
+            safe.wait_log("kanhu: lamp well", UP_S)
             with fault.expired_certificate(line):
                 safe.press(seconds=HELD_S)
                 is_heard(safe)

@@ -307,8 +307,8 @@ def test_noise_and_half_frames_towards_the_host(fault: Faults, rig: Rig) -> None
 def test_an_expired_certificate_is_said_and_recovered_from(fault: Faults, rig: Rig, tmp_path: Path) -> None:
     platform = Platform(rig.host)
     with SecureLine(rig.host, tmp_path) as line:
-        hub = line.add_hub("safe", {"ntp": [TIME_SERVER, 123]}, speed=15)
-        hub.wait_indicator("well", LIMIT_S)
+        hub = line.add_hub("safe", {"ntp": [TIME_SERVER, 123]}, speed=2)
+        hub.wait_log("kanhu: lamp well", LIMIT_S)
         with fault.expired_certificate(line):
             hub.press(seconds=HELD_S)
             hub.wait_log("tls: certificate expired", LIMIT_S)

@@ -142,7 +142,11 @@ class FaultProxy:
         for link, task in list(self._links.items()):
             link.reset()
             task.cancel()
-        await asyncio.gather(*self._links.values(), return_exceptions=True)
+        # And handshakes under way, which are no links yet.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _set(self, fault: LinkFault) -> None:
         self._faults.append(fault)

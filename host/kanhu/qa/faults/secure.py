@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +18,13 @@ from kanhu.sim.nvs import Nvs
 from kanhu.sim.town import Home
 from kanhu_protocol import cbor
 
-from .link_faults import Reset
+from .link_faults import Cut
 from .proxy import FaultProxy
 
 NAME, PORT = "secure.lan", 8883
 WIFI = ("kanhu-lab", "a password")
 LONG_AGO = timedelta(days=3)
+HANDSHAKE_S = 2.0  # one that is under way still has the certificate of before
 
 
 class SecureLine:
@@ -66,9 +68,11 @@ class SecureLine:
         return HomeBoard(self._host, Home(name, hub, hub_id, {"button": 1}, home))
 
     def expire(self) -> None:
-        """From now on a certificate is shown that has expired."""
+        """From now on a certificate is shown that has expired; nobody is connected by the good one."""
         self._show(datetime.now(UTC) - LONG_AGO, days=1)
-        self.proxy.clear(self.proxy.set(Reset()))
+        cut = self.proxy.set(Cut())
+        time.sleep(HANDSHAKE_S)
+        self.proxy.clear(cut)
 
     def renew(self) -> None:
         """And a good one again."""
