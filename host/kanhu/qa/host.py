@@ -113,13 +113,14 @@ class Host:
             lambda: f"hub {hub_id}: the ledger does not settle: {self.ledger(hub_id)}",
         )
 
-    def stored(self, hub_id: str, kind: int | None = None) -> list[Stored]:
-        """The hub's events in the journal, in the hub's own order."""
+    def stored(self, hub_id: str, kind: int | None = None, after: int = 0) -> list[Stored]:
+        """The hub's events in the journal that are newer than number `after`, in the hub's own order."""
         rows = self._ask(
             "SELECT boot, seq, kind, class, delivered_ms IS NOT NULL FROM events"
-            " WHERE hub=? AND kind=ifnull(?, kind) ORDER BY boot, seq",
+            " WHERE hub=? AND kind=ifnull(?, kind) AND n>? ORDER BY boot, seq",
             hub_id,
             kind,
+            after,
         )
         return [Stored(boot, seq, kind, level, bool(done)) for boot, seq, kind, level, done in rows]
 

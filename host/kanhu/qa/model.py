@@ -89,7 +89,7 @@ class Mark(Model):
 
 
 class Calls(Model):
-    """Presses a person made, and what became of them. lost, doubled: what must be 0."""
+    """Presses a person made, or the calls that the host stored of them. lost, doubled: what must be 0."""
 
     pressed: int = Field(0, ge=0)
     arrived: int = Field(0, ge=0)

@@ -1,12 +1,13 @@
-"""What the record keeps of every test by itself: what boards said, and when lamp and platform changed."""
+"""What the record keeps of every test by itself: logs of boards, moments of lamp and platform, calls."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from kanhu.qa.host import Platform
+from kanhu.qa.host import Host, Platform
 from kanhu.qa.hub import Hub
 from kanhu.qa.record import Recorder
+from kanhu_protocol import kinds as k
 
 LAMP = "kanhu: lamp "  # what a hub says when its pattern changes
 LINES_MAX = 2000  # of the stimulus; the newest
@@ -26,3 +27,25 @@ def take(recorder: Recorder, hub: Hub, platform: Platform, said: int, stimulus: 
     if stimulus is not None:
         rows = [f"{at - begin:9.3f} {line}" for at, line in stimulus.lines() if at >= begin]
         recorder.attach_log(stimulus.name, "\n".join(rows[-LINES_MAX:]))
+
+
+class Account:
+    """The calls that the host stores of a hub from now on, whatever a test itself asks about them."""
+
+    def __init__(self, host: Host, hub_id: str) -> None:
+        self._host = host
+        self._hub_id = hub_id
+        self._before = host.newest(hub_id)
+        self._repeats = host.city.tally.repeats
+
+    def close(self, recorder: Recorder) -> list[str]:
+        """Write them down, unless the test counted its own; which of them the platform never had."""
+        city = self._host.city
+        stored = {f"{one.boot}-{one.seq}" for one in self._host.stored(self._hub_id, k.CALL, self._before)}
+        with city.lock:
+            arrived = {event.id for _, event in city.log if event.hub == self._hub_id}
+            doubled = city.tally.repeats - self._repeats
+        lost = sorted(stored - arrived)
+        if not recorder.counted and (stored or doubled):
+            recorder.calls(len(stored), len(stored & arrived), len(lost), doubled)
+        return lost

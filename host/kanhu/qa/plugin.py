@@ -177,9 +177,13 @@ def hub(bench: Rig, recorder: Recorder, request: pytest.FixtureRequest) -> Itera
             pytest.fail(f"the hub is not well though it was flashed anew: {'; '.join(left)}", pytrace=False)
     own, platform = bench.hub, Platform(bench.host)
     said = own.log_position()
+    account = notes.Account(bench.host, own.hub_id)
     yield own
     left = bench.settle(heard=not BREAKERS.isdisjoint(request.fixturenames))
     notes.take(recorder, own, platform, said, bench.stimulus)
+    lost = [] if left else account.close(recorder)
+    if lost:
+        pytest.fail(f"calls that are stored and never reached the platform: {', '.join(lost)}", pytrace=False)
     if left:
         bench.rebuild()
         pytest.fail(f"what the test did to the hub did not come back: {'; '.join(left)}", pytrace=False)

@@ -178,6 +178,12 @@ class Recorder:
             at_s = (self._clock() if at is None else at) - self._notes_zero
             self._notes.series.setdefault(name, []).append((at_s, value))
 
+    @property
+    def counted(self) -> bool:
+        """Whether calls() was told anything of this test."""
+        with self._lock:
+            return self._notes.calls is not None
+
     def calls(self, pressed: int = 0, arrived: int = 0, lost: int = 0, doubled: int = 0) -> None:
         """So many more presses, and what became of them."""
         with self._lock:
