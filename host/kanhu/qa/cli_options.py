@@ -18,6 +18,8 @@ MARKERS = (
     "quarantine(owner=, reason=, until=): may fail until that day (YYYY-MM-DD)",
     *(f"{name}: of the {name} suite" for name in SUITES),
 )
+PATIENT = ("release", "smoke or release", "release or smoke")  # what mostly waits and measures no speed
+BENCHES = 2  # simulated ones at a time
 
 
 def add(parser: pytest.Parser) -> None:
@@ -42,6 +44,18 @@ def add(parser: pytest.Parser) -> None:
     option("--destructive", action="store_true", help="also tests marked so, on real boards")
     option("--soak-minutes", type=float, default=None, metavar="MIN", help="how long the soak suite runs")
     option("--presses", type=int, default=None, metavar="N", help="how many presses the latency suite makes")
+
+
+def spread(config: pytest.Config) -> None:
+    """The release suite has two simulated benches at a time, unless -n says otherwise (-n 0: one)."""
+    given = config.option
+    if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
+        return
+    if given.numprocesses is not None or given.dist != "no":
+        return
+    watched = given.usepdb or given.capture == "no"
+    if given.target == "sim" and given.markexpr in PATIENT and not watched and not given.tx:
+        given.numprocesses, given.dist = BENCHES, "loadfile"
 
 
 def options(config: pytest.Config, folder: Path) -> Options:

@@ -36,6 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     cli_options.add(parser)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    """Before pytest-xdist reads how many workers are wanted."""
+    cli_options.spread(config)
+    return (yield)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for line in cli_options.MARKERS:
         config.addinivalue_line("markers", line)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+
+from kanhu.qa import cli_options
 
 BENCH = '''
 import pytest
@@ -144,3 +148,34 @@ def test_no_report_where_other_tests_run_too(suite: pytest.Pytester, tmp_path: P
     assert not (suite.path / "build").exists()
     suite.runpytest_subprocess("hil_tests/test_it.py::test_x").assert_outcomes(passed=1)
     assert list((suite.path / "build" / "qa").glob("*/run.json"))
+
+
+def test_the_release_suite_has_two_simulated_benches_at_a_time(suite: pytest.Pytester) -> None:
+    result = run(suite, "@pytest.mark.release\ndef test_one():\n    pass", "-m", "release")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*2 workers*"])
+
+
+@pytest.mark.parametrize(
+    ("given", "benches"),
+    [
+        ({"markexpr": "release"}, 2),
+        ({"markexpr": "smoke or release"}, 2),
+        ({"markexpr": "release", "numprocesses": 0}, 0),
+        ({"markexpr": "release or latency"}, None),  # which measures speed
+        ({"markexpr": "release", "capture": "no"}, None),  # somebody watches
+        ({"markexpr": "release", "usepdb": True}, None),
+        ({"markexpr": "release", "target": "usb"}, None),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_who_measures_watches_or_has_real_boards_has_one_bench(
+    given: dict[str, Any], benches: int | None
+) -> None:
+    usual = {"numprocesses": None, "dist": "no", "tx": [], "usepdb": False, "capture": "fd"}
+    option = SimpleNamespace(**{**usual, "target": "sim", "markexpr": "", **given})
+    plugins = SimpleNamespace(hasplugin=lambda name: name == "xdist")
+    cli_options.spread(cast(pytest.Config, SimpleNamespace(option=option, pluginmanager=plugins)))
+    assert option.numprocesses == benches
+    assert option.dist == ("loadfile" if benches else "no")
