@@ -16,10 +16,12 @@ class BoardTrouble(KanhuError):
 
 @dataclass(frozen=True)
 class Flashed:
-    """What was written and what then proved to run: trees are the self-test's SHA-256, by path."""
+    """What was written and what then proved to run: trees are the self-test's SHA-256, by path.
+
+    program_sha256: of the program's files; the same for the same source, whoever signed it."""
 
     version: str
-    bundle_sha256: str
+    program_sha256: str
     micropython: str
     chip: str
     mac: str

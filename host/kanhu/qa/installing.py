@@ -15,10 +15,10 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kanhu.install import boards, build, bundle, micropython, signing
+from kanhu.install import boards, build, bundle, filesystem, micropython, release, signing
 from kanhu.install.bundle import Bundle
 from kanhu.install.code import ProvisionError
-from kanhu.install.flash.judge import Expected
+from kanhu.install.flash.judge import Expected, tree
 from kanhu.install.flash.plan import Plan, Result
 from kanhu.install.flash.ports import Port
 from kanhu.install.flash.work import Work
@@ -95,7 +95,7 @@ class Installer:
             raise BoardTrouble(f"{result.state}: {result.sentence}{how}")
         flashed = Flashed(
             version=made.version,
-            bundle_sha256=made.digest,
+            program_sha256=program(made),
             micropython=made.micropython["version"],
             chip=result.chip,
             mac=result.mac,
@@ -156,6 +156,12 @@ def packaged(board: str) -> Path | None:
     if not path.is_file() or hashlib.sha256(_bytes(path)).hexdigest() != wanted.sha256:
         return None
     return path
+
+
+def program(made: Bundle) -> str:
+    """SHA-256 over every file that a bundle brings but its manifests, which the signer's key is part of."""
+    files = filesystem.read(made.region("vfs").data(), made.partition("vfs").size)
+    return tree({path: data for path, data in files.items() if not path.endswith(f"/{release.MANIFEST}")}, "")
 
 
 def apart(work: Callable[[], T]) -> T:

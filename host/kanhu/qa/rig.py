@@ -256,7 +256,7 @@ def info(hub: Hub, version: str, simulated: bool) -> BoardInfo:
         mac=hub.mac,
         port=hub.port,
         firmware_version=version,
-        firmware_sha256=hub.flashed.bundle_sha256 if hub.flashed else "",
+        firmware_sha256=hub.flashed.program_sha256 if hub.flashed else "",
         micropython=hub.flashed.micropython if hub.flashed else "",
         flashed=hub.flashed is not None,
         simulated=simulated,
