@@ -103,8 +103,11 @@ def bench(pytestconfig, recorder):
 
         def __init__(self):
             self.rebuilt, self.recorder = 0, recorder
-            city = types.SimpleNamespace(lock=threading.Lock(), log=[])
-            self.own_host = types.SimpleNamespace(city=city, observer=None)
+            tally = types.SimpleNamespace(repeats=0)
+            city = types.SimpleNamespace(lock=threading.Lock(), log=[], tally=tally)
+            self.own_host = types.SimpleNamespace(
+                city=city, observer=None, newest=lambda hub: 0, stored=lambda hub, kind, after: []
+            )
             self._new()
 
         def _new(self):

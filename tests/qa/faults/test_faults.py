@@ -50,7 +50,10 @@ def platform(rig: Rig, hub: Board) -> Platform:
 
 
 def arrives_once(platform: Platform, hub: Board, presses: int = 1) -> None:
-    until(lambda: platform.calls(hub.hub_id) >= presses, "the call")
+    try:
+        until(lambda: platform.calls(hub.hub_id) >= presses, "the call")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; the hub said: ...{hub.log()[-2000:]}") from None
     assert platform.calls(hub.hub_id) == presses
 
 
